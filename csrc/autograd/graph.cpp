@@ -1,0 +1,100 @@
+// The graph that engine.cpp walks: leaves, nodes, and how an op that ran becomes one.
+#include <algorithm>
+
+#include "autograd/node.h"
+#include "program/recorder.h"
+
+namespace ranvier {
+namespace {
+
+thread_local bool enabled = true;
+std::atomic<uint64_t> next_sequence{1};
+
+}  // namespace
+
+AutogradMeta& autograd_meta(const Tensor& t) {
+  if (!t.impl()->autograd) t.impl()->autograd = std::make_unique<AutogradMeta>();
+  return *t.impl()->autograd;
+}
+
+bool grad_enabled() { return enabled; }
+void set_grad_enabled(bool value) { enabled = value; }
+
+AutogradMeta::AutogradMeta() = default;
+AutogradMeta::~AutogradMeta() = default;
+
+bool requires_grad(const Tensor& t) {
+  const AutogradMeta* m = t.impl()->autograd.get();
+  return m && (m->requires_grad || m->node);
+}
+bool is_leaf(const Tensor& t) { return !t.impl()->autograd || !t.impl()->autograd->node; }
+
+void set_requires_grad(const Tensor& t, bool value) {
+  if (value && !is_floating(t.dtype()))
+    fail(ErrorKind::runtime, "[requires_grad] expected float32 or float64, got ",
+         name_of(t.dtype()), "; only floating tensors have gradients");
+  if (!is_leaf(t)) {
+    if (value) return;
+    fail(ErrorKind::runtime, "[requires_grad] expected a leaf, got the result of an op; use detach()");
+  }
+  autograd_meta(t).requires_grad = value;
+}
+
+Tensor grad(const Tensor& t) { return t.impl()->autograd ? t.impl()->autograd->grad : Tensor(); }
+
+void set_grad(const Tensor& t, const Tensor& value) {
+  if (value.defined() && (value.shape() != t.shape() || value.dtype() != t.dtype()))
+    fail(ErrorKind::shape, "[grad] expected ", to_string(t.shape()), " ", name_of(t.dtype()),
+         ", got ", to_string(value.shape()), " ", name_of(value.dtype()));
+  if (recorder() && !value.defined()) recorder()->cleared_grads.push_back(t);
+  autograd_meta(t).grad = value;
+}
+
+Node::~Node() {
+  // A long chain of nodes would free itself recursively; this list makes it a loop.
+  thread_local std::vector<Ref<Node>>* waiting = nullptr;
+  if (waiting) {
+    for (Ref<Node>& parent : parents) waiting->push_back(std::move(parent));
+    return;
+  }
+  std::vector<Ref<Node>> list = std::move(parents);
+  waiting = &list;
+  inputs.clear();
+  while (!list.empty()) {
+    const Ref<Node> next = std::move(list.back());
+    list.pop_back();
+  }
+  waiting = nullptr;
+}
+
+void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
+                     const Tensors& outputs) {
+  const auto asks = [](const Tensor& t) { return t.defined() && requires_grad(t); };
+  if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
+  Ref<Node> node(new Node);
+  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  node->op = &op;
+  node->attrs = attrs;
+  node->inputs.resize(inputs.size());
+  node->outputs.resize(outputs.size());
+  for (const int i : op.saved_in)
+    if (inputs[i].defined()) node->inputs[i] = {inputs[i], inputs[i].impl()->storage->version};
+  // An output that held itself through its node would never be freed: keep another handle.
+  for (const int i : op.saved_out)
+    node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
+  for (const Tensor& t : inputs) {
+    node->in_meta.push_back(t.defined() ? meta_of(t) : Meta{});
+    const bool wanted = asks(t);
+    node->leaves.push_back(wanted && is_leaf(t) ? t : Tensor());
+    node->parents.push_back(wanted ? autograd_meta(t).node : Ref<Node>());
+    node->parent_outputs.push_back(wanted ? autograd_meta(t).output : 0);
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    node->out_meta.push_back(meta_of(outputs[i]));
+    if (!is_floating(outputs[i].dtype())) continue;
+    autograd_meta(outputs[i]).node = node;
+    autograd_meta(outputs[i]).output = static_cast<int>(i);
+  }
+}
+
+}  // namespace ranvier

@@ -1,0 +1,62 @@
+// Shared by the binding files: how tensors, dtypes and errors cross into Python.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "ops/op.h"
+#include "ranvier/ranvier.h"
+
+PYBIND11_DECLARE_HOLDER_TYPE(T, ranvier::Ref<T>, true)
+
+namespace ranvier::python {
+
+namespace py = pybind11;
+
+// rv.float32 and its like: one object each.
+struct PyDType {
+  DType value;
+};
+py::object dtype_object(DType dtype);
+// Accepts our dtypes, NumPy's, Python's float, int and bool, and names.
+DType dtype_from(py::handle object);
+
+// Shares the memory of an array; a copy where its layout or byte order cannot be shared.
+Tensor from_array(const py::array& array, bool copy);
+// Tensors, arrays, numbers and nested lists; floats from lists become float32.
+Tensor tensor_from(py::handle object);
+
+// Sets the Python error that belongs to the exception in flight.
+void set_python_error();
+
+void bind_tensor(py::module_& m);
+void bind_ops(py::module_& m);
+// self[index] and self[index] = value
+Tensor get_item(const Tensor& self, const py::object& index);
+void set_item(const Tensor& self, const py::object& index, const py::object& value);
+
+}  // namespace ranvier::python
+
+namespace pybind11::detail {
+
+// A Tensor handle is Python's Tensor object; undefined is None.
+template <>
+struct type_caster<ranvier::Tensor> {
+  PYBIND11_TYPE_CASTER(ranvier::Tensor, const_name("Tensor"));
+  using Holder = copyable_holder_caster<ranvier::TensorImpl, ranvier::Ref<ranvier::TensorImpl>>;
+
+  bool load(handle source, bool convert) {
+    if (source.is_none()) return convert;
+    Holder holder;
+    if (!holder.load(source, convert)) return false;
+    value = ranvier::Tensor(static_cast<ranvier::Ref<ranvier::TensorImpl>&>(holder));
+    return true;
+  }
+  static handle cast(const ranvier::Tensor& t, return_value_policy, handle) {
+    if (!t.defined()) return none().release();
+    return Holder::cast(t.ref(), return_value_policy::take_ownership, {});
+  }
+};
+
+}  // namespace pybind11::detail

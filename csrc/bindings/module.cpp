@@ -1,0 +1,142 @@
+// The extension module ranvier._C: errors, settings, generators, programs, and what the other
+// binding files add.
+#include "bindings/bindings.h"
+#include "core/allocator.h"
+
+namespace ranvier::python {
+namespace {
+
+// ShapeError is both a ValueError (NumPy's habit) and a RuntimeError (PyTorch's).
+PyObject* shape_error = nullptr;
+
+PyObject* class_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::type: return PyExc_TypeError;
+    case ErrorKind::index: return PyExc_IndexError;
+    case ErrorKind::key: return PyExc_KeyError;
+    case ErrorKind::value: return PyExc_ValueError;
+    case ErrorKind::shape: return shape_error;
+    case ErrorKind::memory: return PyExc_MemoryError;
+    case ErrorKind::runtime: break;
+  }
+  return PyExc_RuntimeError;
+}
+
+void bind_errors(py::module_& m) {
+  const py::tuple bases = py::make_tuple(py::reinterpret_borrow<py::object>(PyExc_ValueError),
+                                         py::reinterpret_borrow<py::object>(PyExc_RuntimeError));
+  shape_error = PyErr_NewExceptionWithDoc("ranvier.ShapeError", "Shapes that do not fit together.",
+                                          bases.ptr(), nullptr);
+  m.attr("ShapeError") = py::reinterpret_borrow<py::object>(shape_error);
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const Error& e) {
+      PyErr_SetString(class_of(e.kind()), e.what());
+    }
+  });
+}
+
+void bind_settings(py::module_& m) {
+  m.def("version", &version);
+  m.def("available_isas", &available_isas);
+  m.def("current_isa", &current_isa);
+  m.def("set_isa", &set_isa, py::arg("name"));
+  m.def("get_num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("set_grain", &set_grain, py::arg("n"));
+  m.def("empty_cache", &empty_cache);
+  m.def("is_grad_enabled", &grad_enabled);
+  m.def("set_grad_enabled", &set_grad_enabled, py::arg("mode"));
+}
+
+void bind_creation(py::module_& m) {
+  m.def("empty", [](const std::vector<int64_t>& shape, const py::object& dtype) {
+    return Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
+  });
+  m.def("full", [](const std::vector<int64_t>& shape, double value, const py::object& dtype) {
+    return Tensor::full(Dims(std::span<const int64_t>(shape)), value, dtype_from(dtype));
+  });
+  m.def("zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
+    return Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
+  });
+  m.def("from_numpy", [](const py::array& array) { return from_array(array, false); });
+  m.def("copy_of_array", [](const py::array& array) { return from_array(array, true); });
+  m.def("as_tensor", [](const py::object& data) { return tensor_from(data); });
+  py::class_<Generator>(m, "Generator", "A source of random numbers with a seed of its own.")
+      .def(py::init<uint64_t>(), py::arg("seed") = 0)
+      .def("manual_seed",
+           [](Generator& g, uint64_t seed) -> Generator& {
+             g.manual_seed(seed);
+             return g;
+           },
+           py::arg("seed"))
+      .def("initial_seed", &Generator::seed)
+      .def_property_readonly("state", &Generator::state);
+  m.def("default_generator", &default_generator, py::return_value_policy::reference);
+}
+
+Tensors tensors_of(const py::object& results) {
+  Tensors tensors;
+  if (py::isinstance<py::tuple>(results) || py::isinstance<py::list>(results))
+    for (const py::handle item : results) tensors.push_back(item.cast<Tensor>());
+  else if (!results.is_none())
+    tensors.push_back(results.cast<Tensor>());
+  for (const Tensor& t : tensors)
+    if (!t.defined()) fail(ErrorKind::type, "[record] expected tensors to be returned, got None");
+  return tensors;
+}
+
+py::object object_of(const Tensors& tensors) {
+  if (tensors.size() == 1) return py::cast(tensors[0]);
+  return py::tuple(py::cast(tensors));
+}
+
+void bind_program(py::module_& m) {
+  py::class_<Program>(m, "Program", "The instructions of a function, to be run again without it.")
+      .def_static("record",
+                  [](const py::function& function, const py::args& inputs) {
+                    return Program::record(
+                        [&](const Tensors& slots) {
+                          return tensors_of(function(*py::cast(slots)));
+                        },
+                        tensors_of(inputs));
+                  },
+                  py::arg("function"),
+                  "record(function, *inputs) -> Program\n\nRuns the function once on copies of the "
+                  "inputs and keeps what it did.")
+      .def("replay", [](Program& p, const py::args& in) { return object_of(p.replay(tensors_of(in))); },
+           "replay(*inputs)\n\nRuns the instructions again; returns what the function returned.")
+      .def_property_readonly("first", [](const Program& p) { return object_of(p.first()); },
+                             "What the recorded run returned.")
+      .def("dump", &Program::dump, "One line an instruction.")
+      .def("__len__", &Program::size);
+}
+
+}  // namespace
+
+void set_python_error() {
+  try {
+    throw;
+  } catch (py::error_already_set& e) {
+    e.restore();
+  } catch (const Error& e) {
+    PyErr_SetString(class_of(e.kind()), e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  }
+}
+
+}  // namespace ranvier::python
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "The compiled core of ranvier.";
+  ranvier::python::bind_errors(m);
+  ranvier::python::bind_tensor(m);
+  ranvier::python::bind_ops(m);
+  ranvier::python::bind_settings(m);
+  ranvier::python::bind_creation(m);
+  ranvier::python::bind_program(m);
+}

@@ -1,0 +1,449 @@
+// Every op of the registry as a Python callable: `_C.ops.<name>`, methods and operators of Tensor.
+// Calls come in through the vectorcall protocol, without a Python wrapper around them.
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+
+#include "bindings/bindings.h"
+#include "core/dtypes.h"
+
+#include <structmember.h>  // after Python.h
+
+namespace ranvier::python {
+namespace {
+
+struct OpFunction {
+  PyObject_HEAD vectorcallfunc call;
+  const OpDef* op;
+  bool swapped;    // other OP self
+  bool operation;  // an operator: NotImplemented for operands that are no tensors
+  bool composite;  // runs the composite in place of the kernel
+};
+
+// The op cannot take this operand; Python may ask the other one.
+struct NotAnOperand {};
+
+bool is_number(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o); }
+
+// Python numbers take their type from the tensors beside them.
+DType number_type(PyObject* number, const Tensors& beside) {
+  const bool is_float = PyFloat_Check(number), is_bool = PyBool_Check(number);
+  DType dtype = DType::bool_;
+  for (const Tensor& t : beside)
+    if (t.defined()) dtype = promote(dtype, t.dtype());
+  if (is_floating(dtype)) return dtype;
+  if (is_float) return DType::float32;
+  return dtype == DType::bool_ && !is_bool ? DType::int64 : dtype;
+}
+
+Tensor number_tensor(const OpDef& op, PyObject* number, const Tensors& beside) {
+  const DType dtype = number_type(number, beside);
+  if (is_floating(dtype)) {
+    const double value = PyFloat_AsDouble(number);
+    if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+    return scalar(value, dtype);
+  }
+  const int64_t value = PyLong_AsLongLong(number);
+  if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+  Tensor t = Tensor::empty({}, dtype);
+  visit(dtype, [&]<class T>(Tag<T>) {
+    *t.data<T>() = static_cast<T>(value);
+    if (static_cast<int64_t>(*t.data<T>()) != value)
+      fail(ErrorKind::value, "[", op.name, "] expected a number that fits into ", name_of(dtype),
+           ", got ", value);
+  });
+  return t;
+}
+
+std::vector<int64_t> integers_from(const OpDef& op, const std::string& name, PyObject* object) {
+  std::vector<int64_t> values;
+  const auto one = [&](PyObject* item) {
+    if (!PyIndex_Check(item))
+      fail(ErrorKind::type, "[", op.name, "] expected integers for '", name, "', got ",
+           std::string(py::repr(item)));
+    const Py_ssize_t value = PyNumber_AsSsize_t(item, PyExc_OverflowError);
+    if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+    values.push_back(value);
+  };
+  if (PyTuple_Check(object) || PyList_Check(object)) {
+    const py::sequence items = py::reinterpret_borrow<py::sequence>(object);
+    for (const py::handle item : items) one(item.ptr());
+  } else {
+    one(object);
+  }
+  return values;
+}
+
+Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
+  const auto wrong = [&](const char* expected) {
+    fail(ErrorKind::type, "[", op.name, "] expected ", expected, " for '", def.name, "', got ",
+         std::string(py::repr(object)));
+  };
+  if (object == Py_None) {
+    if (!def.optional) wrong("a value");
+    return {};
+  }
+  switch (def.kind) {
+    case AttrKind::flag:
+      if (!PyBool_Check(object)) wrong("True or False");
+      return object == Py_True;
+    case AttrKind::integer: return integers_from(op, def.name, object).at(0);
+    case AttrKind::number: {
+      const double value = PyFloat_AsDouble(object);
+      if (value == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        wrong("a number");
+      }
+      return value;
+    }
+    case AttrKind::text:
+      if (!PyUnicode_Check(object)) wrong("a string");
+      return std::string(PyUnicode_AsUTF8(object));
+    case AttrKind::integers: return integers_from(op, def.name, object);
+    case AttrKind::dtype: return static_cast<int64_t>(dtype_from(object));
+  }
+  return {};
+}
+
+// One call: Python's arguments sorted into inputs and attributes.
+class Call {
+ public:
+  Call(const OpFunction& f, PyObject* const* args, size_t count, PyObject* names)
+      : f_(f), op_(*f.op), given_(op_.arguments.size(), nullptr) {
+    size_t at = 0;
+    for (size_t i = 0; i < count; ++i, ++at) {
+      if (at >= given_.size())
+        fail(ErrorKind::type, "[", op_.name, "] expected at most ", given_.size(),
+             " arguments, got ", count);
+      given_[at] = args[i];
+      // t.reshape(2, 3): the rest of the integers belongs to one argument.
+      if (takes_rest(at) && PyLong_Check(args[i])) {
+        rest_ = py::tuple(count - i);
+        for (size_t j = i; j < count; ++j)
+          rest_[j - i] = py::reinterpret_borrow<py::object>(args[j]);
+        given_[at] = rest_.ptr();
+        break;
+      }
+    }
+    const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    for (Py_ssize_t i = 0; i < named; ++i) name_one(PyTuple_GET_ITEM(names, i), args[count + i]);
+    if (f.swapped) std::swap(given_[0], given_[1]);
+  }
+
+  PyObject* run() {
+    collect();
+    int64_t work = 0;
+    for (const Tensor& t : inputs_) work += t.defined() ? t.numel() : 0;
+    Tensors results;
+    {
+      // Small work is over sooner than another thread could take the lock.
+      std::optional<py::gil_scoped_release> release;
+      if (work > kRelease) release.emplace();
+      results = f_.composite ? op_.composite(inputs_, AttrReader(op_, attrs_))
+                             : ranvier::run(op_, inputs_, std::move(attrs_));
+    }
+    return returned(results);
+  }
+
+ private:
+  static constexpr int64_t kRelease = 4096;
+
+  int input_index(const std::string& name) const {
+    const auto it = std::find(op_.inputs.begin(), op_.inputs.end(), name);
+    return it == op_.inputs.end() ? -1 : static_cast<int>(it - op_.inputs.begin());
+  }
+  size_t attr_index(const std::string& name) const {
+    size_t i = 0;
+    while (op_.attrs[i].name != name) ++i;
+    return i;
+  }
+  bool takes_rest(size_t at) const {
+    if (input_index(op_.arguments[at]) >= 0) return false;
+    const AttrDef& attr = op_.attrs[attr_index(op_.arguments[at])];
+    return attr.kind == AttrKind::integers && attr.required && at + 1 == given_.size();
+  }
+
+  void name_one(PyObject* key, PyObject* value) {
+    std::string name = PyUnicode_AsUTF8(key);
+    if (name == "axis") name = "dim";  // NumPy's words
+    if (name == "keepdims") name = "keepdim";
+    const auto it = std::find(op_.arguments.begin(), op_.arguments.end(), name);
+    if (it == op_.arguments.end()) {
+      std::string known;
+      for (const std::string& n : op_.arguments) known += (known.empty() ? "" : ", ") + n;
+      fail(ErrorKind::type, "[", op_.name, "] expected arguments out of ", known, ", got '", name,
+           "'");
+    }
+    PyObject*& slot = given_[static_cast<size_t>(it - op_.arguments.begin())];
+    if (slot) fail(ErrorKind::type, "[", op_.name, "] expected '", name, "' once, got it twice");
+    slot = value;
+  }
+
+  void collect() {
+    inputs_.resize(op_.inputs.size());
+    attrs_.resize(op_.attrs.size());
+    std::vector<std::pair<size_t, PyObject*>> numbers;
+    for (size_t at = 0; at < given_.size(); ++at) {
+      PyObject* const object = given_[at];
+      const std::string& name = op_.arguments[at];
+      if (const int i = input_index(name); i >= 0) {
+        if (object && object != Py_None) take_input(static_cast<size_t>(i), object, &numbers);
+        continue;
+      }
+      const size_t i = attr_index(name);
+      if (!object && op_.attrs[i].required)
+        fail(ErrorKind::type, "[", op_.name, "] expected a value for '", name, "', got none");
+      attrs_[i] = object ? attr_from(op_, op_.attrs[i], object) : op_.attrs[i].value;
+    }
+    const Tensors tensors = inputs_;
+    for (const auto& [i, number] : numbers) inputs_[i] = number_tensor(op_, number, tensors);
+  }
+
+  void take_input(size_t i, PyObject* object, std::vector<std::pair<size_t, PyObject*>>* numbers) {
+    if (py::isinstance<TensorImpl>(object)) {
+      inputs_[i] = py::handle(object).cast<Tensor>();
+    } else if (is_number(object) && !py::isinstance<py::array>(object)) {
+      numbers->emplace_back(i, object);
+    } else if (f_.operation && !PyList_Check(object) && !PyObject_HasAttrString(object, "__array__")) {
+      throw NotAnOperand();
+    } else {
+      inputs_[i] = tensor_from(object);
+    }
+  }
+
+  PyObject* returned(const Tensors& results) const {
+    // An op that only changes its input gives it back, so that calls can be chained.
+    if (op_.outputs.empty() || results.empty()) return py::cast(inputs_[0]).release().ptr();
+    size_t shown = 0;
+    while (shown < results.size() && op_.outputs[shown][0] != '_') ++shown;
+    if (shown == 1) return py::cast(results[0]).release().ptr();
+    py::tuple tuple(shown);
+    for (size_t i = 0; i < shown; ++i) tuple[i] = py::cast(results[i]);
+    return tuple.release().ptr();
+  }
+
+  const OpFunction& f_;
+  const OpDef& op_;
+  std::vector<PyObject*> given_;  // borrowed, one for each argument
+  py::tuple rest_;
+  Tensors inputs_;
+  Attrs attrs_;
+};
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+  try {
+    const auto& f = *reinterpret_cast<OpFunction*>(self);
+    return Call(f, args, static_cast<size_t>(PyVectorcall_NARGS(flags)), names).run();
+  } catch (const NotAnOperand&) {
+    Py_RETURN_NOTIMPLEMENTED;
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
+}
+
+// ---- help
+
+std::string kind_name(const AttrDef& attr) {
+  switch (attr.kind) {
+    case AttrKind::flag: return "bool";
+    case AttrKind::integer: return "int";
+    case AttrKind::number: return "float";
+    case AttrKind::text: return "str";
+    case AttrKind::integers: return "int or sequence of int";
+    case AttrKind::dtype: return "dtype";
+  }
+  return "";
+}
+
+const char* types_name(Types types) {
+  switch (types) {
+    case Types::floats: return "float32 or float64, all of one dtype";
+    case Types::promote: return "any dtype; different ones are promoted";
+    case Types::promote_floats: return "any dtype; integers are taken as float32";
+    case Types::any: break;
+  }
+  return "any dtype unless the text says otherwise";
+}
+
+std::string shown_default(const AttrDef& attr) {
+  if (attr.kind == AttrKind::dtype && std::holds_alternative<int64_t>(attr.value))
+    return name_of(static_cast<DType>(std::get<int64_t>(attr.value)));
+  return to_string(attr.value);
+}
+
+std::string signature_of(const OpDef& op) {
+  std::string text;
+  for (const std::string& name : op.arguments) {
+    text += (text.empty() ? "" : ", ") + name;
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      if (op.inputs[i] == name && op.optional[i]) text += "=None";
+    for (const AttrDef& attr : op.attrs)
+      if (attr.name == name && !attr.required) text += "=" + shown_default(attr);
+  }
+  return op.name + "(" + text + ")";
+}
+
+// NumPy style, put together from the declaration.
+std::string doc_of(const OpDef& op) {
+  std::string text = signature_of(op) + "\n\n" + op.doc + "\n\nParameters\n----------\n";
+  for (const std::string& name : op.arguments) {
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      if (op.inputs[i] == name)
+        text += name + " : Tensor" + (op.optional[i] ? ", optional" : "") + "\n    " +
+                types_name(op.types) + ".\n";
+    for (const AttrDef& attr : op.attrs)
+      if (attr.name == name)
+        text += name + " : " + kind_name(attr) +
+                (attr.required ? "" : ", default " + shown_default(attr)) + "\n";
+  }
+  text += "\nNotes\n-----\nForward: " + op.formula.text + "\n";
+  for (const Derivative& d : op.formula.derivatives)
+    text += "Derivative with respect to " + d.of + ": " + d.text + "\n";
+  if (!op.example.empty()) text += "\nExamples\n--------\n>>> " + op.example + "\n";
+  return text;
+}
+
+PyObject* text_or_error(const std::string& text) {
+  return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
+}
+PyObject* get_doc(PyObject* self, void*) {
+  return text_or_error(doc_of(*reinterpret_cast<OpFunction*>(self)->op));
+}
+PyObject* get_name(PyObject* self, void*) {
+  return text_or_error(reinterpret_cast<OpFunction*>(self)->op->name);
+}
+PyObject* op_repr(PyObject* self) {
+  return text_or_error("<ranvier op " + signature_of(*reinterpret_cast<OpFunction*>(self)->op) + ">");
+}
+PyObject* op_get(PyObject* self, PyObject* object, PyObject*) {
+  return object ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+PyObject* op_reduce(PyObject* self, PyObject*) {
+  return get_name(self, nullptr);  // pickle and deepcopy find it again by its name
+}
+
+PyTypeObject* op_type() {
+  static PyGetSetDef properties[] = {{"__doc__", get_doc, nullptr, nullptr, nullptr},
+                                     {"__name__", get_name, nullptr, nullptr, nullptr},
+                                     {"__qualname__", get_name, nullptr, nullptr, nullptr},
+                                     {}};
+  static PyMethodDef methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
+  static PyMemberDef members[] = {
+      {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, call), READONLY, nullptr}, {}};
+  static PyType_Slot slots[] = {{Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+                                {Py_tp_repr, reinterpret_cast<void*>(op_repr)},
+                                {Py_tp_descr_get, reinterpret_cast<void*>(op_get)},
+                                {Py_tp_getset, properties},
+                                {Py_tp_methods, methods},
+                                {Py_tp_members, members},
+                                {0, nullptr}};
+  static PyType_Spec spec = {"ranvier._C.Op", sizeof(OpFunction), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
+                                 Py_TPFLAGS_METHOD_DESCRIPTOR,
+                             slots};
+  static auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return type;
+}
+
+py::object function_of(const OpDef& op, bool operation = false, bool swapped = false,
+                       bool composite = false) {
+  auto* f = PyObject_New(OpFunction, op_type());
+  if (!f) throw py::error_already_set();
+  f->call = vectorcall;
+  f->op = &op;
+  f->operation = operation;
+  f->swapped = swapped;
+  f->composite = composite;
+  return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(f));
+}
+
+// ---- what tests, documentation and stubs read
+
+py::object attr_object(const AttrDef& def) {
+  if (def.kind == AttrKind::dtype && std::holds_alternative<int64_t>(def.value))
+    return dtype_object(static_cast<DType>(std::get<int64_t>(def.value)));
+  return std::visit(
+      [](const auto& value) -> py::object {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>)
+          return py::none();
+        else
+          return py::cast(value);
+      },
+      def.value);
+}
+
+py::dict description(const OpDef& op) {
+  py::list attrs, derivatives;
+  for (const AttrDef& attr : op.attrs)
+    attrs.append(py::dict(py::arg("name") = attr.name, py::arg("kind") = kind_name(attr),
+                          py::arg("default") = attr_object(attr),
+                          py::arg("required") = attr.required,
+                          py::arg("optional") = attr.optional));
+  for (const Derivative& d : op.formula.derivatives)
+    derivatives.append(py::make_tuple(d.of, d.text, d.latex));
+  return py::dict(
+      py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
+      py::arg("optional") = op.optional, py::arg("outputs") = op.outputs,
+      py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
+      py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
+      py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
+      py::arg("method") = op.method, py::arg("mutates") = op.mutates,
+      py::arg("differentiable") = op.differentiable, py::arg("view") = op.view != nullptr,
+      py::arg("composite") = op.composite != nullptr, py::arg("kernel") = op.forward != nullptr,
+      py::arg("example") = op.example, py::arg("signature") = signature_of(op));
+}
+
+struct Operator {
+  const char* method;
+  const char* op;
+  bool swapped;
+};
+constexpr Operator kOperators[] = {
+    {"__add__", "add", false},      {"__radd__", "add", true},
+    {"__sub__", "sub", false},      {"__rsub__", "sub", true},
+    {"__mul__", "mul", false},      {"__rmul__", "mul", true},
+    {"__truediv__", "div", false},  {"__rtruediv__", "div", true},
+    {"__matmul__", "matmul", false}, {"__rmatmul__", "matmul", true},
+    {"__eq__", "eq", false},        {"__ne__", "ne", false},
+    {"__lt__", "lt", false},        {"__le__", "le", false},
+    {"__gt__", "gt", false},        {"__ge__", "ge", false}};
+
+}  // namespace
+
+void bind_ops(py::module_& m) {
+  py::module_ ops = m.def_submodule("ops", "Every op of the registry.");
+  py::module_ composites = m.def_submodule("composites", "Fused ops in terms of simpler ones.");
+  const py::object tensor = m.attr("Tensor");
+  for (const OpDef& op : registry().all()) {
+    ops.attr(op.name.c_str()) = function_of(op);
+    if (op.composite && op.forward)
+      composites.attr(op.name.c_str()) = function_of(op, false, false, true);
+    if (op.method) tensor.attr(op.name.c_str()) = function_of(op);
+  }
+  for (const Operator& o : kOperators)
+    tensor.attr(o.method) = function_of(*registry().find(o.op), true, o.swapped);
+  tensor.attr("__neg__") = function_of(*registry().find("neg"));
+  tensor.attr("__abs__") = function_of(*registry().find("abs"));
+  m.def("registry", [] {
+    py::list list;
+    for (const OpDef& op : registry().all()) list.append(description(op));
+    return list;
+  });
+  m.def("cost", [](const std::string& name, const std::vector<std::vector<int64_t>>& shapes) {
+    const OpDef* op = registry().find(name);
+    if (!op) fail(ErrorKind::key, "[cost] there is no op '", name, "'");
+    Metas in;
+    for (const auto& shape : shapes) in.push_back({Dims(std::span<const int64_t>(shape))});
+    in.resize(op->inputs.size());
+    std::vector<bool> given(op->inputs.size(), true);
+    for (size_t i = shapes.size(); i < given.size(); ++i) given[i] = false;
+    Attrs attrs;
+    for (const AttrDef& attr : op->attrs) attrs.push_back(attr.value);
+    const Metas out = op->infer(InferArgs(*op, attrs, in, given));
+    const Cost cost = cost_of(*op, in, out, attrs);
+    return py::make_tuple(cost.flops, cost.bytes);
+  });
+}
+
+}  // namespace ranvier::python

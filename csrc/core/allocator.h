@@ -1,0 +1,32 @@
+// Memory for storages. Freed blocks wait in lists by size class, so that a training loop asks the
+// system for memory in its first step only. Not for small objects: those use new.
+#pragma once
+
+#include <cstddef>
+
+namespace ranvier {
+
+inline constexpr std::size_t kAlignment = 64;
+
+// 64-byte aligned, uninitialised; an Error of kind `memory` when there is none.
+void* allocate(std::size_t bytes);
+void deallocate(void* p, std::size_t bytes) noexcept;
+
+// Gives every waiting block back to the system.
+void empty_cache() noexcept;
+
+// A block for the time of a scope.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes) : bytes_(bytes), p_(allocate(bytes)) {}
+  ~Scratch() { deallocate(p_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  char* get() const { return static_cast<char*>(p_); }
+
+ private:
+  std::size_t bytes_;
+  void* p_;
+};
+
+}  // namespace ranvier

@@ -1,0 +1,51 @@
+// Parallel loops. parallel.h and parallel.cpp are the only files that know of threads; kernels are
+// leaf code. Work is cut by its size alone, never by the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+namespace ranvier {
+
+// Elements in a piece of work: `preferred`, or what the process has set for tests.
+int64_t grain(int64_t preferred);
+
+// Upper bound of `worker` below.
+int max_workers();
+
+// Calls run(context, chunk, worker) once for every chunk in [0, chunks). Inside it floating-point
+// control is IEEE's (another library may have set flush-to-zero). An exception in `run` is thrown
+// again to the caller, the first one of several. A loop inside a loop runs in the calling thread.
+void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* context);
+
+// f(chunk, worker) for every chunk.
+template <class F>
+void for_chunks(int64_t chunks, F&& f) {
+  using Function = std::remove_reference_t<F>;
+  parallel_chunks(
+      chunks,
+      [](void* context, int64_t chunk, int worker) {
+        (*static_cast<Function*>(context))(chunk, worker);
+      },
+      &f);
+}
+
+// f(begin, end) over pieces of [0, n) of `step` items each.
+template <class F>
+void parallel_for(int64_t n, int64_t step, F&& f) {
+  if (n <= 0) return;
+  for_chunks((n + step - 1) / step, [&](int64_t chunk, int) {
+    const int64_t begin = chunk * step;
+    f(begin, begin + step < n ? begin + step : n);
+  });
+}
+
+// f(begin, end) over [0, n) where an item costs `cost` elements of work: pieces of about `amount`
+// elements.
+template <class F>
+void parallel_items(int64_t n, int64_t cost, int64_t amount, F&& f) {
+  const int64_t step = grain(amount) / (cost > 0 ? cost : 1);
+  parallel_for(n, step > 0 ? step : 1, f);
+}
+
+}  // namespace ranvier

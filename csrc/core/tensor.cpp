@@ -1,0 +1,218 @@
+// Shapes, storages and tensor handles; see ranvier/tensor.h.
+#include "ranvier/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/allocator.h"
+#include "core/dtypes.h"
+#include "ranvier/autograd.h"
+
+namespace ranvier {
+
+namespace {
+
+struct DTypeInfo {
+  const char* name;
+  std::size_t size;
+  int rank;  // promotion goes to the higher one
+};
+constexpr DTypeInfo kInfo[kDTypes] = {{"float32", 4, 4}, {"float64", 8, 5}, {"int64", 8, 3},
+                                      {"int32", 4, 2},   {"uint8", 1, 1},   {"bool", 1, 0}};
+
+const DTypeInfo& info(DType dtype) { return kInfo[static_cast<int>(dtype)]; }
+
+}  // namespace
+
+std::size_t size_of(DType dtype) { return info(dtype).size; }
+const char* name_of(DType dtype) { return info(dtype).name; }
+DType promote(DType a, DType b) { return info(a).rank >= info(b).rank ? a : b; }
+
+void Dims::insert(int at, int64_t value) {
+  push_back(value);
+  for (int i = size_ - 1; i > at; --i) values_[i] = values_[i - 1];
+  values_[at] = value;
+}
+
+void Dims::erase(int at) {
+  for (int i = at; i + 1 < size_; ++i) values_[i] = values_[i + 1];
+  --size_;
+}
+
+bool Dims::operator==(const Dims& other) const {
+  return size_ == other.size_ && std::equal(begin(), end(), other.begin());
+}
+
+std::string to_string(const Dims& dims) {
+  std::string text = "(";
+  for (int i = 0; i < dims.size(); ++i) text += (i ? ", " : "") + std::to_string(dims[i]);
+  return text + (dims.size() == 1 ? ",)" : ")");
+}
+
+int64_t count(const Dims& shape) {
+  int64_t n = 1, without_zeros = 1;
+  for (const int64_t size : shape) {
+    if (size < 0)
+      fail(ErrorKind::shape, "[shape] expected sizes of 0 or more, got ", to_string(shape));
+    n *= size == 0 ? 0 : 1;
+    // Bytes and not elements must fit, and a zero elsewhere does not excuse an absurd size.
+    if (size > 0 && __builtin_mul_overflow(without_zeros, size, &without_zeros))
+      fail(ErrorKind::shape, "[shape] expected a number of elements that fits in 64 bits, got ",
+           to_string(shape));
+  }
+  if (without_zeros > INT64_MAX / 16)
+    fail(ErrorKind::shape, "[shape] expected a size in bytes that fits in 64 bits, got ",
+         to_string(shape));
+  return n == 0 ? 0 : without_zeros;
+}
+
+Dims contiguous_strides(const Dims& shape) {
+  Dims strides = shape;
+  int64_t step = 1;
+  for (int i = shape.size() - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= std::max<int64_t>(shape[i], 1);
+  }
+  return strides;
+}
+
+Storage::Storage(std::size_t size) : data(allocate(size)), bytes(size) {}
+
+Storage::Storage(void* memory, std::size_t size, void (*give_back)(void*), void* owner)
+    : data(memory), bytes(size), release(give_back), context(owner) {}
+
+Storage::~Storage() {
+  if (release)
+    release(context);
+  else
+    deallocate(data, bytes);
+}
+
+TensorImpl::TensorImpl() = default;
+TensorImpl::~TensorImpl() = default;
+
+Tensor Tensor::empty(const Dims& shape, DType dtype) {
+  return empty_strided(shape, contiguous_strides(shape), dtype);
+}
+
+Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype) {
+  Ref<TensorImpl> impl(new TensorImpl);
+  impl->numel = count(shape);
+  impl->dtype = dtype;
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->storage = Ref<Storage>(new Storage(static_cast<std::size_t>(impl->numel) * size_of(dtype)));
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  visit(dtype, [&]<class T>(Tag<T>) { std::fill_n(t.data<T>(), t.numel(), convert<T>(value)); });
+  return t;
+}
+
+Tensor Tensor::zeros(const Dims& shape, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  std::memset(t.raw(), 0, t.impl_->storage->bytes);
+  return t;
+}
+
+template <class T>
+Tensor Tensor::from(const Dims& shape, std::span<const T> values) {
+  const int64_t n = count(shape);
+  if (static_cast<int64_t>(values.size()) != n)
+    fail(ErrorKind::shape, "[tensor] expected ", n, " values for shape ", to_string(shape),
+         ", got ", values.size());
+  Tensor t = empty(shape, DTypeOf<T>::value);
+  std::copy(values.begin(), values.end(), t.data<T>());
+  return t;
+}
+
+template Tensor Tensor::from<float>(const Dims&, std::span<const float>);
+template Tensor Tensor::from<double>(const Dims&, std::span<const double>);
+template Tensor Tensor::from<int64_t>(const Dims&, std::span<const int64_t>);
+template Tensor Tensor::from<int32_t>(const Dims&, std::span<const int32_t>);
+template Tensor Tensor::from<uint8_t>(const Dims&, std::span<const uint8_t>);
+template Tensor Tensor::from<bool>(const Dims&, std::span<const bool>);
+
+Tensor Tensor::wrap(void* data, const Dims& shape, const Dims& strides, DType dtype,
+                    void (*release)(void*), void* context) {
+  Ref<TensorImpl> impl(new TensorImpl);
+  impl->numel = count(shape);
+  impl->dtype = dtype;
+  impl->shape = shape;
+  impl->strides = strides;
+  int64_t last = 0;
+  for (int i = 0; i < shape.size(); ++i) last += (shape[i] - 1) * strides[i];
+  const std::size_t bytes =
+      impl->numel == 0 ? 0 : static_cast<std::size_t>(last + 1) * size_of(dtype);
+  impl->storage = Ref<Storage>(new Storage(data, bytes, release, context));
+  return Tensor(std::move(impl));
+}
+
+int64_t Tensor::size(int axis) const { return shape()[normal_axis("size", axis, dim())]; }
+
+bool Tensor::is_contiguous() const {
+  int64_t step = 1;
+  for (int i = dim() - 1; i >= 0; --i) {
+    if (shape()[i] != 1 && strides()[i] != step) return numel() == 0;
+    step *= shape()[i];
+  }
+  return true;
+}
+
+bool Tensor::is_dense() const {
+  if (is_contiguous()) return true;
+  // Take the axes by stride, smallest first: each must start where the one before ends.
+  int64_t step = 1;
+  bool used[Dims::kMax] = {};
+  for (int n = 0; n < dim(); ++n) {
+    int next = -1;
+    for (int i = 0; i < dim(); ++i)
+      if (!used[i] && (shape()[i] == 1 || strides()[i] == step)) next = i;
+    if (next < 0) return false;
+    used[next] = true;
+    step *= shape()[next];
+  }
+  return true;
+}
+
+namespace {
+void expect_one_element(const Tensor& t) {
+  if (t.numel() != 1)
+    fail(ErrorKind::runtime, "[item] expected a tensor with one element, got shape ",
+         to_string(t.shape()), "; use tolist() or numpy()");
+}
+}  // namespace
+
+double Tensor::item() const {
+  expect_one_element(*this);
+  return visit(dtype(), [&]<class T>(Tag<T>) { return static_cast<double>(*data<T>()); });
+}
+
+int64_t Tensor::item_int() const {
+  expect_one_element(*this);
+  return visit(dtype(), [&]<class T>(Tag<T>) { return convert<int64_t>(*data<T>()); });
+}
+
+Tensor Tensor::alias(const Dims& shape, const Dims& strides, int64_t offset) const {
+  Ref<TensorImpl> impl(new TensorImpl);
+  impl->numel = count(shape);
+  impl->dtype = dtype();
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->offset = offset;
+  impl->storage = impl_->storage;
+  return Tensor(std::move(impl));
+}
+
+int normal_axis(const char* op, int64_t axis, int dim) {
+  // A scalar takes axis 0 and -1, as in PyTorch.
+  const int64_t n = std::max(dim, 1);
+  if (axis < -n || axis >= n)
+    fail(ErrorKind::index, "[", op, "] expected an axis in [", -n, ", ", n - 1, "] for ", dim,
+         " dimensions, got ", axis);
+  return static_cast<int>(axis < 0 ? axis + n : axis);
+}
+
+}  // namespace ranvier

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Computes every coefficient in math.inc and prints it as it stands there.
+
+  python3 fit_polynomials.py                    print the tables and their fit errors
+  python3 fit_polynomials.py --check math.inc   also fail unless math.inc holds each line
+
+Method: weighted minimax (Remez exchange on a dense Chebyshev grid) in mpmath.  The
+coefficients are then rounded to the target precision; after each of the first three the
+rest is fitted again, so that it absorbs their rounding.  Nothing here is taken from a library; nothing here runs when Ranvier runs.
+"""
+import argparse
+import sys
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 60
+GRID = 1200  # points on which the error is watched
+
+
+def grid(lo, hi):
+    """Chebyshev points: dense where minimax errors peak, at the ends."""
+    mid, half = (mp.mpf(lo) + hi) / 2, (mp.mpf(hi) - lo) / 2
+    return [mid - half * mp.cos(mp.pi * (i + mp.mpf(1) / 2) / GRID) for i in range(GRID)]
+
+
+def remez(xs, target, weight, n):
+    """Minimax of weight * (sum of c_j x^j, j < n, - target) over the points xs."""
+    rows = [[x**j for j in range(n)] for x in xs]
+    reference = [round((len(xs) - 1) * (1 - np.cos(np.pi * i / n)) / 2) for i in range(n + 1)]
+    best = None
+    for _ in range(40):
+        a, b = mp.matrix(n + 1, n + 1), mp.matrix(n + 1, 1)
+        for i, k in enumerate(reference):
+            for j in range(n):
+                a[i, j] = weight[k] * rows[k][j]
+            a[i, n] = (-1) ** i
+            b[i] = weight[k] * target[k]
+        c = list(mp.lu_solve(a, b))
+        levelled = abs(c[n])
+        c = c[:n]
+        error = [w * (mp.fdot(c, row) - t) for w, row, t in zip(weight, rows, target)]
+        worst = max(abs(e) for e in error)
+        if best is None or worst < best[0]:
+            best = (worst, c)
+        if worst <= levelled * mp.mpf("1.0005"):
+            break
+        # One extremum from each run of equal signs; the smallest go, so that signs alternate.
+        peaks = []
+        for k, e in enumerate(error):
+            if peaks and (e > 0) == (error[peaks[-1]] > 0):
+                if abs(e) > abs(error[peaks[-1]]):
+                    peaks[-1] = k
+            else:
+                peaks.append(k)
+        if len(peaks) < n + 1:
+            raise ArithmeticError("the error does not alternate")
+        while len(peaks) > n + 1:
+            size = [abs(error[k]) for k in peaks]
+            least = size.index(min(size))
+            if least in (0, len(peaks) - 1):
+                peaks.pop(least)
+            elif len(peaks) == n + 2:
+                peaks.pop(0 if size[0] < size[-1] else -1)
+            else:
+                other = least - 1 if size[least - 1] < size[least + 1] else least + 1
+                peaks = [k for i, k in enumerate(peaks) if i not in (least, other)]
+        reference = peaks
+    else:
+        raise ArithmeticError("the exchange did not settle")
+    return best[1]
+
+
+def rounded(x, dtype):
+    """x correctly rounded to dtype (through its exact value, not through float64)."""
+    if dtype is np.float64:
+        return float(x)
+    near = np.float32(float(x))
+    near_by = (np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf)))
+    return min(near_by, key=lambda v: abs(mp.mpf(float(v)) - x))
+
+
+def fit(f, weight, lo, hi, degree, dtype):
+    """Coefficients c_0..c_degree of dtype with weight * (c(x) - f(x)) small on [lo, hi]."""
+    xs = grid(lo, hi)
+    target, w = [f(x) for x in xs], [abs(weight(x)) for x in xs]
+    done, refitted = [], 3
+    while len(done) <= degree:
+        # Points of nearly no weight cannot be extrema, and make the linear system singular.
+        keep = [i for i, wi in enumerate(w) if wi > max(w) / 10**12]
+        c = remez([xs[i] for i in keep], [target[i] for i in keep], [w[i] for i in keep],
+                  degree + 1 - len(done))
+        for cj in c[:1] if len(done) < refitted else c:
+            done.append(rounded(cj, dtype))
+            # What is left is x times a lower polynomial (no grid point is 0).
+            target = [(t - float(done[-1])) / x for t, x in zip(target, xs)]
+            w = [wi * abs(x) for wi, x in zip(w, xs)]
+    return done, max(wi * abs(t) for wi, t in zip(w, target))
+
+
+def text(x, dtype):
+    s = repr(float(x)) if dtype is np.float64 else str(np.float32(x))
+    if "." not in s and "e" not in s:
+        s += ".0"
+    return s + ("f" if dtype is np.float32 else "")
+
+
+def split(x, bits, dtype):
+    """x = hi + lo, hi with so few bits that its product with a small integer is exact."""
+    x = mp.mpf(x)
+    unit = mp.mpf(2) ** (mp.floor(mp.log(x, 2)) + 1 - bits)
+    hi = mp.nint(x / unit) * unit
+    return rounded(hi, dtype), rounded(x - hi, dtype)
+
+
+# ---- the functions fitted ---------------------------------------------------------------
+
+def exp_tail(r):
+    """(e^r - 1 - r) / r^2"""
+    if abs(r) < mp.mpf(10) ** -12:
+        return mp.mpf(1) / 2 + r / 6 + r * r / 24
+    return (mp.expm1(r) - r) / r**2
+
+
+def log_tail(f):
+    """(log(1 + f) - f + f^2/2) / f^3"""
+    if abs(f) < mp.mpf(10) ** -8:
+        return mp.mpf(1) / 3 - f / 4 + f * f / 5 - f**3 / 6 + f**4 / 7
+    return (mp.log1p(f) - f + f * f / 2) / f**3
+
+
+def log_tail_weight(f):
+    return f**3 / mp.log1p(f)
+
+
+def atanh_tail(z):
+    """(2 atanh(s) / s - 2) / z with s^2 = z"""
+    s = mp.sqrt(z)
+    if s < mp.mpf(10) ** -8:
+        return mp.mpf(2) / 3 + 2 * z / 5 + 2 * z * z / 7
+    return (2 * mp.atanh(s) / s - 2) / z
+
+
+def tanh_tail(w):
+    """(tanh(x) / x - 1) / x^2 with x^2 = w"""
+    x = mp.sqrt(w)
+    if x < mp.mpf(10) ** -8:
+        return -mp.mpf(1) / 3 + 2 * w / 15 - 17 * w * w / 315
+    return (mp.tanh(x) / x - 1) / w
+
+
+def erf_rest(w):
+    """erf(x) / x - 1 with x^2 = w"""
+    x = mp.sqrt(w)
+    return (mp.erf(x) / x if x > mp.mpf(10) ** -20 else 2 / mp.sqrt(mp.pi)) - 1
+
+
+def sin_over_v(w):
+    """sin(2 pi v) / v with v^2 = w"""
+    v = mp.sqrt(w)
+    return mp.sin(2 * mp.pi * v) / v if v > mp.mpf(10) ** -20 else 2 * mp.pi
+
+
+def tail_ratio(k):
+    """Q(z) e^(z^2/2) (z + k), Q(z) = 1 - Phi(z), as a function of t = (z - k) / (z + k)"""
+    def f(t):
+        z = k * (1 + t) / (1 - t)
+        return mp.erfc(z / mp.sqrt(2)) / 2 * mp.exp(z * z / 2) * (z + k)
+    return f
+
+
+def tables():
+    ln2 = mp.log(2)
+    half_ln2 = ln2 / 2 * mp.mpf("1.001")  # n is rounded from an inexact product
+    for dtype, name in ((np.float32, "float"), (np.float64, "double")):
+        single = dtype is np.float32
+        print(f"\n// {name}")
+
+        def scalar(label, value):
+            return f"static constexpr {name} {label} = {text(value, dtype)};"
+
+        def table(label, fitted):
+            c, error = fitted
+            print(f"// {label}: degree {len(c) - 1}, weighted error {float(error):.2e}", file=sys.stderr)
+            body = [text(x, dtype) for x in c]
+            lines, line = [], f"static constexpr {name} {label}[] = {{"
+            for i, item in enumerate(body):
+                item += "," if i + 1 < len(body) else "};"
+                if len(line) + 1 + len(item) > 92:
+                    lines.append(line)
+                    line = "   "
+                line += ("" if line.endswith("{") else " ") + item
+            return "\n".join(lines + [line])
+
+        # |n| <= 151 takes 8 bits of float's 24, |n| <= 1077 takes 11 of double's 53.
+        hi, lo = split(ln2, 15 if single else 42, dtype)
+        yield scalar("log2e", rounded(1 / ln2, dtype))
+        yield scalar("ln2_hi", hi)
+        yield scalar("ln2_lo", lo)
+        yield scalar("sqrt2", rounded(mp.sqrt(2), dtype))
+        # log's reduced mantissa lies in (log_top / 2, log_top].
+        log_top = mp.mpf(4) / 3 if single else mp.sqrt(2)
+        yield scalar("log_top", rounded(log_top, dtype))
+
+        # The error of e^r relative to e^r.
+        yield table("exp_c", fit(exp_tail, lambda r: r**2 / mp.exp(r), -half_ln2, half_ln2,
+                                 4 if single else 9, dtype))
+        if single:
+            # The error relative to log(1 + f).
+            yield table("log_c", fit(log_tail, log_tail_weight, log_top / 2 - 1, log_top - 1, 7, dtype))
+        else:
+            limit = ((log_top - 1) / (log_top + 1)) ** 2 * mp.mpf("1.0001")
+            yield table("log_c", fit(atanh_tail, lambda z: z / 2, mp.mpf(0), limit, 6, dtype))
+
+        # All relative; tanh up to |x| = tanh_near, erf up to 1.
+        near = mp.mpf(5) / 16
+        yield scalar("tanh_near", rounded(near, dtype))
+        yield table("tanh_c", fit(tanh_tail, lambda w: w / (1 + w * tanh_tail(w)), mp.mpf(0), near**2,
+                                  2 if single else 7, dtype))
+        yield table("erf_c", fit(erf_rest, lambda w: 1 / (1 + erf_rest(w)), mp.mpf(0), mp.mpf(1),
+                                 7 if single else 11, dtype))
+        k = mp.mpf(4) if single else mp.mpf(5)
+        limit = (mp.mpf(15) if single else mp.mpf(39))
+        g = tail_ratio(k)
+        yield scalar("tail_k", rounded(k, dtype))
+        yield table("tail_c", fit(g, lambda t: 1 / g(t), mp.mpf(-1), (limit - k) / (limit + k),
+                                  9 if single else 22, dtype))
+
+        # Absolute.
+        yield table("sin_c", fit(sin_over_v, mp.sqrt, mp.mpf(0), mp.mpf(1) / 16,
+                                 4 if single else 8, dtype))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", metavar="FILE", help="fail unless FILE holds every printed table")
+    arguments = parser.parse_args()
+    held = None
+    if arguments.check:
+        with open(arguments.check, encoding="utf-8") as file:
+            held = " ".join(file.read().split())
+    missing = 0
+    for block in tables():
+        print(block, flush=True)
+        if held is not None and " ".join(block.split()) not in held:
+            print("// MISSING from " + arguments.check)
+            missing += 1
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

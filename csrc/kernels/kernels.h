@@ -1,0 +1,104 @@
+// The contract between ops and kernels: what each kernel does, and one table of function pointers
+// per instruction set. Kernels see raw pointers, sizes and strides; they know no tensors and no
+// threads. A null entry means that the table has no such kernel.
+#pragma once
+
+#include <cstdint>
+
+namespace ranvier {
+
+// Rows of ops/elementwise.def.
+enum class Row : int {
+#define RV_UNARY(name, ...) name,
+#define RV_BINARY(name, ...) name,
+#define RV_COMPARE(name, ...) name,
+#include "ops/elementwise.def"
+};
+inline constexpr int kRows = 0
+#define RV_UNARY(name, ...) +1
+#define RV_BINARY(name, ...) +1
+#define RV_COMPARE(name, ...) +1
+#include "ops/elementwise.def"
+    ;
+
+// What a derivative reads besides the incoming gradient: input x, input y, result z.
+enum Uses : unsigned { kNothing = 0, kX = 1, kY = 2, kZ = 4, kPass = 8 };
+
+// out[i] = f(in[0][i], in[1][i], ...); everything contiguous. A derivative's inputs are g, x, y, z,
+// null where it does not use them. `out` may be one of the inputs.
+using MapFn = void (*)(int64_t n, const void* const* in, void* out, double attribute);
+
+inline constexpr int64_t kSumBlock = 4096;
+inline constexpr int64_t kSumRows = 256;
+
+// One tile of a matrix product, C (mr, cols) = A (mr, k) B (k, cols), with cols <= lanes * nv;
+// every element is one chain of multiply-adds over k that starts at 0, or at C when accumulating.
+template <class T>
+struct GemmTile {
+  int64_t k;
+  const T* a;
+  int64_t a_row, a_k;  // strides of A
+  const T* b;
+  int64_t b_k;  // row stride of B; its columns are adjacent
+  T* c;
+  int64_t c_row;
+  int last_cols;  // columns in the last vector
+  bool accumulate;
+};
+template <class T>
+using GemmTileFn = void (*)(const GemmTile<T>&);
+
+inline constexpr int kMaxTileRows = 12;
+inline constexpr int kMaxTileVectors = 2;
+
+struct SgdArgs {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, maximize, first;  // first: the momentum buffer is to be written, not read
+};
+struct AdamArgs {
+  double lr, beta1, beta2, eps, weight_decay, correction1, correction2;
+  bool decoupled, maximize;
+};
+
+template <class T>
+struct Kernels {
+  T (*sum)(int64_t n, const T* x);  // n <= kSumBlock
+  // out[j] = sum over rows of x[r][j], each one chain over the rows
+  void (*sum_rows)(int64_t rows, int64_t cols, const T* x, int64_t stride, T* out);
+  bool (*all_finite)(int64_t n, const T* x);
+  void (*softmax)(int64_t n, const T* x, T* y);
+  void (*softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
+  void (*log_softmax)(int64_t n, const T* x, T* y);
+  void (*log_softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
+  // Returns the loss of one row; *lse is log(sum(exp(x))).
+  T (*cross_entropy)(int64_t n, const T* x, int64_t target, T* lse);
+  void (*cross_entropy_backward)(int64_t n, const T* x, int64_t target, T lse, T scale, T* dx);
+  // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
+  void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
+  void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);
+  void (*sgd)(int64_t n, T* p, const T* g, T* buffer, const SgdArgs& args);
+  void (*adam)(int64_t n, T* p, const T* g, T* m, T* v, const AdamArgs& args);
+  int lanes, tile_rows, tile_vectors;
+  GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]
+};
+
+struct KernelTable {
+  const char* name;
+  MapFn forward[kRows][2];  // [row][0: float32, 1: float64]
+  MapFn backward_x[kRows][2];
+  MapFn backward_y[kRows][2];
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+// The table in use; RANVIER_ISA or set_isa() choose it.
+const KernelTable& kernel_table();
+
+template <class T>
+const Kernels<T>& kernels();
+template <>
+inline const Kernels<float>& kernels<float>() { return kernel_table().f32; }
+template <>
+inline const Kernels<double>& kernels<double>() { return kernel_table().f64; }
+
+}  // namespace ranvier

@@ -1,0 +1,127 @@
+// Copies, conversions and changes in place.
+#include <algorithm>
+
+#include "core/dtypes.h"
+#include "ops/families.h"
+#include "ops/loops.h"
+#include "ops/op.h"
+
+namespace ranvier {
+namespace {
+
+void copy_forward(const ForwardArgs& args) { copy(args.out[0], args.in[0]); }
+
+Tensors pass(const BackwardArgs& args) { return {args.grad[0]}; }
+
+std::vector<Meta> infer_nothing(const InferArgs&) { return {}; }
+
+// The second input must broadcast to the first, which keeps its shape.
+std::vector<Meta> infer_into(const InferArgs& args) {
+  if (!(broadcast(args, args.in[0].shape, args.in[1].shape) == args.in[0].shape))
+    args.mismatch("a source that broadcasts to the shape of what is changed");
+  return {};
+}
+
+// Both may look at one memory through different strides: then the source is packed first.
+Tensor apart(const Tensor& from, const Tensor& to) {
+  const bool same_view = from.raw() == to.raw() && from.shape() == to.shape() &&
+                         from.strides() == to.strides();
+  if (from.impl()->storage.get() != to.impl()->storage.get() || same_view) return from;
+  const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
+  copy(fresh, from);
+  return fresh;
+}
+
+void add_into(const ForwardArgs& args) {
+  const Tensor& to = args.in[0];
+  const Tensor from = apart(converted(args.in[1], to.dtype()), to);
+  const OpDef& add = *registry().find("add");
+  const Tensors in = {to, from}, out = {to};
+  add.forward(ForwardArgs(add, {}, in, out));
+}
+
+void declare_copies(Registry& r) {
+  const Formula same = {"x", "x", {{"x", "1", "1"}}};
+  r.add({.name = "clone",
+         .doc = "A copy with memory of its own, in the same layout if that has no gaps.",
+         .inputs = {"input"},
+         .infer = same_as_first,
+         .forward = copy_forward,
+         .backward = pass,
+         .elementwise = true,
+         .formula = same,
+         .example = "rv.clone(rv.ones(3))",
+         .method = true});
+  r.add({.name = "contiguous",
+         .doc = "A row-major copy.",
+         .inputs = {"input"},
+         .infer = same_as_first,
+         .forward = copy_forward,
+         .backward = pass,
+         .formula = same,
+         .example = "rv.contiguous(rv.ones(2, 3))"});
+  r.add({.name = "cast",
+         .doc = "A copy in another dtype. Floats are cut towards zero on their way to integers.",
+         .inputs = {"input"},
+         .attrs = {{.name = "dtype", .kind = AttrKind::dtype, .value = {}, .required = true}},
+         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+           if (args.integer(0) < 0 || args.integer(0) >= kDTypes)
+             fail(ErrorKind::value, "[cast] expected a dtype, got number ", args.integer(0));
+           return {{args.in[0].shape, static_cast<DType>(args.integer(0))}};
+         },
+         .forward = copy_forward,
+         .backward = [](const BackwardArgs& args) -> Tensors {
+           return call("cast", {args.grad[0]}, {static_cast<int64_t>(args.in_meta[0].dtype)});
+         },
+         .elementwise = true,
+         .formula = same,
+         .example = "rv.cast(rv.ones(3), rv.int64)"});
+}
+
+}  // namespace
+
+void declare_data(Registry& r) {
+  declare_copies(r);
+  r.add({.name = "copy_",
+         .doc = "Overwrites the first tensor with the second, converted and broadcast.",
+         .inputs = {"input", "source"},
+         .infer = infer_into,
+         .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
+         .mutates = {"input"},
+         .differentiable = false,
+         .formula = {"x = y", R"(x \leftarrow y)", {}},
+         .example = "rv.copy_(rv.zeros(3), rv.ones(3))",
+         .method = true});
+  r.add({.name = "add_",
+         .doc = "Adds the second tensor to the first, in place.",
+         .inputs = {"input", "other"},
+         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+           if (promote(args.in[0].dtype, args.in[1].dtype) != args.in[0].dtype &&
+               is_floating(args.in[1].dtype) && !is_floating(args.in[0].dtype))
+             fail(ErrorKind::type, "[add_] expected a type that fits into ",
+                  name_of(args.in[0].dtype), ", got ", name_of(args.in[1].dtype));
+           return infer_into(args);
+         },
+         .forward = add_into,
+         .mutates = {"input"},
+         .differentiable = false,
+         .formula = {"x = x + y", R"(x \leftarrow x + y)", {}},
+         .example = "rv.add_(rv.zeros(3), rv.ones(3))",
+         .method = true});
+  r.add({.name = "fill_",
+         .doc = "Sets every element to a value, in place.",
+         .inputs = {"input"},
+         .attrs = {{.name = "value", .kind = AttrKind::number, .value = {}, .required = true}},
+         .infer = infer_nothing,
+         .forward =
+             [](const ForwardArgs& args) {
+           copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
+         },
+         .mutates = {"input"},
+         .differentiable = false,
+         .formula = {"x = a", R"(x \leftarrow a)", {}},
+         .example = "rv.fill_(rv.zeros(3), 2.0)",
+         .method = true});
+}
+
+}  // namespace ranvier

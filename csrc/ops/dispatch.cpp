@@ -1,0 +1,207 @@
+// The one way in: checks, types, shapes, memory, kernel, recording, gradient.
+#include <algorithm>
+
+#include "autograd/node.h"
+#include "ops/op.h"
+#include "program/recorder.h"
+
+namespace ranvier {
+namespace {
+
+// [op] expected ..., got a type: the message says what to call.
+[[noreturn]] void wrong_type(const OpDef& op, const std::string& expected, const Tensor& t,
+                             size_t i) {
+  const char* hint = t.dtype() == DType::float64 ? "; call .float() on it or .double() on the rest"
+                                                 : "; call .float() or .double() on it";
+  fail(ErrorKind::type, "[", op.name, "] expected ", expected, ", got ", name_of(t.dtype()),
+       " for '", op.inputs[i], "'", hint);
+}
+
+void check_floats(const OpDef& op, const Tensors& inputs) {
+  const Tensor* first = nullptr;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined()) continue;
+    if (!is_floating(inputs[i].dtype())) wrong_type(op, "float32 or float64", inputs[i], i);
+    if (!first) first = &inputs[i];
+    if (inputs[i].dtype() != first->dtype())
+      wrong_type(op, std::string(name_of(first->dtype())) + " as for '" + op.inputs[0] + "'",
+                 inputs[i], i);
+  }
+}
+
+// Casts inputs to one type where the op wants that. A tensor without dimensions does not widen the
+// others within its category, so that `x * scalar` keeps the type of x, as in PyTorch.
+void unify_types(const OpDef& op, Tensors& inputs) {
+  static const Op cast("cast");
+  DType sized = DType::bool_, single = DType::bool_;
+  bool any_sized = false;
+  for (const Tensor& t : inputs) {
+    if (t.dim() > 0) any_sized = true;
+    DType& group = t.dim() > 0 ? sized : single;
+    group = promote(group, t.dtype());
+  }
+  DType common = any_sized ? sized : single;
+  const auto category = [](DType d) { return is_floating(d) ? 2 : d == DType::bool_ ? 0 : 1; };
+  if (any_sized && category(single) > category(sized)) common = promote(sized, single);
+  if (op.types == Types::promote_floats && !is_floating(common)) common = DType::float32;
+  for (Tensor& t : inputs)
+    if (t.dtype() != common) t = cast({t}, {static_cast<int64_t>(common)});
+}
+
+// Results of an elementwise op keep the layout of the inputs when all share a dense one.
+Dims layout_for(const OpDef& op, const Tensors& inputs, const Meta& out) {
+  if (op.elementwise) {
+    const Tensor& first = inputs[0];
+    const bool same = std::all_of(inputs.begin(), inputs.end(), [&](const Tensor& t) {
+      return !t.defined() || t.dim() == 0 ||
+             (t.shape() == first.shape() && t.strides() == first.strides());
+    });
+    if (same && first.shape() == out.shape && first.is_dense()) return first.strides();
+  }
+  return contiguous_strides(out.shape);
+}
+
+void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
+  if (!t.defined()) return;
+  if (t.impl()->storage->read_only)
+    fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
+         "' to be writable, got memory that is read-only; clone() it first");
+  if (grad_enabled() && requires_grad(t))
+    fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
+         "' without gradient for a change in place, got one that requires it; use no_grad()");
+}
+
+Metas metas_of(const Tensors& tensors) {
+  Metas metas;
+  metas.reserve(tensors.size());
+  for (const Tensor& t : tensors) metas.push_back(t.defined() ? meta_of(t) : Meta{});
+  return metas;
+}
+
+// Runs a view. Returns false when the input must be packed first.
+bool run_view(const OpDef& op, const Tensor& in, const Attrs& attrs, Tensors* outputs) {
+  Layout out;
+  const Layout from{in.shape(), in.strides(), in.impl()->offset};
+  if (!op.view(AttrReader(op, attrs), from, &out)) return false;
+  outputs->push_back(in.alias(out.shape, out.strides, out.offset));
+  return true;
+}
+
+Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
+  const Metas metas = metas_of(inputs);
+  std::vector<bool> given;
+  for (const Tensor& t : inputs) given.push_back(t.defined());
+  Tensors outputs;
+  for (const Meta& m : op.infer(InferArgs(op, attrs, metas, given)))
+    outputs.push_back(Tensor::empty_strided(m.shape, layout_for(op, inputs, m), m.dtype));
+  op.forward(ForwardArgs(op, attrs, inputs, outputs));
+  return outputs;
+}
+
+}  // namespace
+
+Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
+  Tensors inputs = given;
+  for (size_t i = 0; i < op.inputs.size(); ++i) {
+    if (i >= inputs.size()) inputs.emplace_back();
+    if (!inputs[i].defined() && !op.optional[i])
+      fail(ErrorKind::type, "[", op.name, "] expected a tensor for '", op.inputs[i], "', got None");
+  }
+  if (op.types == Types::floats) check_floats(op, inputs);
+  if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
+  for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
+  if (!op.forward && op.composite) return op.composite(inputs, AttrReader(op, attrs));
+
+  Tensors outputs;
+  if (!op.view) {
+    outputs = allocate_and_run(op, inputs, attrs);
+  } else if (!run_view(op, inputs[0], attrs, &outputs)) {
+    if (!op.view_may_copy)
+      fail(ErrorKind::runtime, "[", op.name, "] expected a layout that allows a view, got shape ",
+           to_string(inputs[0].shape()), " with strides ", to_string(inputs[0].strides()),
+           "; use reshape()");
+    static const Op contiguous("contiguous");
+    inputs[0] = contiguous({inputs[0]});
+    run_view(op, inputs[0], attrs, &outputs);
+  }
+  for (const int i : op.mutated)
+    if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
+  if (Recorder* r = recorder()) r->instructions.push_back({&op, attrs, inputs, outputs});
+  if (op.differentiable) record_gradient(op, attrs, inputs, outputs);
+  return outputs;
+}
+
+namespace {
+
+// Fills in defaults; the kinds are the caller's word in C++ and checked by the bindings.
+void complete(const OpDef& op, Attrs& attrs) {
+  if (attrs.size() > op.attrs.size())
+    fail(ErrorKind::type, "[", op.name, "] expected at most ", op.attrs.size(),
+         " attributes, got ", attrs.size());
+  for (size_t i = attrs.size(); i < op.attrs.size(); ++i) {
+    if (op.attrs[i].required)
+      fail(ErrorKind::type, "[", op.name, "] expected a value for '", op.attrs[i].name,
+           "', got none");
+    attrs.push_back(op.attrs[i].value);
+  }
+  for (size_t i = 0; i < attrs.size(); ++i) {
+    const AttrDef& def = op.attrs[i];
+    if (def.kind == AttrKind::number && std::holds_alternative<int64_t>(attrs[i]))
+      attrs[i] = static_cast<double>(std::get<int64_t>(attrs[i]));
+    const bool none = std::holds_alternative<std::monostate>(attrs[i]);
+    constexpr size_t kIndex[] = {1, 2, 3, 4, 5, 2};  // of each AttrKind in Attr
+    if (none ? !def.optional : attrs[i].index() != kIndex[static_cast<int>(def.kind)])
+      fail(ErrorKind::type, "[", op.name, "] expected another type for '", def.name, "', got ",
+           to_string(attrs[i]));
+  }
+}
+
+}  // namespace
+
+Tensors call(std::string_view name, const Tensors& inputs, Attrs attrs) {
+  const OpDef* op = registry().find(name);
+  if (!op) fail(ErrorKind::key, "[call] there is no op '", name, "'");
+  if (inputs.size() > op->inputs.size())
+    fail(ErrorKind::type, "[", name, "] expected at most ", op->inputs.size(), " tensors, got ",
+         inputs.size());
+  complete(*op, attrs);
+  return run(*op, inputs, std::move(attrs));
+}
+
+const OpDef& Op::def() const {
+  const OpDef* def = def_.load(std::memory_order_acquire);
+  if (!def) {
+    def = registry().find(name_);
+    if (!def) fail(ErrorKind::key, "[call] there is no op '", name_, "'");
+    def_.store(def, std::memory_order_release);
+  }
+  return *def;
+}
+
+Tensors Op::all(const Tensors& inputs, Attrs attrs) const {
+  const OpDef& op = def();
+  complete(op, attrs);
+  return run(op, inputs, std::move(attrs));
+}
+
+Tensor Op::operator()(const Tensors& inputs, Attrs attrs) const {
+  Tensors results = all(inputs, std::move(attrs));
+  return results.empty() ? Tensor() : results[0];
+}
+
+namespace {
+const Op add_op("add"), sub_op("sub"), mul_op("mul"), div_op("div"), neg_op("neg"),
+    clone_op("clone"), add_into("add_");
+}
+
+Tensor operator+(const Tensor& a, const Tensor& b) { return add_op({a, b}); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return sub_op({a, b}); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return mul_op({a, b}); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return div_op({a, b}); }
+Tensor operator-(const Tensor& a) { return neg_op({a}); }
+Tensor operator*(const Tensor& a, double b) { return mul_op({a, scalar(b, a.dtype())}); }
+Tensor operator/(const Tensor& a, double b) { return div_op({a, scalar(b, a.dtype())}); }
+Tensor clone(const Tensor& t) { return clone_op({t}); }
+void operator+=(const Tensor& a, const Tensor& b) { add_into({a, b}); }
+
+}  // namespace ranvier

@@ -1,0 +1,18 @@
+// One function a family of ops; registry.cpp calls them all.
+#pragma once
+
+namespace ranvier {
+
+class Registry;
+void declare_elementwise(Registry& r);
+void declare_reductions(Registry& r);
+void declare_matmul(Registry& r);
+void declare_softmax(Registry& r);
+void declare_losses(Registry& r);
+void declare_views(Registry& r);
+void declare_data(Registry& r);
+void declare_indexing(Registry& r);
+void declare_random(Registry& r);
+void declare_updates(Registry& r);
+
+}  // namespace ranvier

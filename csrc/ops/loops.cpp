@@ -1,0 +1,208 @@
+// Loops over shapes and strides; see loops.h.
+#include "ops/loops.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/dtypes.h"
+#include "core/parallel.h"
+
+namespace ranvier {
+namespace {
+
+constexpr int64_t kPiece = 1 << 15;  // elements worth a chunk
+constexpr int64_t kBlock = 512;      // elements packed at a time
+constexpr int kMaxOperands = 5;
+
+struct Operand {
+  char* data = nullptr;
+  int64_t size = 0;  // of an element
+  Dims strides;      // elements, one per loop axis
+};
+
+// The iteration space of an output and its inputs: axes in the order of the output's memory,
+// neighbours merged wherever every operand allows it.
+class Loop {
+ public:
+  Loop(const Tensor& out, std::initializer_list<Tensor> in) {
+    add(out, out);
+    for (const Tensor& t : in) add(t, out);
+    Dims order;
+    for (int i = 0; i < out.dim(); ++i)
+      if (out.shape()[i] != 1) order.push_back(i);
+    std::array<int, Dims::kMax> axes{};
+    std::copy(order.begin(), order.end(), axes.begin());
+    std::stable_sort(axes.begin(), axes.begin() + order.size(),
+                     [&](int a, int b) { return out.strides()[a] > out.strides()[b]; });
+    for (int i = 0; i < order.size(); ++i) append(axes[i], out.shape()[axes[i]]);
+    if (shape_.empty()) append(-1, 1);
+  }
+
+  int operands() const { return count_; }
+  const Operand& operand(int i) const { return merged_[i]; }
+  int64_t inner() const { return shape_.back(); }
+  int64_t inner_stride(int i) const { return merged_[i].strides.back(); }
+  int64_t outer() const {
+    int64_t n = 1;
+    for (int i = 0; i + 1 < shape_.size(); ++i) n *= shape_[i];
+    return n;
+  }
+  // Address of operand i at the start of inner run `index`.
+  char* at(int i, int64_t index) const {
+    const Operand& o = merged_[i];
+    if (!o.data) return nullptr;
+    int64_t offset = 0;
+    for (int axis = shape_.size() - 2; axis >= 0; --axis) {
+      offset += index % shape_[axis] * o.strides[axis];
+      index /= shape_[axis];
+    }
+    return o.data + offset * o.size;
+  }
+
+ private:
+  void add(const Tensor& t, const Tensor& out) {
+    Operand& o = given_[count_++];
+    if (!t.defined()) return;
+    o.data = static_cast<char*>(t.raw());
+    o.size = static_cast<int64_t>(size_of(t.dtype()));
+    const int extra = out.dim() - t.dim();
+    for (int i = 0; i < out.dim(); ++i)
+      o.strides.push_back(i < extra || t.shape()[i - extra] == 1 ? 0 : t.strides()[i - extra]);
+  }
+
+  void append(int axis, int64_t size) {
+    const auto stride = [&](int i) { return axis < 0 || !given_[i].data ? 0 : given_[i].strides[axis]; };
+    bool merges = !shape_.empty();
+    for (int i = 0; i < count_ && merges; ++i)
+      merges = merged_[i].strides.back() == stride(i) * size;
+    if (merges)
+      shape_[shape_.size() - 1] *= size;
+    else
+      shape_.push_back(size);
+    for (int i = 0; i < count_; ++i) {
+      merged_[i].data = given_[i].data;
+      merged_[i].size = given_[i].size;
+      if (merges)
+        merged_[i].strides[merged_[i].strides.size() - 1] = stride(i);
+      else
+        merged_[i].strides.push_back(stride(i));
+    }
+  }
+
+  int count_ = 0;
+  Operand given_[kMaxOperands], merged_[kMaxOperands];
+  Dims shape_;
+};
+
+template <class T>
+void gather(const char* from, int64_t stride, int64_t n, char* to) {
+  const T* x = reinterpret_cast<const T*>(from);
+  T* y = reinterpret_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i * stride];
+}
+template <class T>
+void scatter(const char* from, int64_t n, char* to, int64_t stride) {
+  const T* x = reinterpret_cast<const T*>(from);
+  T* y = reinterpret_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) y[i * stride] = x[i];
+}
+void gather(int64_t size, const char* from, int64_t stride, int64_t n, char* to) {
+  if (size == 8) return gather<uint64_t>(from, stride, n, to);
+  if (size == 4) return gather<uint32_t>(from, stride, n, to);
+  gather<uint8_t>(from, stride, n, to);
+}
+void scatter(int64_t size, const char* from, int64_t n, char* to, int64_t stride) {
+  if (size == 8) return scatter<uint64_t>(from, n, to, stride);
+  if (size == 4) return scatter<uint32_t>(from, n, to, stride);
+  scatter<uint8_t>(from, n, to, stride);
+}
+
+// One inner run [begin, end) of the loop.
+void map_run(const Loop& loop, MapFn f, double attribute, int64_t outer, int64_t begin,
+             int64_t end) {
+  alignas(64) char scratch[kMaxOperands][kBlock * 8];
+  const char* base[kMaxOperands];
+  bool adjacent = true;
+  for (int i = 0; i < loop.operands(); ++i) {
+    base[i] = loop.at(i, outer);
+    adjacent = adjacent && (!base[i] || loop.inner_stride(i) == 1);
+  }
+  const int64_t step = adjacent ? end - begin : kBlock;
+  for (int64_t at = begin; at < end; at += step) {
+    const int64_t n = std::min(step, end - at);
+    const void* in[kMaxOperands] = {};
+    for (int i = 1; i < loop.operands(); ++i) {
+      if (!base[i]) continue;
+      const int64_t size = loop.operand(i).size, stride = loop.inner_stride(i);
+      in[i - 1] = base[i] + at * stride * size;
+      if (stride == 1) continue;
+      // A constant is spread once and serves every block.
+      if (stride != 0 || at == begin)
+        gather(size, base[i] + at * stride * size, stride, n, scratch[i]);
+      in[i - 1] = scratch[i];
+    }
+    const int64_t size = loop.operand(0).size, stride = loop.inner_stride(0);
+    char* out = const_cast<char*>(base[0]) + at * stride * size;
+    if (stride == 1 || n == 1) {
+      f(n, in, out, attribute);
+    } else {
+      f(n, in, scratch[0], attribute);
+      scatter(size, scratch[0], n, out, stride);
+    }
+  }
+}
+
+}  // namespace
+
+void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in) {
+  if (out.numel() == 0) return;
+  const Loop loop(out, in);
+  const int64_t inner = loop.inner(), step = std::min(grain(kPiece), inner);
+  const int64_t pieces = (inner + step - 1) / step;
+  parallel_items(loop.outer() * pieces, step, kPiece, [&](int64_t first, int64_t last) {
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t begin = unit % pieces * step;
+      map_run(loop, f, attribute, unit / pieces, begin, std::min(inner, begin + step));
+    }
+  });
+}
+
+namespace {
+
+template <class To, class From>
+void convert_run(int64_t n, const void* const* in, void* out, double) {
+  const auto* x = static_cast<const From*>(in[0]);
+  auto* y = static_cast<To*>(out);
+  if constexpr (std::is_same_v<To, From>)
+    std::memmove(y, x, static_cast<size_t>(n) * sizeof(To));
+  else
+    for (int64_t i = 0; i < n; ++i) y[i] = convert<To>(x[i]);
+}
+
+}  // namespace
+
+void copy(const Tensor& to, const Tensor& from) {
+  visit(to.dtype(), [&]<class To>(Tag<To>) {
+    visit(from.dtype(),
+          [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
+  });
+}
+
+Tensor packed(const Tensor& t) { return t.is_contiguous() ? t : converted(t, t.dtype()); }
+
+Tensor converted(const Tensor& t, DType dtype) {
+  if (t.dtype() == dtype && t.is_contiguous()) return t;
+  Tensor result = Tensor::empty(t.shape(), dtype);
+  copy(result, t);
+  return result;
+}
+
+Tensor in_layout_of(const Tensor& t, const Tensor& like) {
+  if (t.strides() == like.strides()) return t;
+  Tensor result = Tensor::empty_strided(like.shape(), like.strides(), t.dtype());
+  copy(result, t);
+  return result;
+}
+
+}  // namespace ranvier

@@ -1,0 +1,33 @@
+// From tensors to kernels: loops over shapes and strides, shared by the families. These functions
+// are not ops; a forward may use them without being recorded.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "ranvier/tensor.h"
+
+namespace ranvier {
+
+// out = f(in...), inputs broadcast to out's shape. An undefined input is passed on as null. Inputs
+// whose inner axis is neither adjacent nor constant are packed block by block on the stack.
+void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in);
+
+// Copies with conversion; `from` is broadcast to the shape of `to`, any strides.
+void copy(const Tensor& to, const Tensor& from);
+
+// `t` itself where it is row-major, else a packed copy.
+Tensor packed(const Tensor& t);
+// As `dtype`, row-major.
+Tensor converted(const Tensor& t, DType dtype);
+// `t` in the memory layout of `like`, which is dense and of the same shape.
+Tensor in_layout_of(const Tensor& t, const Tensor& like);
+
+// A tensor seen as (outer, size, inner) around one axis; it must be row-major.
+struct AxisSplit {
+  int64_t outer = 1, size = 1, inner = 1;
+  AxisSplit(const Dims& shape, int axis) {
+    for (int i = 0; i < shape.size(); ++i)
+      (i < axis ? outer : i == axis ? size : inner) *= shape[i];
+  }
+};
+
+}  // namespace ranvier

@@ -1,0 +1,251 @@
+// Matrix products: matmul and linear. Both are one gemm call a matrix.
+#include <algorithm>
+
+#include "core/dtypes.h"
+#include "core/parallel.h"
+#include "kernels/cpu/gemm.h"
+#include "ops/families.h"
+#include "ops/loops.h"
+#include "ops/op.h"
+
+namespace ranvier {
+namespace {
+
+// Shapes of a product after vectors have become matrices.
+struct Product {
+  Dims a, b;         // at least two axes each
+  Dims batch;        // broadcast leading axes
+  int64_t m, k, n;
+  Dims out;
+};
+
+Product product_of(const InferArgs& args) {
+  Product p;
+  p.a = args.in[0].shape;
+  p.b = args.in[1].shape;
+  if (p.a.empty() || p.b.empty()) args.mismatch("at least one axis each");
+  const bool row = p.a.size() == 1, column = p.b.size() == 1;
+  if (row) p.a.insert(0, 1);
+  if (column) p.b.push_back(1);
+  p.m = p.a[p.a.size() - 2];
+  p.k = p.a.back();
+  p.n = p.b.back();
+  if (p.b[p.b.size() - 2] != p.k)
+    args.mismatch("the last axis of 'input' to equal the last but one of 'other'");
+  const Dims leading_a(p.a.begin(), static_cast<size_t>(p.a.size() - 2));
+  const Dims leading_b(p.b.begin(), static_cast<size_t>(p.b.size() - 2));
+  p.batch = broadcast(args, leading_a, leading_b);
+  p.out = p.batch;
+  if (!row) p.out.push_back(p.m);
+  if (!column) p.out.push_back(p.n);
+  return p;
+}
+
+std::vector<Meta> infer_matmul(const InferArgs& args) {
+  return {{product_of(args).out, args.in[0].dtype}};
+}
+
+// Element offset of matrix `index` of a batch, for a tensor broadcast over `batch`.
+int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
+  int64_t offset = 0;
+  for (int i = batch.size() - 1; i >= 0; --i) {
+    const int axis = i - (batch.size() - (t.dim() - 2));
+    if (axis >= 0 && t.shape()[axis] != 1) offset += index % batch[i] * t.strides()[axis];
+    index /= batch[i];
+  }
+  return offset;
+}
+
+void matmul_forward(const ForwardArgs& args) {
+  const Tensor &a = args.in[0], &b = args.in[1], &out = args.out[0];
+  const Product p = product_of(
+      InferArgs(args.op(), args.all(), {meta_of(a), meta_of(b)}, {true, true}));
+  const bool row = a.dim() == 1, column = b.dim() == 1;
+  visit_floating(a.dtype(), [&]<class T>(Tag<T>) {
+    Gemm<T> g{};
+    g.m = p.m;
+    g.n = p.n;
+    g.k = p.k;
+    g.a_row = row ? 0 : a.strides()[a.dim() - 2];
+    g.a_k = a.strides().back();
+    g.b_k = column ? b.strides()[0] : b.strides()[b.dim() - 2];
+    g.b_col = column ? 1 : b.strides().back();
+    g.c_row = p.n;
+    const int64_t matrices = count(p.batch);
+    const auto one = [&](int64_t i) {
+      Gemm<T> part = g;
+      part.a = a.data<T>() + (row ? 0 : batch_offset(a, p.batch, i));
+      part.b = b.data<T>() + (column ? 0 : batch_offset(b, p.batch, i));
+      part.c = out.data<T>() + i * p.m * p.n;
+      gemm(part);
+    };
+    // Many matrices share the threads out among themselves; a single one does inside.
+    if (matrices == 1) return one(0);
+    parallel_items(matrices, p.m * p.n * p.k, 1 << 18, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) one(i);
+    });
+  });
+}
+
+Tensor swapped(const Tensor& t) {
+  static const Op transpose("transpose");
+  return transpose({t}, {int64_t{-2}, int64_t{-1}});
+}
+
+Tensors matmul_backward(const BackwardArgs& args) {
+  static const Op matmul("matmul"), unsqueeze("unsqueeze"), reshape("reshape");
+  const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
+  Tensor a = args.in[0], b = args.in[1], g = args.grad[0];
+  if (shape_a.size() == 1) {
+    a = unsqueeze({a}, {int64_t{0}});
+    g = unsqueeze({g}, {int64_t{shape_b.size() == 1 ? -1 : -2}});
+  }
+  if (shape_b.size() == 1) {
+    b = unsqueeze({b}, {int64_t{1}});
+    g = unsqueeze({g}, {int64_t{-1}});
+  }
+  const auto back_to = [&](const Tensor& grad, const Tensor& matrix, const Dims& shape) {
+    return reshape({reduce_to(grad, matrix.shape())},
+                   {std::vector<int64_t>(shape.begin(), shape.end())});
+  };
+  Tensors grads(2);
+  if (args.needs[0]) grads[0] = back_to(matmul({g, swapped(b)}), a, shape_a);
+  if (args.needs[1]) grads[1] = back_to(matmul({swapped(a), g}), b, shape_b);
+  return grads;
+}
+
+Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader&) {
+  Cost cost;
+  cost.flops = 2.0 * double(count(out[0].shape)) * double(in[0].shape.back());
+  for (const Meta& m : {in[0], in[1], out[0]})
+    cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
+  return cost;
+}
+
+// ---- linear
+
+// The row of elementwise.def behind an activation that linear can apply to its result: one whose
+// derivative needs the result alone.
+const OpDef* epilogue(const AttrReader& args) {
+  if (!args.given(0)) return nullptr;
+  const OpDef* op = registry().find(args.text(0));
+  const bool fits = op && op->row >= 0 && op->inputs.size() == 1 && op->attrs.empty() &&
+                    op->saved_in.empty() && !op->saved_out.empty();
+  if (fits) return op;
+  std::string names;
+  for (const OpDef& other : registry().all())
+    if (other.row >= 0 && other.inputs.size() == 1 && other.attrs.empty() &&
+        other.saved_in.empty() && !other.saved_out.empty())
+      names += (names.empty() ? "" : ", ") + other.name;
+  fail(ErrorKind::value, "[linear] expected an activation out of ", names, ", got '", args.text(0),
+       "'; call other ones on the result");
+}
+
+std::vector<Meta> infer_linear(const InferArgs& args) {
+  const Dims &x = args.in[0].shape, &w = args.in[1].shape;
+  if (w.size() != 2) args.mismatch("a weight (out_features, in_features)");
+  if (x.empty() || x.back() != w[1])
+    fail(ErrorKind::shape, "[linear] expected input with ", w[1], " features (last axis), got ",
+         to_string(x));
+  if (args.given_inputs[2] && args.in[2].shape != Dims{w[0]})
+    args.mismatch("a bias (out_features,)");
+  epilogue(args);
+  Dims out = x;
+  out[out.size() - 1] = w[0];
+  return {{out, args.in[0].dtype}};
+}
+
+void linear_forward(const ForwardArgs& args) {
+  const Tensor x = packed(args.in[0]);
+  const Tensor& w = args.in[1];
+  const Tensor bias = args.in[2].defined() ? packed(args.in[2]) : Tensor();
+  const OpDef* activation = epilogue(args);
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    Gemm<T> g{};
+    g.k = w.shape()[1];
+    g.n = w.shape()[0];
+    g.m = g.n == 0 ? 0 : args.out[0].numel() / g.n;
+    g.a = x.data<T>();
+    g.a_row = g.k;
+    g.a_k = 1;
+    g.b = w.data<T>();
+    g.b_k = w.strides()[1];
+    g.b_col = w.strides()[0];
+    g.c = args.out[0].data<T>();
+    g.c_row = g.n;
+    g.bias = bias.defined() ? bias.data<T>() : nullptr;
+    if (activation)
+      g.activation = kernel_table().forward[activation->row][static_cast<int>(x.dtype())];
+    gemm(g);
+  });
+}
+
+Tensors linear_backward(const BackwardArgs& args) {
+  static const Op matmul("matmul"), reshape("reshape"), bias_grad("bias_grad");
+  const OpDef* activation = epilogue(args);
+  Tensor g = args.grad[0];
+  if (activation)
+    g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
+  const Tensor &x = args.in[0], &w = args.in[1];
+  const auto rows = [&](const Tensor& t, int64_t width) {
+    const int64_t n = width == 0 ? 0 : t.numel() / width;
+    return reshape({t}, {std::vector<int64_t>{n, width}});
+  };
+  Tensors grads(3);
+  if (args.needs[0]) grads[0] = matmul({g, w});
+  const Tensor flat = rows(g, w.shape()[0]);
+  // Computed as (in, out), which is how the weight is stored, and seen as (out, in).
+  if (args.needs[1]) grads[1] = swapped(matmul({swapped(rows(x, w.shape()[1])), flat}));
+  if (args.needs[2]) grads[2] = bias_grad({flat});
+  return grads;
+}
+
+Tensors linear_composite(const Tensors& in, const AttrReader& args) {
+  static const Op matmul("matmul"), transpose("transpose");
+  Tensor y = matmul({in[0], swapped(in[1])});
+  if (in[2].defined()) y = y + in[2];
+  const OpDef* activation = epilogue(args);
+  return activation ? run(*activation, {y}, {}) : Tensors{y};
+}
+
+Cost linear_cost(const Metas& in, const Metas& out, const AttrReader& args) {
+  return matmul_cost(in, out, args);
+}
+
+}  // namespace
+
+void declare_matmul(Registry& r) {
+  r.add({.name = "matmul",
+         .doc = "Matrix product over the last two axes; leading axes broadcast, vectors count as a "
+                "row on the left and a column on the right.",
+         .inputs = {"input", "other"},
+         .types = Types::floats,
+         .infer = infer_matmul,
+         .forward = matmul_forward,
+         .backward = matmul_backward,
+         .saves = {"input", "other"},
+         .cost = matmul_cost,
+         .formula = {"x y", "x\\,y", {{"x", "g y^T", "g\\,y^T"}, {"y", "x^T g", "x^T g"}}},
+         .example = "rv.matmul(rv.ones(2, 3), rv.ones(3, 4))",
+         .method = true});
+  r.add({.name = "linear",
+         .doc = "Fully connected layer: input (..., in), weight (out, in), bias (out), and an "
+                "activation applied to the result in the same pass.",
+         .inputs = {"input", "weight", "bias?"},
+         .attrs = {{.name = "activation", .kind = AttrKind::text, .value = {}, .optional = true}},
+         .types = Types::floats,
+         .infer = infer_linear,
+         .forward = linear_forward,
+         .backward = linear_backward,
+         .composite = linear_composite,
+         .saves = {"input", "weight", "result"},
+         .cost = linear_cost,
+         .formula = {"f(x W^T + b)",
+                     R"(f(x W^T + b))",
+                     {{"x", "(g f') W", "(g f')\\,W"},
+                      {"W", "(g f')^T x", "(g f')^T x"},
+                      {"b", "sum over rows of g f'", R"(\sum_r (g f')_r)"}}},
+         .example = "rv.linear(rv.ones(2, 3), rv.ones(4, 3), rv.zeros(4), 'relu')"});
+}
+
+}  // namespace ranvier

@@ -1,0 +1,178 @@
+// How an op is declared. Everything that is known about an op stands in its one OpDef: names and
+// attributes (from which bindings, printing and programs derive theirs), the shape rule, forward,
+// backward, what backward needs, cost and formulas.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "ranvier/ops.h"
+
+namespace ranvier {
+
+// Shape and type of a tensor, without its memory.
+struct Meta {
+  Dims shape;
+  DType dtype = DType::float32;
+};
+using Metas = std::vector<Meta>;
+
+struct OpDef;
+
+// Typed reading of attributes; the declaration guarantees the kind.
+class AttrReader {
+ public:
+  AttrReader(const OpDef& op, const Attrs& attrs) : op_(op), attrs_(attrs) {}
+  bool given(int i) const { return !std::holds_alternative<std::monostate>(attrs_[i]); }
+  bool flag(int i) const { return std::get<bool>(attrs_[i]); }
+  int64_t integer(int i) const { return std::get<int64_t>(attrs_[i]); }
+  double number(int i) const { return std::get<double>(attrs_[i]); }
+  const std::string& text(int i) const { return std::get<std::string>(attrs_[i]); }
+  const std::vector<int64_t>& integers(int i) const {
+    return std::get<std::vector<int64_t>>(attrs_[i]);
+  }
+  Dims dims(int i) const { return Dims(std::span<const int64_t>(integers(i))); }
+  const OpDef& op() const { return op_; }
+  const Attrs& all() const { return attrs_; }
+
+ private:
+  const OpDef& op_;
+  const Attrs& attrs_;
+};
+
+// What infer sees. `in` of an optional input that is not given has no dimensions and given[i] is
+// false.
+struct InferArgs : AttrReader {
+  InferArgs(const OpDef& op, const Attrs& attrs, const Metas& metas, const std::vector<bool>& has)
+      : AttrReader(op, attrs), in(metas), given_inputs(has) {}
+  const Metas& in;
+  const std::vector<bool>& given_inputs;
+  [[noreturn]] void mismatch(const std::string& expected) const;  // names op and every shape
+};
+
+struct ForwardArgs : AttrReader {
+  ForwardArgs(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs)
+      : AttrReader(op, attrs), in(inputs), out(outputs) {}
+  const Tensors& in;
+  const Tensors& out;
+};
+
+// `in` and `out` hold what the op saves; the other tensors are undefined.
+struct BackwardArgs : AttrReader {
+  BackwardArgs(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs,
+               const Tensors& grads, const Metas& metas, const std::vector<bool>& wanted)
+      : AttrReader(op, attrs),
+        in(inputs), out(outputs), grad(grads), in_meta(metas), needs(wanted) {}
+  const Tensors& in;
+  const Tensors& out;
+  const Tensors& grad;   // of each output; undefined where nothing came
+  const Metas& in_meta;
+  const std::vector<bool>& needs;  // which inputs ask for a gradient
+};
+
+struct Layout {
+  Dims shape, strides;
+  int64_t offset = 0;
+};
+
+struct Cost {
+  double flops = 0, bytes = 0;
+};
+
+// How inputs are brought to one type before anything else.
+enum class Types {
+  any,             // as they are
+  promote,         // to the widest of them
+  promote_floats,  // to the widest of them, integers to float32
+  floats,          // must be floating and equal; an error says `.float()` or `.double()`
+};
+
+enum class AttrKind { flag, integer, number, text, integers, dtype };
+
+struct AttrDef {
+  std::string name;
+  AttrKind kind;
+  Attr value;             // default; ignored when required
+  bool required = false;
+  bool optional = false;  // None is a value
+};
+
+struct Derivative {
+  std::string of, text, latex;
+};
+struct Formula {
+  std::string text, latex;
+  std::vector<Derivative> derivatives;
+};
+
+struct OpDef {
+  std::string name;
+  std::string doc;                                // one or two sentences; first line of the help
+  std::vector<std::string> inputs = {};           // "bias?" is optional
+  std::vector<std::string> outputs = {"result"};  // "_lse" is kept for backward, not returned
+  std::vector<AttrDef> attrs = {};
+  // Order of a call's arguments where it is not inputs, then attributes.
+  std::vector<std::string> arguments = {};
+  Types types = Types::any;
+
+  std::vector<Meta> (*infer)(const InferArgs&) = nullptr;  // the only shape rule
+  void (*forward)(const ForwardArgs&) = nullptr;           // null: only the composite
+  Tensors (*backward)(const BackwardArgs&) = nullptr;      // null: derived from the composite
+  Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
+  // A view has no kernel: the result shares the input's memory. False: no such view exists.
+  bool (*view)(const AttrReader&, const Layout& in, Layout* out) = nullptr;
+  bool view_may_copy = false;          // where no view exists, the input is packed first
+
+  std::vector<std::string> saves = {};    // inputs and outputs that backward reads
+  std::vector<std::string> mutates = {};  // inputs that forward changes; no other result is theirs
+  bool elementwise = false;  // one layout for all: results keep the input's if it is dense
+  bool differentiable = true;
+  Cost (*cost)(const Metas& in, const Metas& out, const AttrReader&) = nullptr;  // null: by size
+  Formula formula = {};
+  std::string example = {};  // one Python expression that runs
+  std::string gradient_of = {};  // for a kernel that only the backward of that op calls
+  bool method = false;       // also a method of Tensor
+  int row = -1;              // of elementwise.def
+
+  // Derived when the op is added.
+  std::vector<bool> optional = {};
+  std::vector<int> saved_in = {}, saved_out = {}, mutated = {};
+};
+
+class Registry {
+ public:
+  // Checks and completes a declaration; a mistake in one is a std::logic_error.
+  const OpDef& add(OpDef def);
+  const OpDef* find(std::string_view name) const;
+  const std::deque<OpDef>& all() const { return ops_; }
+
+ private:
+  std::deque<OpDef> ops_;  // addresses stay valid
+  std::map<std::string, const OpDef*, std::less<>> by_name_;
+};
+
+// All ops; filled at the first use by the declare_* functions of the families.
+const Registry& registry();
+
+// What `call` does, for an op that is already looked up. Attributes must be complete.
+Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs);
+Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
+std::string to_string(const Attr& attr);
+inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }
+
+// Shape rules shared by families.
+Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b);
+std::vector<Meta> same_as_first(const InferArgs& args);
+
+// Sums a gradient over the axes along which an input of `shape` was broadcast.
+Tensor reduce_to(const Tensor& g, const Dims& shape);
+
+// A 0-dimensional tensor.
+Tensor scalar(double value, DType dtype);
+
+}  // namespace ranvier

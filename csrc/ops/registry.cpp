@@ -1,0 +1,138 @@
+// The registry of ops and the small helpers that declarations share.
+#include <algorithm>
+#include <stdexcept>
+
+#include "core/dtypes.h"
+#include "ops/families.h"
+#include "ops/op.h"
+
+namespace ranvier {
+namespace {
+
+int index_of(const std::vector<std::string>& names, const std::string& name) {
+  const auto it = std::find(names.begin(), names.end(), name);
+  return it == names.end() ? -1 : static_cast<int>(it - names.begin());
+}
+
+}  // namespace
+
+const OpDef& Registry::add(OpDef def) {
+  const auto broken = [&](const std::string& why) {
+    throw std::logic_error("op '" + def.name + "': " + why);
+  };
+  for (std::string& input : def.inputs) {
+    def.optional.push_back(input.ends_with('?'));
+    if (def.optional.back()) input.pop_back();
+  }
+  for (const std::string& name : def.saves) {
+    const int in = index_of(def.inputs, name), out = index_of(def.outputs, name);
+    if (in < 0 && out < 0) broken("saves unknown '" + name + "'");
+    if (in >= 0)
+      def.saved_in.push_back(in);
+    else
+      def.saved_out.push_back(out);
+  }
+  for (const std::string& name : def.mutates) {
+    if (index_of(def.inputs, name) < 0) broken("mutates unknown '" + name + "'");
+    def.mutated.push_back(index_of(def.inputs, name));
+  }
+  if (def.arguments.empty()) {
+    def.arguments = def.inputs;
+    for (const AttrDef& attr : def.attrs) def.arguments.push_back(attr.name);
+  }
+  if (def.arguments.size() != def.inputs.size() + def.attrs.size()) broken("has odd arguments");
+  if (!def.forward && !def.composite && !def.view) broken("has neither forward nor composite");
+  if (def.forward && !def.infer) broken("has no infer");
+  if (by_name_.contains(def.name)) broken("is declared twice");
+  const OpDef& added = ops_.emplace_back(std::move(def));
+  by_name_.emplace(added.name, &added);
+  return added;
+}
+
+const OpDef* Registry::find(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+const Registry& registry() {
+  static const Registry instance = [] {
+    Registry r;
+    declare_elementwise(r);
+    declare_reductions(r);
+    declare_matmul(r);
+    declare_softmax(r);
+    declare_losses(r);
+    declare_views(r);
+    declare_data(r);
+    declare_indexing(r);
+    declare_random(r);
+    declare_updates(r);
+    return r;
+  }();
+  return instance;
+}
+
+std::string to_string(const Attr& attr) {
+  if (const auto* flag = std::get_if<bool>(&attr)) return *flag ? "True" : "False";
+  if (const auto* n = std::get_if<int64_t>(&attr)) return std::to_string(*n);
+  if (const auto* text = std::get_if<std::string>(&attr)) return "'" + *text + "'";
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&attr))
+    return to_string(Dims(std::span<const int64_t>(*list)));
+  if (const auto* x = std::get_if<double>(&attr)) {
+    std::ostringstream text;
+    text << *x;
+    return text.str().find_first_of(".en") == std::string::npos ? text.str() + ".0" : text.str();
+  }
+  return "None";
+}
+
+void InferArgs::mismatch(const std::string& expected) const {
+  std::string got;
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (!given_inputs[i]) continue;
+    got += (got.empty() ? "" : ", ") + op().inputs[i] + " " + to_string(in[i].shape);
+  }
+  fail(ErrorKind::shape, "[", op().name, "] expected ", expected, ", got ", got);
+}
+
+Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b) {
+  const int n = std::max(a.size(), b.size());
+  Dims out;
+  for (int i = 0; i < n; ++i) {
+    const int ia = i - (n - a.size()), ib = i - (n - b.size());
+    const int64_t sa = ia < 0 ? 1 : a[ia], sb = ib < 0 ? 1 : b[ib];
+    if (sa != sb && sa != 1 && sb != 1)
+      args.mismatch("shapes that are equal or 1 from the last axis on");
+    out.push_back(sa == 1 ? sb : sa);
+  }
+  return out;
+}
+
+std::vector<Meta> same_as_first(const InferArgs& args) { return {args.in[0]}; }
+
+Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
+
+Tensor reduce_to(const Tensor& g, const Dims& shape) {
+  if (g.shape() == shape) return g;
+  static const Op sum("sum"), reshape("reshape");
+  const int extra = g.dim() - shape.size();
+  std::vector<int64_t> axes;
+  for (int i = 0; i < g.dim(); ++i)
+    if (i < extra || (shape[i - extra] == 1 && g.shape()[i] != 1)) axes.push_back(i);
+  const Tensor total = axes.empty() ? g : sum({g}, {axes, true});
+  return reshape({total}, {std::vector<int64_t>(shape.begin(), shape.end())});
+}
+
+Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs) {
+  if (op.cost) return op.cost(in, out, AttrReader(op, attrs));
+  Cost cost;
+  for (const Meta& m : in) cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
+  for (const Meta& m : out) {
+    cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
+    cost.flops += double(count(m.shape));
+  }
+  if (op.view) cost = {};
+  return cost;
+}
+
+}  // namespace ranvier
