@@ -201,7 +201,7 @@ Tensors linear_backward(const BackwardArgs& args) {
 }
 
 Tensors linear_composite(const Tensors& in, const AttrReader& args) {
-  static const Op matmul("matmul"), transpose("transpose");
+  static const Op matmul("matmul");
   Tensor y = matmul({in[0], swapped(in[1])});
   if (in[2].defined()) y = y + in[2];
   const OpDef* activation = epilogue(args);

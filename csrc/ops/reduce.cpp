@@ -132,11 +132,11 @@ std::vector<Meta> infer_sum(const InferArgs& args) {
 }
 
 // The gradient of a sum, spread over the input's shape without copying.
-Tensor spread(const BackwardArgs& args) {
+Tensor spread(const BackwardArgs& args, const Tensor& grad) {
   static const Op reshape("reshape"), expand("expand");
   const Dims& shape = args.in_meta[0].shape;
   const Dims kept = reduced(shape, axes_of(args, shape.size()), true);
-  const Tensor g = reshape({args.grad[0]}, {std::vector<int64_t>(kept.begin(), kept.end())});
+  const Tensor g = reshape({grad}, {std::vector<int64_t>(kept.begin(), kept.end())});
   return expand({g}, {std::vector<int64_t>(shape.begin(), shape.end())});
 }
 
@@ -228,7 +228,7 @@ void declare_reductions(Registry& r) {
          .attrs = axes,
          .infer = infer_sum,
          .forward = sum_forward,
-         .backward = [](const BackwardArgs& args) -> Tensors { return {spread(args)}; },
+         .backward = [](const BackwardArgs& args) -> Tensors { return {spread(args, args.grad[0])}; },
          .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
          .example = "rv.sum(rv.ones(2, 3), dim=1)",
          .method = true});
@@ -241,12 +241,9 @@ void declare_reductions(Registry& r) {
          .forward = mean_forward,
          .backward =
              [](const BackwardArgs& args) -> Tensors {
-           static const Op div("div"), expand("expand");
+           static const Op div("div");
            const double n = reduced_count(args, args.in_meta[0].shape);
-           BackwardArgs part(args.op(), args.all(), args.in, args.out,
-                             {div({args.grad[0], scalar(n, args.grad[0].dtype())})}, args.in_meta,
-                             args.needs);
-           return {spread(part)};
+           return {spread(args, div({args.grad[0], scalar(n, args.grad[0].dtype())}))};
          },
          .formula = {"sum(x) / n", R"(\frac1n\sum_i x_i)", {{"x", "1 / n", R"(\frac1n)"}}},
          .example = "rv.mean(rv.tensor([1.0, 2.0, 6.0]))",

@@ -1,0 +1,21 @@
+# Names for python/bootstrap.py, which does the work with nothing but Python's standard library.
+# Holds no logic of its own. `make test ARGS="-k linear"` passes ARGS on to pytest;
+# `make demo PYTHON=python3.12` uses another Python.
+PYTHON = python3
+ARGS =
+
+.PHONY: help demo test lint sanitize clean
+
+help:
+	@echo 'make demo       build into .venv (once) and learn to read handwritten digits'
+	@echo 'make test       build, then run the Python tests and the C++ tests'
+	@echo 'make lint       ruff, mypy and clang-format'
+	@echo 'make sanitize   C++ tests and op tests under the address and undefined-behaviour sanitizers'
+	@echo 'make clean      remove build, .venv and caches'
+
+demo test lint sanitize clean:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo 'Ranvier needs Python 3.10 or newer and a C++20 compiler:'; \
+	  echo '    sudo apt-get install -y g++ python3-dev python3-venv'; \
+	  echo 'then run `make $@` again.'; exit 1; }
+	@"$(PYTHON)" python/bootstrap.py $@ $(ARGS)
