@@ -27,6 +27,9 @@ Tensor from_array(const py::array& array, bool copy);
 // Tensors, arrays, numbers and nested lists; floats from lists become float32.
 Tensor tensor_from(py::handle object);
 
+// A Python number as double; an Error where it is none, or an integer that would be rounded.
+double exact_double(const std::string& where, const std::string& name, py::handle number);
+
 // Sets the Python error that belongs to the exception in flight.
 void set_python_error();
 

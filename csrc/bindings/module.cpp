@@ -54,8 +54,10 @@ void bind_creation(py::module_& m) {
   m.def("empty", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
   });
-  m.def("full", [](const std::vector<int64_t>& shape, double value, const py::object& dtype) {
-    return Tensor::full(Dims(std::span<const int64_t>(shape)), value, dtype_from(dtype));
+  m.def("full", [](const std::vector<int64_t>& shape, const py::object& value,
+                   const py::object& dtype) {
+    return Tensor::full(Dims(std::span<const int64_t>(shape)),
+                        exact_double("full", "fill_value", value), dtype_from(dtype));
   });
   m.def("zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));

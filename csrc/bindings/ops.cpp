@@ -87,18 +87,18 @@ Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
     case AttrKind::flag:
       if (!PyBool_Check(object)) wrong("True or False");
       return object == Py_True;
-    case AttrKind::integer: return integers_from(op, def.name, object).at(0);
-    case AttrKind::number: {
-      const double value = PyFloat_AsDouble(object);
-      if (value == -1 && PyErr_Occurred()) {
+    case AttrKind::integer:
+      if (!PyIndex_Check(object)) wrong("an integer");
+      return integers_from(op, def.name, object)[0];
+    case AttrKind::number: return exact_double(op.name, def.name, object);
+    case AttrKind::text: {
+      const char* text = PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
+      if (!text) {
         PyErr_Clear();
-        wrong("a number");
+        wrong("a string");
       }
-      return value;
+      return std::string(text);
     }
-    case AttrKind::text:
-      if (!PyUnicode_Check(object)) wrong("a string");
-      return std::string(PyUnicode_AsUTF8(object));
     case AttrKind::integers: return integers_from(op, def.name, object);
     case AttrKind::dtype: return static_cast<int64_t>(dtype_from(object));
   }
@@ -140,13 +140,23 @@ class Call {
       std::optional<py::gil_scoped_release> release;
       if (work > kRelease) release.emplace();
       results = f_.composite ? op_.composite(inputs_, AttrReader(op_, attrs_))
-                             : ranvier::run(op_, inputs_, std::move(attrs_));
+                             : ranvier::run(effective(), inputs_, std::move(attrs_));
     }
     return returned(results);
   }
 
  private:
   static constexpr int64_t kRelease = 4096;
+
+  // `loss += other` of tensors in a graph makes a new tensor, so that the gradient is kept. On a
+  // leaf it stays a change in place, which the op refuses unless gradients are off.
+  const OpDef& effective() const {
+    if (!f_.operation || op_.in_place_of.empty() || !grad_enabled()) return op_;
+    const auto asks = [](const Tensor& t) { return t.defined() && requires_grad(t); };
+    const bool leaf = asks(inputs_[0]) && is_leaf(inputs_[0]);
+    if (leaf || std::none_of(inputs_.begin(), inputs_.end(), asks)) return op_;
+    return *registry().find(op_.in_place_of);
+  }
 
   int input_index(const std::string& name) const {
     const auto it = std::find(op_.inputs.begin(), op_.inputs.end(), name);
@@ -213,9 +223,9 @@ class Call {
 
   PyObject* returned(const Tensors& results) const {
     // An op that only changes its input gives it back, so that calls can be chained.
-    if (op_.outputs.empty() || results.empty()) return py::cast(inputs_[0]).release().ptr();
-    size_t shown = 0;
-    while (shown < results.size() && op_.outputs[shown][0] != '_') ++shown;
+    if (results.empty()) return py::cast(inputs_[0]).release().ptr();
+    size_t shown = op_.outputs.empty() ? 1 : 0;
+    while (shown < op_.outputs.size() && op_.outputs[shown][0] != '_') ++shown;
     if (shown == 1) return py::cast(results[0]).release().ptr();
     py::tuple tuple(shown);
     for (size_t i = 0; i < shown; ++i) tuple[i] = py::cast(results[i]);
@@ -387,7 +397,7 @@ py::dict description(const OpDef& op) {
       py::arg("optional") = op.optional, py::arg("outputs") = op.outputs,
       py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
       py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
-      py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
+      py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of, py::arg("in_place_of") = op.in_place_of,
       py::arg("method") = op.method, py::arg("mutates") = op.mutates,
       py::arg("differentiable") = op.differentiable, py::arg("view") = op.view != nullptr,
       py::arg("composite") = op.composite != nullptr, py::arg("kernel") = op.forward != nullptr,
@@ -404,6 +414,8 @@ constexpr Operator kOperators[] = {
     {"__sub__", "sub", false},      {"__rsub__", "sub", true},
     {"__mul__", "mul", false},      {"__rmul__", "mul", true},
     {"__truediv__", "div", false},  {"__rtruediv__", "div", true},
+    {"__iadd__", "add_", false},    {"__isub__", "sub_", false},
+    {"__imul__", "mul_", false},    {"__itruediv__", "div_", false},
     {"__matmul__", "matmul", false}, {"__rmatmul__", "matmul", true},
     {"__eq__", "eq", false},        {"__ne__", "ne", false},
     {"__lt__", "lt", false},        {"__le__", "le", false},
@@ -438,8 +450,16 @@ void bind_ops(py::module_& m) {
     in.resize(op->inputs.size());
     std::vector<bool> given(op->inputs.size(), true);
     for (size_t i = shapes.size(); i < given.size(); ++i) given[i] = false;
+    if (!op->infer || shapes.size() > op->inputs.size())
+      fail(ErrorKind::value, "[cost] expected an op with a kernel and at most ", op->inputs.size(),
+           " shapes, got '", name, "' with ", shapes.size());
     Attrs attrs;
-    for (const AttrDef& attr : op->attrs) attrs.push_back(attr.value);
+    for (const AttrDef& attr : op->attrs) {
+      if (attr.required)
+        fail(ErrorKind::value, "[cost] expected an op whose attributes have defaults, got '", name,
+             "', which needs '", attr.name, "'");
+      attrs.push_back(attr.value);
+    }
     const Metas out = op->infer(InferArgs(*op, attrs, in, given));
     const Cost cost = cost_of(*op, in, out, attrs);
     return py::make_tuple(cost.flops, cost.bytes);

@@ -54,6 +54,25 @@ DType dtype_from(py::handle object) {
        std::string(py::repr(object)));
 }
 
+double exact_double(const std::string& where, const std::string& name, py::handle number) {
+  const double value = PyFloat_AsDouble(number.ptr());
+  if (value == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    fail(ErrorKind::type, "[", where, "] expected a number for '", name, "', got ",
+         std::string(py::repr(number)));
+  }
+  if (PyLong_Check(number.ptr()) &&
+      !py::int_(py::reinterpret_steal<py::object>(PyLong_FromDouble(value))).equal(number))
+    fail(ErrorKind::value, "[", where, "] expected a number that float64 holds exactly for '", name,
+         "', got ", std::string(py::repr(number)));
+  return value;
+}
+
+// A byte of NumPy's bool that is neither 0 nor 1, as a view of other memory can have, is no C++ bool.
+bool odd_bools(const py::array& array) {
+  return array.size() > 0 && array.attr("view")("uint8").attr("max")().cast<int>() > 1;
+}
+
 Tensor from_array(const py::array& given, bool copy) {
   py::array array = given;
   const std::string name = py::str(array.dtype().attr("name"));
@@ -70,6 +89,10 @@ Tensor from_array(const py::array& given, bool copy) {
     shape.push_back(array.shape(i));
     strides.push_back(array.strides(i) / array.itemsize());
     share = share && array.strides(i) >= 0 && array.strides(i) % array.itemsize() == 0;
+  }
+  if (share && *dtype == DType::bool_ && odd_bools(array)) {
+    array = array.attr("view")("uint8").attr("astype")("bool");
+    share = false;
   }
   share = share && reinterpret_cast<uintptr_t>(array.data()) % size_of(*dtype) == 0;
   if (!share) {

@@ -34,7 +34,8 @@ constexpr bool kCaching = true;
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kMaxCached = std::size_t{1} << 30;  // bytes waiting, all lists together
-constexpr int kClasses = 160;
+constexpr std::size_t kMaxBytes = std::size_t{1} << 45;  // of one block
+constexpr int kClasses = (45 - 6) * 4 + 1;
 
 // Four classes for every power of two from 64 bytes up: at most a quarter is wasted.
 struct SizeClass {
@@ -77,8 +78,8 @@ Cache& cache() {
 }  // namespace
 
 void* allocate(std::size_t bytes) {
-  if (bytes > SIZE_MAX / 4)
-    fail(ErrorKind::memory, "[memory] expected a size that fits, got ", bytes, " bytes");
+  if (bytes > kMaxBytes)
+    fail(ErrorKind::memory, "[memory] expected at most ", kMaxBytes, " bytes, got ", bytes);
   const SizeClass wanted = size_class(bytes);
   if (kCaching) {
     Cache& c = cache();

@@ -36,17 +36,17 @@ decltype(auto) visit_floating(DType dtype, F&& f) {
   return dtype == DType::float32 ? f(Tag<float>{}) : f(Tag<double>{});
 }
 
-// A plain cast of NaN or of a value out of range to an integer is undefined in C++; here it gives
-// the smallest integer, as x86 does for int64 and int32, and wraps for the others.
+// A plain cast of NaN or of a value out of range to an integer is undefined in C++; here int64 and
+// int32 become the smallest integer, as on x86 and in NumPy, and uint8 wraps around from int64.
 template <class To, class From>
 To convert(From x) {
   if constexpr (std::is_same_v<To, bool>) {
     return x != From(0);
   } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    constexpr From limit = static_cast<From>(int64_t{1} << 62) * 2;
-    const int64_t whole =
-        x >= -limit && x < limit ? static_cast<int64_t>(x) : std::numeric_limits<int64_t>::min();
-    return static_cast<To>(whole);
+    using Whole = std::conditional_t<std::is_same_v<To, int32_t>, int32_t, int64_t>;
+    constexpr auto least = std::numeric_limits<Whole>::min();
+    const bool fits = x >= static_cast<From>(least) && x < -static_cast<From>(least);
+    return static_cast<To>(fits ? static_cast<Whole>(x) : least);
   } else {
     return static_cast<To>(x);
   }

@@ -76,26 +76,23 @@ std::atomic<int>& threads() {
   return count;
 }
 
-// Round to nearest, all exceptions masked, no flush-to-zero, no denormals-are-zero.
-class IeeeScope {
- public:
 #if defined(__x86_64__)
-  IeeeScope() : before_(_mm_getcsr()) {
-    if ((before_ & ~kFlags) != kIeee) _mm_setcsr(kIeee);
-  }
-  ~IeeeScope() {
-    if ((before_ & ~kFlags) != kIeee) _mm_setcsr(before_);
-  }
-
- private:
-  static constexpr unsigned kIeee = 0x1f80, kFlags = 0x3f;
-  unsigned before_;
-#else
-  IeeeScope() {}
+constexpr unsigned kIeee = 0x1f80, kFlags = 0x3f;  // MXCSR: all exceptions masked; sticky flags
 #endif
-};
 
 }  // namespace
+
+#if defined(__x86_64__)
+IeeeArithmetic::IeeeArithmetic() : before_(_mm_getcsr()) {
+  if ((before_ & ~kFlags) != kIeee) _mm_setcsr(kIeee);
+}
+IeeeArithmetic::~IeeeArithmetic() {
+  if ((before_ & ~kFlags) != kIeee) _mm_setcsr(before_);
+}
+#else
+IeeeArithmetic::IeeeArithmetic() = default;
+IeeeArithmetic::~IeeeArithmetic() = default;
+#endif
 
 int64_t grain(int64_t preferred) {
   const int64_t forced = forced_grain.load(std::memory_order_relaxed);
@@ -119,7 +116,7 @@ int max_workers() { return inside || forked ? 1 : num_threads(); }
 void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* context) {
   const auto team = static_cast<int>(std::min<int64_t>(max_workers(), chunks));
   if (team <= 1) {
-    const IeeeScope ieee;
+    const IeeeArithmetic ieee;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) run(context, chunk, 0);
     return;
   }
@@ -127,7 +124,7 @@ void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* con
   std::atomic<bool> failed{false};
 #pragma omp parallel num_threads(team)
   {
-    const IeeeScope ieee;
+    const IeeeArithmetic ieee;
     inside = true;
 #pragma omp for schedule(dynamic, 1) nowait
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {

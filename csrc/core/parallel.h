@@ -10,11 +10,23 @@ namespace ranvier {
 // Elements in a piece of work: `preferred`, or what the process has set for tests.
 int64_t grain(int64_t preferred);
 
+// While it lives the calling thread rounds to nearest, without flush-to-zero, whatever another
+// library has set; then its own settings return.
+class IeeeArithmetic {
+ public:
+  IeeeArithmetic();
+  ~IeeeArithmetic();
+  IeeeArithmetic(const IeeeArithmetic&) = delete;
+  IeeeArithmetic& operator=(const IeeeArithmetic&) = delete;
+
+ private:
+  unsigned before_ = 0;
+};
+
 // Upper bound of `worker` below.
 int max_workers();
 
-// Calls run(context, chunk, worker) once for every chunk in [0, chunks). Inside it floating-point
-// control is IEEE's (another library may have set flush-to-zero). An exception in `run` is thrown
+// Calls run(context, chunk, worker) once for every chunk in [0, chunks), in IEEE arithmetic. An exception in `run` is thrown
 // again to the caller, the first one of several. A loop inside a loop runs in the calling thread.
 void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* context);
 

@@ -68,10 +68,10 @@ int64_t count(const Dims& shape) {
 
 Dims contiguous_strides(const Dims& shape) {
   Dims strides = shape;
-  int64_t step = 1;
+  uint64_t step = 1;  // may wrap around for a shape that count() will refuse
   for (int i = shape.size() - 1; i >= 0; --i) {
-    strides[i] = step;
-    step *= std::max<int64_t>(shape[i], 1);
+    strides[i] = static_cast<int64_t>(step);
+    step *= static_cast<uint64_t>(std::max<int64_t>(shape[i], 1));
   }
   return strides;
 }

@@ -22,24 +22,6 @@ std::vector<Meta> infer_into(const InferArgs& args) {
   return {};
 }
 
-// Both may look at one memory through different strides: then the source is packed first.
-Tensor apart(const Tensor& from, const Tensor& to) {
-  const bool same_view = from.raw() == to.raw() && from.shape() == to.shape() &&
-                         from.strides() == to.strides();
-  if (from.impl()->storage.get() != to.impl()->storage.get() || same_view) return from;
-  const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
-  copy(fresh, from);
-  return fresh;
-}
-
-void add_into(const ForwardArgs& args) {
-  const Tensor& to = args.in[0];
-  const Tensor from = apart(converted(args.in[1], to.dtype()), to);
-  const OpDef& add = *registry().find("add");
-  const Tensors in = {to, from}, out = {to};
-  add.forward(ForwardArgs(add, {}, in, out));
-}
-
 void declare_copies(Registry& r) {
   const Formula same = {"x", "x", {{"x", "1", "1"}}};
   r.add({.name = "clone",
@@ -91,22 +73,6 @@ void declare_data(Registry& r) {
          .differentiable = false,
          .formula = {"x = y", R"(x \leftarrow y)", {}},
          .example = "rv.copy_(rv.zeros(3), rv.ones(3))",
-         .method = true});
-  r.add({.name = "add_",
-         .doc = "Adds the second tensor to the first, in place.",
-         .inputs = {"input", "other"},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
-           if (promote(args.in[0].dtype, args.in[1].dtype) != args.in[0].dtype &&
-               is_floating(args.in[1].dtype) && !is_floating(args.in[0].dtype))
-             fail(ErrorKind::type, "[add_] expected a type that fits into ",
-                  name_of(args.in[0].dtype), ", got ", name_of(args.in[1].dtype));
-           return infer_into(args);
-         },
-         .forward = add_into,
-         .mutates = {"input"},
-         .differentiable = false,
-         .formula = {"x = x + y", R"(x \leftarrow x + y)", {}},
-         .example = "rv.add_(rv.zeros(3), rv.ones(3))",
          .method = true});
   r.add({.name = "fill_",
          .doc = "Sets every element to a value, in place.",

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "autograd/node.h"
+#include "core/parallel.h"
 #include "ops/op.h"
 #include "program/recorder.h"
 
@@ -66,9 +67,20 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
   if (t.impl()->storage->read_only)
     fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
          "' to be writable, got memory that is read-only; clone() it first");
-  if (grad_enabled() && requires_grad(t))
-    fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
-         "' without gradient for a change in place, got one that requires it; use no_grad()");
+  for (int i = 0; i < t.dim(); ++i)
+    if (t.strides()[i] == 0 && t.shape()[i] > 1)
+      fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
+           "' with memory for every element, got one that was expanded; clone() it first");
+}
+
+// A change in place has no gradient: it must not swallow one silently.
+void check_no_gradient(const OpDef& op, const Tensors& inputs) {
+  if (!grad_enabled()) return;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].defined() && requires_grad(inputs[i]))
+      fail(ErrorKind::runtime, "[", op.name, "] expected '", op.inputs[i],
+           "' without gradient for a change in place, got one that requires it; use no_grad(), or ",
+           "the form that makes a new tensor");
 }
 
 Metas metas_of(const Tensors& tensors) {
@@ -94,11 +106,18 @@ Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& at
   Tensors outputs;
   for (const Meta& m : op.infer(InferArgs(op, attrs, metas, given)))
     outputs.push_back(Tensor::empty_strided(m.shape, layout_for(op, inputs, m), m.dtype));
-  op.forward(ForwardArgs(op, attrs, inputs, outputs));
+  execute(op, attrs, inputs, outputs);
   return outputs;
 }
 
 }  // namespace
+
+void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs) {
+  const IeeeArithmetic ieee;
+  op.forward(ForwardArgs(op, attrs, inputs, outputs));
+  for (const int i : op.mutated)
+    if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
+}
 
 Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
   Tensors inputs = given;
@@ -110,6 +129,7 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
   if (op.types == Types::floats) check_floats(op, inputs);
   if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
   for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
+  if (!op.mutated.empty()) check_no_gradient(op, inputs);
   if (!op.forward && op.composite) return op.composite(inputs, AttrReader(op, attrs));
 
   Tensors outputs;
@@ -124,8 +144,6 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
     inputs[0] = contiguous({inputs[0]});
     run_view(op, inputs[0], attrs, &outputs);
   }
-  for (const int i : op.mutated)
-    if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
   if (Recorder* r = recorder()) r->instructions.push_back({&op, attrs, inputs, outputs});
   if (op.differentiable) record_gradient(op, attrs, inputs, outputs);
   return outputs;

@@ -1,5 +1,5 @@
 // The ops of elementwise.def, made from its rows.
-#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "core/dtypes.h"
@@ -101,6 +101,16 @@ void forward(const ForwardArgs& args) {
     map(f, attribute, args.out[0], {args.in[0], args.in[1]});
 }
 
+// Forward of "<name>_": the result goes where the first input is.
+template <Row row>
+void forward_in_place(const ForwardArgs& args) {
+  const Tensor& to = args.in[0];
+  Tensors in = {to};
+  if (args.in.size() > 1) in.push_back(apart(converted(args.in[1], to.dtype()), to));
+  const Tensors out = {to};
+  forward<row>(ForwardArgs(args.op(), args.all(), in, out));
+}
+
 // Forward of "<name>_backward": inputs are grad, input, other, result.
 template <Row row, bool First>
 void derivative(const ForwardArgs& args) {
@@ -111,12 +121,34 @@ void derivative(const ForwardArgs& args) {
       {args.in[0], args.in[1], args.in[2], args.in[3]});
 }
 
-std::vector<Meta> infer_unary(const InferArgs& args) { return {args.in[0]}; }
 std::vector<Meta> infer_binary(const InferArgs& args) {
   return {{broadcast(args, args.in[0].shape, args.in[1].shape), args.in[0].dtype}};
 }
 std::vector<Meta> infer_compare(const InferArgs& args) {
   return {{broadcast(args, args.in[0].shape, args.in[1].shape), DType::bool_}};
+}
+
+std::vector<Meta> infer_in_place(const InferArgs& args) {
+  const DType to = args.in[0].dtype;
+  const OpDef& op = *registry().find(args.op().in_place_of);
+  const bool floats = op.types == Types::promote_floats && !is_floating(to);
+  const DType other = args.in.back().dtype;
+  const bool widens = is_floating(other) && !is_floating(to);
+  if (floats || widens || (to == DType::bool_ && other != DType::bool_))
+    fail(ErrorKind::type, "[", args.op().name, "] expected a result that fits into ", name_of(to),
+         ", got one of ", name_of(floats ? DType::float32 : other), "; use ", op.name, "()");
+  if (args.in.size() > 1 &&
+      !(broadcast(args, args.in[0].shape, args.in[1].shape) == args.in[0].shape))
+    args.mismatch("a second operand that broadcasts to the shape of what is changed");
+  return {};
+}
+
+std::vector<Meta> infer_slope(const InferArgs& args) {
+  for (size_t i = 1; i < args.in.size(); ++i)
+    if (args.given_inputs[i] &&
+        !(broadcast(args, args.in[0].shape, args.in[i].shape) == args.in[0].shape))
+      args.mismatch("operands that broadcast to the shape of 'grad'");
+  return same_as_first(args);
 }
 
 // What one derivative needs to be declared and called.
@@ -154,9 +186,11 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
   const std::string of = op.inputs[first ? 0 : 1];
   r.add({.name = backward_name(op.name, op.inputs.size() == 1, first),
          .doc = "Gradient of " + op.name + " with respect to '" + of + "'.",
-         .inputs = {"grad", "input?", "other?", "result?"},
+         .inputs = {"grad", slope.uses & kX ? "input" : "input?", slope.uses & kY ? "other" : "other?",
+                    slope.uses & kZ ? "result" : "result?"},
          .attrs = op.attrs,
-         .infer = infer_unary,
+         .types = Types::floats,
+         .infer = infer_slope,
          .forward = slope.forward,
          .elementwise = true,
          .differentiable = false,
@@ -173,7 +207,23 @@ std::vector<std::string> saved(unsigned uses) {
   return names;
 }
 
-void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
+void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&)) {
+  r.add({.name = op.name + "_",
+         .doc = op.doc + " In place.",
+         .inputs = op.inputs,
+         .outputs = {},
+         .attrs = op.attrs,
+         .infer = infer_in_place,
+         .forward = forward,
+         .mutates = {"input"},
+         .differentiable = false,
+         .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
+         .in_place_of = op.name,
+         .method = true});
+}
+
+void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y,
+                 void (*in_place)(const ForwardArgs&)) {
   const bool unary = op.inputs.size() == 1;
   op.saves = saved(x.uses | (unary ? 0u : y.uses));
   op.elementwise = true;
@@ -183,6 +233,7 @@ void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const OpDef& added = r.add(std::move(op));
   declare_slope(r, added, x, true);
   if (!unary) declare_slope(r, added, y, false);
+  declare_in_place(r, added, in_place);
 }
 
 }  // namespace
@@ -200,13 +251,14 @@ void declare_elementwise(Registry& r) {
                .inputs = {"input"},                                                    \
                .attrs = attr,                                                          \
                .types = types_ == ALL ? Types::promote : Types::promote_floats,        \
-               .infer = infer_unary,                                                   \
+               .infer = same_as_first,                                                 \
                .forward = forward<Row::name_>,                                         \
                .backward = backward<uses, kPass>,                                      \
                .formula = {text, latex, {}},                                           \
                .example = "rv." #name_ + one,                                          \
                .row = static_cast<int>(Row::name_)},                                   \
-              {uses, dtext, dlatex, derivative<Row::name_, true>}, {kPass, "", "", nullptr});
+              {uses, dtext, dlatex, derivative<Row::name_, true>}, {kPass, "", "", nullptr},        \
+              forward_in_place<Row::name_>);
 #define RV_BINARY(name_, doc_, types_, f, text, latex, ux, dx, dxt, dxl, uy, dy, dyt, dyl) \
   declare_row(r,                                                                       \
               {.name = #name_,                                                         \
@@ -220,7 +272,7 @@ void declare_elementwise(Registry& r) {
                .example = "rv." #name_ + two,                                          \
                .row = static_cast<int>(Row::name_)},                                   \
               {ux, dxt, dxl, derivative<Row::name_, true>},                            \
-              {uy, dyt, dyl, derivative<Row::name_, false>});
+              {uy, dyt, dyl, derivative<Row::name_, false>}, forward_in_place<Row::name_>);
 #define RV_COMPARE(name_, doc_, f, text, latex)                                        \
   r.add({.name = #name_,                                                               \
          .doc = doc_,                                                                  \
@@ -245,13 +297,14 @@ void declare_elementwise(Registry& r) {
          .types = Types::promote_floats,
          .composite =
              [](const Tensors& in, const AttrReader& attrs) -> Tensors {
-           static const Op square("square"), root("sqrt"), exp("exp"), log("log"), step("step");
+           static const Op square("square"), root("sqrt"), exp("exp"), log("log");
            const double p = attrs.number(0);
            const Tensor& x = in[0];
            const Tensor one = scalar(1, x.dtype());
            if (p == 0.5) return {root({x})};
            if (p == -0.5) return {one / root({x})};
-           if (p != static_cast<double>(static_cast<int>(std::clamp(p, -64.0, 64.0))))
+           if (p == 0) return {Tensor::full(x.shape(), 1, x.dtype())};  // of NaN too
+           if (!(std::abs(p) <= 64) || p != std::trunc(p))
              return {exp({log({x}) * p})};
            // Square and multiply (Knuth, TAOCP vol. 2, section 4.6.3).
            Tensor result, factor = x;
@@ -259,7 +312,6 @@ void declare_elementwise(Registry& r) {
              if (n % 2) result = result.defined() ? result * factor : factor;
              if (n > 1) factor = square({factor});
            }
-           if (!result.defined()) return {step({square({x})})};  // x^0 = 1, with gradient 0
            return {p < 0 ? one / result : result};
          },
          .formula = {"x^a", "x^a", {{"x", "a x^(a-1)", "a x^{a-1}"}}},

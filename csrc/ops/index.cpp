@@ -133,6 +133,18 @@ void gather_backward(const ForwardArgs& args) {
   });
 }
 
+// The gradient must have the shape that the forward op gives for this input and index.
+std::vector<Meta> infer_pick_backward(const InferArgs& args) {
+  const OpDef& pick = *registry().find(args.op().gradient_of);
+  if (!is_floating(args.in[0].dtype)) args.mismatch("a floating gradient");
+  const Attrs its = {args.integer(1)};
+  const Metas in = {{args.dims(0), args.in[0].dtype}, args.in[1]};
+  count(in[0].shape);
+  if (!(pick.infer(InferArgs(pick, its, in, {true, true}))[0].shape == args.in[0].shape))
+    args.mismatch("a gradient of the picked shape");
+  return {in[0]};
+}
+
 void declare_pick(Registry& r, OpDef op, void (*backward_kernel)(const ForwardArgs&)) {
   const std::vector<AttrDef> dim = {
       {.name = "dim", .kind = AttrKind::integer, .value = {}, .required = true}};
@@ -153,9 +165,7 @@ void declare_pick(Registry& r, OpDef op, void (*backward_kernel)(const ForwardAr
          .inputs = {"grad", "index"},
          .attrs = {{.name = "shape", .kind = AttrKind::integers, .value = {}, .required = true},
                    dim[0]},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
-           return {{args.dims(0), args.in[0].dtype}};
-         },
+         .infer = infer_pick_backward,
          .forward = backward_kernel,
          .differentiable = false,
          .formula = {"sum of g over equal indices", R"(\sum g)", {}},

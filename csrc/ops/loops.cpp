@@ -2,7 +2,6 @@
 #include "ops/loops.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "core/dtypes.h"
@@ -28,14 +27,15 @@ class Loop {
   Loop(const Tensor& out, std::initializer_list<Tensor> in) {
     add(out, out);
     for (const Tensor& t : in) add(t, out);
-    Dims order;
-    for (int i = 0; i < out.dim(); ++i)
-      if (out.shape()[i] != 1) order.push_back(i);
-    std::array<int, Dims::kMax> axes{};
-    std::copy(order.begin(), order.end(), axes.begin());
-    std::stable_sort(axes.begin(), axes.begin() + order.size(),
-                     [&](int a, int b) { return out.strides()[a] > out.strides()[b]; });
-    for (int i = 0; i < order.size(); ++i) append(axes[i], out.shape()[axes[i]]);
+    // Insertion by stride, largest first: there are few axes, and no memory is wanted here.
+    int axes[Dims::kMax], n = 0;
+    for (int i = 0; i < out.dim(); ++i) {
+      if (out.shape()[i] == 1) continue;
+      int at = n++;
+      for (; at > 0 && out.strides()[axes[at - 1]] < out.strides()[i]; --at) axes[at] = axes[at - 1];
+      axes[at] = i;
+    }
+    for (int i = 0; i < n; ++i) append(axes[i], out.shape()[axes[i]]);
     if (shape_.empty()) append(-1, 1);
   }
 
@@ -196,6 +196,15 @@ Tensor converted(const Tensor& t, DType dtype) {
   Tensor result = Tensor::empty(t.shape(), dtype);
   copy(result, t);
   return result;
+}
+
+Tensor apart(const Tensor& from, const Tensor& to) {
+  const bool same_view = from.raw() == to.raw() && from.shape() == to.shape() &&
+                         from.strides() == to.strides();
+  if (from.impl()->storage.get() != to.impl()->storage.get() || same_view) return from;
+  const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
+  copy(fresh, from);
+  return fresh;
 }
 
 Tensor in_layout_of(const Tensor& t, const Tensor& like) {

@@ -18,6 +18,9 @@ void copy(const Tensor& to, const Tensor& from);
 Tensor packed(const Tensor& t);
 // As `dtype`, row-major.
 Tensor converted(const Tensor& t, DType dtype);
+// `from`, or a copy of it where writing to `to` would change it on the way: both may look at one
+// memory through different strides.
+Tensor apart(const Tensor& from, const Tensor& to);
 // `t` in the memory layout of `like`, which is dense and of the same shape.
 Tensor in_layout_of(const Tensor& t, const Tensor& like);
 

@@ -187,8 +187,9 @@ Tensors linear_backward(const BackwardArgs& args) {
   if (activation)
     g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
   const Tensor &x = args.in[0], &w = args.in[1];
+  const Dims& shape = args.in_meta[0].shape;
+  const int64_t n = count(Dims(shape.begin(), static_cast<size_t>(shape.size() - 1)));
   const auto rows = [&](const Tensor& t, int64_t width) {
-    const int64_t n = width == 0 ? 0 : t.numel() / width;
     return reshape({t}, {std::vector<int64_t>{n, width}});
   };
   Tensors grads(3);

@@ -136,6 +136,7 @@ struct OpDef {
   Formula formula = {};
   std::string example = {};  // one Python expression that runs
   std::string gradient_of = {};  // for a kernel that only the backward of that op calls
+  std::string in_place_of = {};  // for the form of that op that overwrites its first input
   bool method = false;       // also a method of Tensor
   int row = -1;              // of elementwise.def
 
@@ -161,6 +162,8 @@ const Registry& registry();
 
 // What `call` does, for an op that is already looked up. Attributes must be complete.
 Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs);
+// The kernel alone, on memory that is there: what a replay does.
+void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs);
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
 std::string to_string(const Attr& attr);
 inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }

@@ -39,6 +39,9 @@ struct State {
 
 // Reads the state and moves it `used` counters on.
 State take(const Tensor& state, int64_t used) {
+  if (!state.is_contiguous())
+    fail(ErrorKind::shape, "[random] expected a generator's state in adjacent memory, got strides ",
+         to_string(state.strides()));
   int64_t* p = state.data<int64_t>();
   const State before = {static_cast<uint64_t>(p[0]), static_cast<uint64_t>(p[1])};
   p[1] = static_cast<int64_t>(before.position + static_cast<uint64_t>(used));

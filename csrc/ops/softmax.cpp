@@ -96,7 +96,10 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
          .inputs = {"grad", "result"},
          .attrs = dim,
          .types = Types::floats,
-         .infer = infer_along,
+         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+           if (!(args.in[0].shape == args.in[1].shape)) args.mismatch("two equal shapes");
+           return infer_along(args);
+         },
          .forward = softmax_backward_forward<Log>,
          .differentiable = false,
          .formula = slope,
@@ -113,18 +116,21 @@ Rows rows_of(const Dims& shape) {
   return shape.size() == 1 ? Rows{1, shape[0]} : Rows{shape[0], shape[1]};
 }
 
-std::vector<Meta> infer_cross_entropy(const InferArgs& args) {
-  const Dims &x = args.in[0].shape, &t = args.in[1].shape;
-  if (!is_floating(args.in[0].dtype))
+Metas check_cross_entropy(const InferArgs& args, const Meta& input, const Meta& target) {
+  const Dims &x = input.shape, &t = target.shape;
+  if (!is_floating(input.dtype))
     fail(ErrorKind::type, "[cross_entropy] expected float32 or float64 for 'input', got ",
-         name_of(args.in[0].dtype), "; call .float() on it");
-  if (is_floating(args.in[1].dtype) || args.in[1].dtype == DType::bool_)
+         name_of(input.dtype), "; call .float() on it");
+  if (is_floating(target.dtype) || target.dtype == DType::bool_)
     fail(ErrorKind::type, "[cross_entropy] expected integer labels for 'target', got ",
-         name_of(args.in[1].dtype), "; call .long() on it");
+         name_of(target.dtype), "; call .long() on it");
   if (x.empty() || x.size() > 2 || t.size() != x.size() - 1 || (x.size() == 2 && t[0] != x[0]))
     args.mismatch("input (rows, classes) with target (rows,)");
-  reduction_of(args);
-  return {{reduced_shape(args, t), args.in[0].dtype}, {t, args.in[0].dtype}};
+  return {{reduced_shape(args, t), input.dtype}, {t, input.dtype}};
+}
+
+std::vector<Meta> infer_cross_entropy(const InferArgs& args) {
+  return check_cross_entropy(args, args.in[0], args.in[1]);
 }
 
 void check_labels(const int64_t* labels, const Rows& rows) {
@@ -155,6 +161,7 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), x = packed(args.in[1]);
   const Tensor labels = converted(args.in[2], DType::int64), lse = packed(args.in[3]);
   const Rows rows = rows_of(x.shape());
+  check_labels(labels.data<int64_t>(), rows);
   const bool each = reduction_of(args) == Reduction::none;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     const T n = reduction_of(args) == Reduction::mean ? static_cast<T>(rows.n) : T(1);
@@ -197,7 +204,15 @@ void declare_cross_entropy(Registry& r) {
          .doc = "Gradient of cross_entropy with respect to its input.",
          .inputs = {"grad", "input", "target", "lse"},
          .attrs = {reduction_attr()},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> { return {args.in[1]}; },
+         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+           const Metas loss = check_cross_entropy(args, args.in[1], args.in[2]);
+           const bool types = args.in[0].dtype == args.in[1].dtype &&
+                              args.in[3].dtype == args.in[1].dtype;
+           if (!types || !(args.in[0].shape == loss[0].shape) ||
+               !(args.in[3].shape == args.in[2].shape))
+             args.mismatch("'grad' like the loss and 'lse' like the target");
+           return {args.in[1]};
+         },
          .forward = cross_entropy_backward_forward,
          .differentiable = false,
          .formula = {"g (softmax(x) - onehot(t))", R"(g(\operatorname{softmax}(x) - e_t))", {}},

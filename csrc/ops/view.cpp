@@ -335,15 +335,29 @@ bool slice_view(const AttrReader& args, const Layout& in, Layout* out) {
   return true;
 }
 
-// Inputs: grad; attributes: the input's shape, then those of the view. Zeros but for the view.
+// Where the part lies in a whole of args.dims(0), for the attributes of a part's backward: the
+// input's shape, then those of the view.
+Layout part_of(const AttrReader& args) {
+  const OpDef& view = *registry().find(args.op().gradient_of);
+  const Attrs its(args.all().begin() + 1, args.all().end());
+  const Dims shape = args.dims(0);
+  count(shape);
+  Layout part;
+  view.view(AttrReader(view, its), {shape, contiguous_strides(shape), 0}, &part);
+  return part;
+}
+
+std::vector<Meta> infer_part_backward(const InferArgs& args) {
+  if (!(part_of(args).shape == args.in[0].shape)) args.mismatch("a gradient of the part's shape");
+  return {{args.dims(0), args.in[0].dtype}};
+}
+
+// Zeros but for the part.
 void part_backward(const ForwardArgs& args) {
   const Tensor& whole = args.out[0];
   std::fill_n(static_cast<char*>(whole.raw()),
               static_cast<size_t>(whole.numel()) * size_of(whole.dtype()), char{0});
-  const OpDef& view = *registry().find(args.op().gradient_of);
-  const Attrs its(args.all().begin() + 1, args.all().end());
-  Layout part;
-  view.view(AttrReader(view, its), {whole.shape(), whole.strides(), 0}, &part);
+  const Layout part = part_of(args);
   copy(whole.alias(part.shape, part.strides, part.offset), args.in[0]);
 }
 
@@ -365,9 +379,8 @@ void declare_part(Registry& r, OpDef op) {
          .doc = "Gradient of " + added.name + ": zeros but for the part.",
          .inputs = {"grad"},
          .attrs = attrs,
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
-           return {{args.dims(0), args.in[0].dtype}};
-         },
+         .types = Types::floats,
+         .infer = infer_part_backward,
          .forward = part_backward,
          .differentiable = false,
          .formula = {"g in its place, 0 elsewhere", "g", {}},

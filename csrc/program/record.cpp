@@ -79,8 +79,7 @@ Tensors Program::replay(const Tensors& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) copy_({inputs_[i], inputs[i]});
   // Views are the memory of what they look at, so they need no instruction here.
   for (const Instruction& step : instructions_)
-    if (step.op->forward)
-      step.op->forward(ForwardArgs(*step.op, step.attrs, step.inputs, step.outputs));
+    if (step.op->forward) execute(*step.op, step.attrs, step.inputs, step.outputs);
   return copies(outputs_);
 }
 
