@@ -1,4 +1,4 @@
-# Names for python/bootstrap.py, which does the work with nothing but Python's standard library.
+# Names for python/bootstrap, which does the work with nothing but Python's standard library.
 # Holds no logic of its own. `make test ARGS="-k linear"` passes ARGS on to pytest;
 # `make demo PYTHON=python3.12` uses another Python.
 PYTHON = python3
@@ -18,4 +18,4 @@ demo test lint sanitize clean:
 	  echo 'Ranvier needs Python 3.10 or newer and a C++20 compiler:'; \
 	  echo '    sudo apt-get install -y g++ python3-dev python3-venv'; \
 	  echo 'then run `make $@` again.'; exit 1; }
-	@"$(PYTHON)" python/bootstrap.py $@ $(ARGS)
+	@"$(PYTHON)" python/bootstrap $@ $(ARGS)
