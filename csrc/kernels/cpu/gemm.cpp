@@ -16,6 +16,7 @@ constexpr int64_t kBlockK = 512;
 constexpr int64_t kBlockM = 192;   // of packed A per task: kBlockM * kBlockK floats stay in L2
 constexpr int64_t kBlockN = 4096;  // of packed B: kBlockN * kBlockK floats stay in L3
 constexpr int64_t kDirectBytes = 512 << 10;  // B up to this size is read where it lies
+constexpr int64_t kFewRows = 4, kFewRowsStep = 16;
 constexpr int64_t kTaskWork = 1 << 18;       // multiply-adds worth a task of their own
 
 int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -79,12 +80,16 @@ void gemm_direct(const Gemm<T>& g) {
   const Cut rows(g.m, std::min(tasks, (g.m + kernel.tile_rows - 1) / kernel.tile_rows),
                  kernel.tile_rows);
   const Cut cols(g.n, (tasks + rows.pieces() - 1) / rows.pieces(), width);
+  // With few rows B is read once: then along its rows, some at a time, as memory has it.
+  const int64_t step = g.m <= kFewRows ? kFewRowsStep : std::max<int64_t>(g.k, 1);
   for_chunks(rows.pieces() * cols.pieces(), [&](int64_t chunk, int) {
     const int64_t r = chunk / cols.pieces(), c = chunk % cols.pieces();
-    tiles(
-        g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c), g.k,
-        [&](int64_t i) { return g.a + i * g.a_row; }, g.a_row, g.a_k,
-        [&](int64_t j) { return g.b + j; }, g.b_k, g.accumulate);
+    for (int64_t k0 = 0; k0 < std::max<int64_t>(g.k, 1); k0 += step) {
+      tiles(
+          g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c), std::min(step, g.k - k0),
+          [&](int64_t i) { return g.a + i * g.a_row + k0 * g.a_k; }, g.a_row, g.a_k,
+          [&](int64_t j) { return g.b + j + k0 * g.b_k; }, g.b_k, g.accumulate || k0 > 0);
+    }
     finish(g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c));
   });
 }
@@ -164,7 +169,7 @@ void gemm(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   const bool small = g.k * g.n * static_cast<int64_t>(sizeof(T)) <= kDirectBytes;
   // A product without terms is zero, and still gets its bias: the direct path writes it.
-  if (g.k == 0 || ((g.b_col == 1 || g.n == 1) && (small || g.m <= 4)))
+  if (g.k == 0 || ((g.b_col == 1 || g.n == 1) && (small || g.m <= kFewRows)))
     gemm_direct(g);
   else
     gemm_packed(g);
