@@ -139,8 +139,7 @@ class Call {
       // Small work is over sooner than another thread could take the lock.
       std::optional<py::gil_scoped_release> release;
       if (work > kRelease) release.emplace();
-      results = f_.composite ? op_.composite(inputs_, AttrReader(op_, attrs_))
-                             : ranvier::run(effective(), inputs_, std::move(attrs_));
+      results = ranvier::run(effective(), inputs_, std::move(attrs_), f_.composite);
     }
     return returned(results);
   }
@@ -197,6 +196,7 @@ class Call {
       PyObject* const object = given_[at];
       const std::string& name = op_.arguments[at];
       if (const int i = input_index(name); i >= 0) {
+        if (object == Py_None && f_.operation) throw NotAnOperand();
         if (object && object != Py_None) take_input(static_cast<size_t>(i), object, &numbers);
         continue;
       }

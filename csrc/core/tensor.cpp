@@ -2,6 +2,7 @@
 #include "ranvier/tensor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/allocator.h"
@@ -107,7 +108,14 @@ Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype
 
 Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
-  visit(dtype, [&]<class T>(Tag<T>) { std::fill_n(t.data<T>(), t.numel(), convert<T>(value)); });
+  visit(dtype, [&]<class T>(Tag<T>) {
+    const T element = convert<T>(value);
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      if (static_cast<double>(element) != std::trunc(value))
+        fail(ErrorKind::value, "[full] expected a number that fits into ", name_of(dtype), ", got ",
+             value);
+    std::fill_n(t.data<T>(), t.numel(), element);
+  });
   return t;
 }
 

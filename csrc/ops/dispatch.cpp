@@ -68,7 +68,7 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
     fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
          "' to be writable, got memory that is read-only; clone() it first");
   for (int i = 0; i < t.dim(); ++i)
-    if (t.strides()[i] == 0 && t.shape()[i] > 1)
+    if (t.strides()[i] == 0 && t.shape()[i] > 1 && t.numel() > 0)
       fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
            "' with memory for every element, got one that was expanded; clone() it first");
 }
@@ -99,12 +99,16 @@ bool run_view(const OpDef& op, const Tensor& in, const Attrs& attrs, Tensors* ou
   return true;
 }
 
-Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
+Metas inferred(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
   const Metas metas = metas_of(inputs);
   std::vector<bool> given;
   for (const Tensor& t : inputs) given.push_back(t.defined());
+  return op.infer(InferArgs(op, attrs, metas, given));
+}
+
+Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
   Tensors outputs;
-  for (const Meta& m : op.infer(InferArgs(op, attrs, metas, given)))
+  for (const Meta& m : inferred(op, inputs, attrs))
     outputs.push_back(Tensor::empty_strided(m.shape, layout_for(op, inputs, m), m.dtype));
   execute(op, attrs, inputs, outputs);
   return outputs;
@@ -119,7 +123,7 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
 }
 
-Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
+Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composite) {
   Tensors inputs = given;
   for (size_t i = 0; i < op.inputs.size(); ++i) {
     if (i >= inputs.size()) inputs.emplace_back();
@@ -130,7 +134,10 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs) {
   if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
   for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
   if (!op.mutated.empty()) check_no_gradient(op, inputs);
-  if (!op.forward && op.composite) return op.composite(inputs, AttrReader(op, attrs));
+  if (op.composite && (by_composite || !op.forward)) {
+    if (op.infer) inferred(op, inputs, attrs);  // for its checks
+    return op.composite(inputs, AttrReader(op, attrs));
+  }
 
   Tensors outputs;
   if (!op.view) {

@@ -303,7 +303,11 @@ void declare_elementwise(Registry& r) {
            const Tensor one = scalar(1, x.dtype());
            if (p == 0.5) return {root({x})};
            if (p == -0.5) return {one / root({x})};
-           if (p == 0) return {Tensor::full(x.shape(), 1, x.dtype())};  // of NaN too
+           if (p == 0) {  // 1, of NaN too; the sum of no elements carries the gradient 0
+             static const Op flatten("flatten"), slice("slice"), sum("sum");
+             const Tensor none = slice({flatten({x})}, {int64_t{0}, int64_t{0}, int64_t{0}});
+             return {Tensor::full(x.shape(), 1, x.dtype()) + sum({none})};
+           }
            if (!(std::abs(p) <= 64) || p != std::trunc(p))
              return {exp({log({x}) * p})};
            // Square and multiply (Knuth, TAOCP vol. 2, section 4.6.3).

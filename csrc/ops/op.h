@@ -160,8 +160,9 @@ class Registry {
 // All ops; filled at the first use by the declare_* functions of the families.
 const Registry& registry();
 
-// What `call` does, for an op that is already looked up. Attributes must be complete.
-Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs);
+// What `call` does, for an op that is already looked up. Attributes must be complete. On request
+// an op that has a kernel runs its composite instead, with the same checks.
+Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs, bool by_composite = false);
 // The kernel alone, on memory that is there: what a replay does.
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs);
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
