@@ -208,6 +208,8 @@ std::vector<std::string> saved(unsigned uses) {
 }
 
 void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&)) {
+  std::string example = op.example;
+  example.insert(example.find('('), "_");
   r.add({.name = op.name + "_",
          .doc = op.doc + " In place.",
          .inputs = op.inputs,
@@ -218,6 +220,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .mutates = {"input"},
          .differentiable = false,
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
+         .example = example,
          .in_place_of = op.name,
          .method = true});
 }

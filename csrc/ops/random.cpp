@@ -70,7 +70,8 @@ void uniform_forward(const ForwardArgs& args) {
     draw<T>(state, out.numel(), [&](int64_t first, int64_t n, const T* u) {
       T* to = out.data<T>() + first;
       const T width = static_cast<T>(high - low), start = static_cast<T>(low);
-      for (int64_t i = 0; i < n; ++i) to[i] = start + width * u[i];
+      const T most = std::nextafter(static_cast<T>(high), start);  // the sum may round up to high
+      for (int64_t i = 0; i < n; ++i) to[i] = std::min(start + width * u[i], most);
     });
   });
 }
