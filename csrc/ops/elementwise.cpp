@@ -208,9 +208,8 @@ std::vector<std::string> saved(unsigned uses) {
 }
 
 void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&)) {
-  std::string example = op.example;
-  example.insert(example.find('('), "_");
-  r.add({.name = op.name + "_",
+  const std::string name = op.name + "_";
+  r.add({.name = name,
          .doc = op.doc + " In place.",
          .inputs = op.inputs,
          .outputs = {},
@@ -220,7 +219,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .mutates = {"input"},
          .differentiable = false,
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
-         .example = example,
+         .example = "rv." + name + op.example.substr(op.example.find('(')),
          .in_place_of = op.name,
          .method = true});
 }
@@ -304,6 +303,7 @@ void declare_elementwise(Registry& r) {
            const double p = attrs.number(0);
            const Tensor& x = in[0];
            const Tensor one = scalar(1, x.dtype());
+           if (p == 1) return {clone(x)};
            if (p == 0.5) return {root({x})};
            if (p == -0.5) return {one / root({x})};
            if (p == 0) {  // 1, of NaN too; the sum of no elements carries the gradient 0
