@@ -1,0 +1,89 @@
+"""Ranvier trains and runs small and medium neural networks on the machine you have.
+
+This file is the table of contents of the public interface and holds no code of its own. PyTorch's
+names mean what they mean in PyTorch.
+"""
+
+from __future__ import annotations
+
+from ranvier import _ops
+from ranvier import _tensor as _tensor  # gives Tensor its Python side
+from ranvier._C import (
+    Generator,
+    Program,
+    ShapeError,
+    Tensor,
+    bool_,
+    dtype,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+)
+from ranvier._C import version as _version
+from ranvier._config import cpu_info, get_num_threads, set_num_threads, show_config
+from ranvier._creation import (
+    allclose,
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    equal,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    is_tensor,
+    linspace,
+    numel,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from ranvier._grad import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ranvier._ops import *  # noqa: F403  every op of the registry
+from ranvier._random import (
+    initial_seed,
+    manual_seed,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+)
+
+# The parts below are made of the ones above.
+from ranvier import data, nn, optim  # isort: skip
+from ranvier.io import load, save  # isort: skip
+from ranvier.training import History, evaluate, fit, predict  # isort: skip
+
+__version__ = _version()
+
+# Names of Python's own types are there as rv.float, but not for `from ranvier import *`.
+float, double, int, long, bool = float32, float64, int32, int64, bool_
+
+__all__ = [
+    # tensors and their dtypes
+    "Tensor", "dtype", "float32", "float64", "double", "int32", "int64", "long", "uint8",
+    # making them
+    "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "eye", "arange",
+    "linspace", "zeros_like", "ones_like", "full_like", "empty_like",
+    # random numbers
+    "manual_seed", "initial_seed", "Generator", "rand", "randn", "randint", "randperm",
+    "rand_like", "randn_like",
+    # asking about them
+    "is_tensor", "numel", "equal", "allclose",
+    # gradients
+    "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled",
+    # networks, as in PyTorch
+    "nn", "optim",
+    # Ranvier's own: training, files, data, recorded steps, errors
+    "fit", "evaluate", "predict", "History", "save", "load", "data", "Program", "ShapeError",
+    # this installation
+    "set_num_threads", "get_num_threads", "cpu_info", "show_config",
+]  # fmt: skip
+__all__ += _ops.__all__

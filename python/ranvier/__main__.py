@@ -1,0 +1,46 @@
+"""`python -m ranvier`: demos, and what this installation can do. Parses arguments, no more."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ranvier import __version__, _demo, _info
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ranvier", description="Neural networks on the machine you have."
+    )
+    parser.add_argument("--version", action="version", version=f"ranvier {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="demo | info")
+    demo = commands.add_parser("demo", help="watch a network learn; without a name, list the demos")
+    demo.add_argument("name", nargs="?", choices=sorted(_demo.DEMOS), help="which demo")
+    demo.add_argument("--seed", type=int, default=0, help="another start and split (default 0)")
+    commands.add_parser("info", help="what this installation can do")
+    given = parser.parse_args(arguments)
+    try:
+        return _run(parser, given)
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 130
+    except BrokenPipeError:  # as in `python -m ranvier info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    if given.command == "demo":
+        return _demo.run(given.name, given.seed)
+    if given.command == "info":
+        _info.show()
+        return 0
+    parser.print_help()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Modules in a row: Sequential runs one after the other, ModuleList only holds them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from ranvier.nn.module import Module
+
+R = TypeVar("R", bound="_Row")
+
+
+class _Row(Module):
+    """Children in order, under the names they were given or 0, 1, 2, ..."""
+
+    def _layers(self) -> list[Module]:
+        return [value for value in self.__dict__.values() if isinstance(value, Module)]
+
+    def _names(self) -> list[str]:
+        return [name for name, value in self.__dict__.items() if isinstance(value, Module)]
+
+    def _name_at(self, index: Any) -> str:
+        names = self._names()
+        try:
+            return names[operator.index(index)]
+        except IndexError:
+            raise IndexError(
+                f"[{type(self).__name__}] expected an index in [{-len(names)}, {len(names)}), "
+                f"got {index}"
+            ) from None
+
+    def _renumber(self, layers: list[Module]) -> None:
+        for name in self._names():
+            delattr(self, name)
+        for i, layer in enumerate(layers):
+            self.add_module(str(i), layer)
+
+    def __len__(self) -> int:
+        return len(self._layers())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._layers())
+
+    @overload
+    def __getitem__(self: R, index: slice) -> R: ...
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    def __getitem__(self: R, index: int | slice) -> R | Module:
+        if isinstance(index, slice):
+            part = type(self)()
+            for name in self._names()[index]:
+                part.add_module(name, getattr(self, name))
+            return part
+        module: Module = getattr(self, self._name_at(index))
+        return module
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(self._name_at(index), module)
+
+    def __delitem__(self, index: int) -> None:
+        delattr(self, self._name_at(index))
+        if all(name.isdigit() for name in self._names()):
+            self._renumber(self._layers())
+
+    def append(self: R, module: Module) -> R:
+        """Adds a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self: R, modules: Iterable[Module]) -> R:
+        """Adds modules at the end."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self: R, index: int, module: Module) -> R:
+        """Adds a module in front of the one at an index."""
+        layers = self._layers()
+        layers.insert(index, module)
+        self._renumber(layers)
+        return self
+
+
+class Sequential(_Row):
+    """Runs modules one after the other, each on what the one before gives.
+
+    Parameters
+    ----------
+    *args : Module
+        The modules, or one OrderedDict of names and modules.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Sequential(rv.nn.Linear(2, 4), rv.nn.ReLU(), rv.nn.Linear(4, 1))
+    >>> net(rv.ones(3, 2)).shape
+    (3, 1)
+    >>> net[1]
+    ReLU()
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__()
+        named = len(args) == 1 and isinstance(args[0], Mapping)
+        pairs = args[0].items() if named else ((str(i), m) for i, m in enumerate(args))
+        for name, module in pairs:
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"[Sequential] {name}: expected a module, got {module!r}; "
+                    "write nn.ReLU() with its brackets, and functions as methods of a Module"
+                )
+            self.add_module(name, module)
+
+    def forward(self, input: Any) -> Any:
+        """What the last module gives."""
+        for layer in self._layers():
+            input = layer(input)
+        return input
+
+
+class ModuleList(_Row):
+    """Holds modules, so that their parameters belong to the one that holds the list.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> layers = rv.nn.ModuleList([rv.nn.Linear(2, 2) for _ in range(3)])
+    >>> len(layers), len(list(layers.parameters()))
+    (3, 6)
+    """
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        self.extend(() if modules is None else modules)

@@ -1,0 +1,72 @@
+"""Layers and losses as functions, under PyTorch's names: `import ranvier.nn.functional as F`.
+
+They are the ops of the core themselves; only what is put together from several stands here.
+"""
+
+from __future__ import annotations
+
+from ranvier import _C
+from ranvier._C import Tensor
+from ranvier._creation import arange
+from ranvier._ops import (
+    binary_cross_entropy,
+    cross_entropy,
+    gelu,
+    half_squared_error,
+    leaky_relu,
+    linear,
+    log_softmax,
+    mse_loss,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    tanh,
+)
+
+__all__ = [
+    "binary_cross_entropy", "cross_entropy", "gelu", "half_squared_error", "leaky_relu", "linear",
+    "log_softmax", "mse_loss", "one_hot", "relu", "sigmoid", "silu", "softmax", "tanh",
+]  # fmt: skip
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Labels as rows with a single 1.
+
+    Parameters
+    ----------
+    tensor : Tensor, (...)
+        Integer labels, 0 <= label < num_classes.
+    num_classes : int, default -1
+        -1: one more than the largest label.
+
+    Returns
+    -------
+    Tensor, (..., num_classes), int64
+
+    Raises
+    ------
+    TypeError
+        Labels that are not integers.
+    ValueError
+        Labels out of range, or none at all and no num_classes.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.functional.one_hot(rv.tensor([2, 0]))
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
+    """
+    if tensor.dtype.is_floating_point or tensor.dtype is _C.bool_:
+        raise TypeError(f"[one_hot] expected integer labels, got {tensor.dtype.name}")
+    labels = tensor.numpy()
+    if num_classes == -1:
+        if labels.size == 0:
+            raise ValueError("[one_hot] num_classes: expected a number with no labels, got -1")
+        num_classes = int(labels.max()) + 1
+    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
+        bad = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(f"[one_hot] expected labels in [0, {num_classes - 1}], got {bad}")
+    hot: Tensor = tensor.unsqueeze(-1) == arange(num_classes)
+    return hot.long()

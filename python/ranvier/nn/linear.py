@@ -1,0 +1,136 @@
+"""The fully connected layer, and two layers that compute nothing: Flatten and Identity."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from ranvier import _C
+from ranvier._C import Tensor, ops
+from ranvier._creation import check_device
+from ranvier.nn import init
+from ranvier.nn.module import Module
+from ranvier.nn.parameter import Parameter
+
+
+def checked_size(layer: str, name: str, value: Any) -> int:
+    """The value as an integer of 1 or more; an error that names layer and argument otherwise."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = None
+    if size is None or isinstance(value, bool):
+        raise TypeError(f"[{layer}] {name}: expected an integer of 1 or more, got {value!r}")
+    if size < 1:
+        raise ValueError(f"[{layer}] {name}: expected an integer of 1 or more, got {value!r}")
+    return size
+
+
+class Linear(Module):
+    """y = x W^T + b.
+
+    The weight is stored (in_features, out_features), so that rows stream through it; `weight`
+    shows it transposed, (out_features, in_features), as PyTorch does.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes of the last axis of input and output, 1 or more.
+    bias : bool, default True
+    device : "cpu", optional
+    dtype : dtype, default float32
+
+    Attributes
+    ----------
+    weight : Parameter, (out_features, in_features)
+    bias : Parameter, (out_features,), or None
+        Both start uniform in +-1/sqrt(in_features).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> layer = rv.nn.Linear(3, 2)
+    >>> layer(rv.ones(5, 3)).shape
+    (5, 2)
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device, "Linear")
+        self.in_features = checked_size("Linear", "in_features", in_features)
+        self.out_features = checked_size("Linear", "out_features", out_features)
+        chosen = _C.float32 if dtype is None else dtype
+        storage = _C.zeros((self.in_features, self.out_features), chosen)
+        self.weight = Parameter(storage.transpose(0, 1))
+        self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew from the default generator."""
+        bound = 1 / math.sqrt(self.in_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)"""
+        return ops.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the layer's line."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Flatten(Module):
+    """Joins the axes from start_dim to end_dim into one.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.Flatten()(rv.zeros(2, 8, 8)).shape
+    (2, 64)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same elements in another shape."""
+        return ops.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the layer's line."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Gives its input back; takes any arguments, so that it can stand in for another layer.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.Identity(54)(rv.ones(2))
+    tensor([1., 1.])
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input itself."""
+        return input

@@ -1,0 +1,97 @@
+"""Gradient descent, with momentum if asked for. The formula is that of the op `sgd_update`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from ranvier._C import Tensor, ops
+from ranvier.optim.optimizer import (
+    FINITE,
+    FLAG,
+    NOT_NEGATIVE,
+    Optimizer,
+    ParamGroup,
+    Rule,
+    new_count,
+    new_state,
+)
+
+
+class SGD(Optimizer):
+    """p = p - lr b with b = momentum b + (1 - dampening) (gradient + weight_decay p).
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+    lr : float, default 1e-3
+    momentum, dampening, weight_decay : float, default 0
+    nesterov : bool, default False
+        Needs momentum and no dampening.
+    maximize : bool, default False
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> w = rv.tensor([1.0], requires_grad=True)
+    >>> optimizer = rv.optim.SGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0.8000], requires_grad=True)
+    """
+
+    rules: ClassVar[dict[str, Rule]] = {
+        "lr": NOT_NEGATIVE,
+        "momentum": NOT_NEGATIVE,
+        "dampening": FINITE,
+        "weight_decay": NOT_NEGATIVE,
+        "nesterov": FLAG,
+        "maximize": FLAG,
+    }
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                "[SGD] nesterov: expected momentum > 0 and dampening 0 with it, got "
+                f"momentum {momentum} and dampening {dampening}"
+            )
+        super().__init__(params, settings)
+
+    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
+        buffer = step = None
+        if group["momentum"]:
+            state = self.state[param]
+            if not state:
+                state.update(step=new_count(), momentum_buffer=new_state(param))
+            buffer, step = state["momentum_buffer"], state["step"]
+        ops.sgd_update(
+            param,
+            grad,
+            group.lr,
+            buffer,
+            step,
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            group["maximize"],
+        )

@@ -1,0 +1,69 @@
+"""What training can complain about beyond Python's own errors, and how names are looked up.
+
+Messages have one form: `[where] name: expected ..., got ...; what to do`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ranvier.training.history import History
+
+T = TypeVar("T")
+
+
+class RanvierWarning(UserWarning):
+    """Something that is allowed, but that you would want to know."""
+
+
+class NonFiniteError(RuntimeError):
+    """A loss, gradient or weight became NaN or infinite, and training stopped.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Where: both count from 1, steps over the whole call.
+    tensor : str
+        What: "loss", or a tensor with its layer, such as "fc2.weight gradient".
+    history : History
+        The epochs that were completed.
+    """
+
+    def __init__(
+        self, message: str, *, epoch: int, step: int, tensor: str, history: History
+    ) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
+        self.tensor = tensor
+        self.history = history
+
+
+def look_up(where: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry of that name, in any case of letters; a ValueError with near misses otherwise."""
+    found = table.get(name.lower())
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see the list"
+    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r}; {hint}")
+
+
+def describe_bad(array: npt.NDArray[np.generic], bad: npt.NDArray[np.bool_]) -> str:
+    """What is wrong in an array, as in `3 of 64 otherwise, the first nan at (0, 2)`.
+
+    Parameters
+    ----------
+    array, bad : arrays of the same shape
+        The elements, and which of them to report; at least one.
+    """
+    first = tuple(int(i[0]) for i in np.nonzero(bad))
+    places = {0: "", 1: f" in row {first[0]}" if first else ""}
+    place = places.get(array.ndim, f" at {first}")
+    return f"{int(bad.sum())} of {array.size} otherwise, the first {array[first]!s}{place}"

@@ -1,0 +1,180 @@
+"""Using a model without training it: `predict`, `evaluate`, and the mode a model is in.
+
+Outputs are written into one result, so that they cost their own memory once. Nothing here changes
+a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ranvier import _C
+from ranvier._C import Tensor
+from ranvier._grad import no_grad
+from ranvier.nn import Module
+from ranvier.training import losses
+from ranvier.training import metrics as metric_names
+from ranvier.training.inputs import (
+    Rows,
+    check_lengths,
+    data,
+    positive_int,
+    rows,
+    targets,
+)
+from ranvier.training.optimizers import last_fit
+
+_BATCH = 256
+
+
+@contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Training or evaluation mode for a while; every module gets its own mode back."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
+
+
+def check_model(where: str, model: Any) -> Module:
+    """An `nn.Module`; a TypeError otherwise."""
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"[{where}] model: expected an nn.Module, got {model!r:.60}; "
+            "nn.Sequential(...) makes one from layers"
+        )
+    return model
+
+
+def forward(where: str, model: Module, x: Tensor) -> Tensor:
+    """The model's output for a batch: one tensor with a row for each row of `x`."""
+    output = model(x)
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"[{where}] model: expected one tensor as output, got {type(output).__name__}"
+        )
+    if output.shape[:1] != x.shape[:1]:
+        raise _C.ShapeError(
+            f"[{where}] model: expected {x.shape[0]} rows out for {x.shape[0]} rows in, got an "
+            f"output of shape {tuple(output.shape)}"
+        )
+    return output
+
+
+def outputs(where: str, model: Module, X: Rows, batch_size: int) -> Tensor:
+    """The model's outputs for these rows, in evaluation mode and without gradients."""
+    count, numbers = len(X), X.numbers()
+    result: Tensor | None = None
+    with mode(model, False), no_grad():
+        for start in range(0, count, batch_size):
+            stop = min(start + batch_size, count)
+            output = forward(where, model, X.batch(start, stop, numbers))
+            if result is None:
+                result = _C.empty((count, *output.shape[1:]), output.dtype)
+            result[start:stop] = output
+    assert result is not None  # there is at least one row
+    return result
+
+
+def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
+    """The model's outputs for all rows, in evaluation mode and without gradients.
+
+    Parameters
+    ----------
+    model : Module
+        Left in the mode that it is in.
+    X : array, (N, ...)
+        Numbers of any type: a tensor, an array, nested lists. They are cast to the type of the
+        model's parameters batch by batch.
+    batch_size : int
+        Rows computed at a time. A row's result does not depend on it.
+
+    Returns
+    -------
+    Tensor, (N, ...)
+        The outputs of the last layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` is empty, not numbers, or not what the model takes.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Linear(3, 2)
+    >>> rv.predict(net, [[1, 2, 3], [4, 5, 6]]).shape
+    (2, 2)
+    """
+    check_model("predict", model)
+    size = positive_int("predict", "batch_size", batch_size)
+    return outputs("predict", model, data("predict", "X", X, model), size)
+
+
+def evaluate(
+    model: Module, X: Any, y: Any, *, loss: Any = None, metrics: Any = ()
+) -> dict[str, float]:
+    """The loss and the metrics of a model on given rows.
+
+    Parameters
+    ----------
+    model : Module
+        Left in the mode that it is in.
+    X, y : arrays, (N, ...)
+        As for `fit`.
+    loss : str, Module or callable, optional
+        As for `fit`; the loss of the model's last fit if left out.
+    metrics : str, callable, or a list of them
+        As for `fit`. They are computed over all rows at once.
+
+    Returns
+    -------
+    dict of str to float
+        `loss` and every metric by its name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something does not fit, or there is no loss to use.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Linear(1, 1)
+    >>> sorted(rv.evaluate(net, [[0.0], [1.0]], [0.0, 1.0], loss="mse", metrics="mae"))
+    ['loss', 'mae']
+    """
+    where = "evaluate"
+    check_model(where, model)
+    chosen = last_fit(model).loss if loss is None else losses.resolve(where, loss)
+    if chosen is None:
+        raise ValueError(
+            f"[{where}] loss: expected a loss, as this model has not been fitted here, got None; "
+            "for example loss='mse'"
+        )
+    measures = metric_names.resolve(where, metrics)
+    inputs, answers = data(where, "X", X, model), rows(where, "y", y)
+    check_lengths(where, inputs.tensor, answers)
+    prediction = outputs(where, model, inputs, _BATCH)
+    target = targets(where, "y", answers, prediction, chosen).all()
+    return measure(where, chosen, measures, prediction, target)
+
+
+def measure(
+    where: str,
+    loss: losses.Loss,
+    measures: tuple[metric_names.Metric, ...],
+    prediction: Tensor,
+    target: Tensor,
+) -> dict[str, float]:
+    """The loss and the metrics of outputs that are there."""
+    with no_grad():
+        result = {"loss": float(loss(where, prediction, target).item())}
+        for metric in measures:
+            result[metric.name] = metric(prediction, target)
+    return result

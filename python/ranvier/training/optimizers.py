@@ -1,0 +1,128 @@
+"""Optimizers by name, class or object, and the state that stays with a model between two fits.
+
+The updates are in `ranvier.optim`; this file only finds, makes and keeps them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from ranvier import optim
+from ranvier._C import Tensor
+from ranvier.nn import Module
+from ranvier.training.errors import RanvierWarning, look_up
+from ranvier.training.inputs import check_lr
+from ranvier.training.losses import Loss
+
+_NAMED: dict[str, type[optim.Optimizer]] = {
+    "sgd": optim.SGD,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+_ATTRIBUTE = "_ranvier_last_fit"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What was asked for: a class and its learning rate (None: the class's own)."""
+
+    kind: type[optim.Optimizer]
+    lr: float | None
+
+    def __str__(self) -> str:
+        return self.kind.__name__ + ("" if self.lr is None else f"(lr={self.lr:g})")
+
+
+@dataclass
+class LastFit:
+    """What a model keeps from its last fit. It does not travel: copies of the model have none."""
+
+    loss: Loss | None = None
+    spec: Spec | None = None
+    optimizer: optim.Optimizer | None = None
+
+    def __reduce__(self) -> tuple[type[LastFit], tuple[()]]:
+        return LastFit, ()
+
+
+def last_fit(model: Module) -> LastFit:
+    """What the model keeps from its last fit; empty where there was none."""
+    kept = model.__dict__.get(_ATTRIBUTE)
+    return kept if isinstance(kept, LastFit) else LastFit()
+
+
+def remember(model: Module, loss: Loss, spec: Spec | None, optimizer: optim.Optimizer) -> None:
+    """Keep loss and optimizer with the model, but out of its parameters and state_dict."""
+    object.__setattr__(model, _ATTRIBUTE, LastFit(loss, spec, optimizer))
+
+
+def resolve(
+    where: str, model: Module, optimizer: Any, lr: Any
+) -> tuple[Spec | None, optim.Optimizer]:
+    """The optimizer that an argument means, with its state where the last fit asked for the same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no optimizer, trains nothing of this model, or has no such learning rate.
+    """
+    rate = None if lr is None else check_lr(where, lr)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError(
+            f"[{where}] model: expected at least one parameter that requires a gradient, got none"
+        )
+    if isinstance(optimizer, optim.Optimizer):
+        if rate is not None:
+            raise ValueError(
+                f"[{where}] lr: expected None beside an optimizer that has its own, got {lr!r}"
+            )
+        if not _shares(_parameters_of(optimizer), parameters):
+            raise ValueError(
+                f"[{where}] optimizer: expected one made with this model's parameters, got "
+                f"{type(optimizer).__name__} over others; make it from model.parameters()"
+            )
+        return None, optimizer
+    spec = Spec(_kind(where, optimizer), rate)
+    kept = last_fit(model)
+    if kept.optimizer is not None:
+        reason = _difference(kept, spec, parameters)
+        if reason is None:
+            return spec, kept.optimizer
+        warnings.warn(
+            f"[{where}] optimizer: {spec} starts anew, as {reason}", RanvierWarning, stacklevel=4
+        )
+    arguments = {} if rate is None else {"lr": rate}
+    return spec, spec.kind(parameters, **arguments)
+
+
+def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | None:
+    """Why the kept optimizer cannot go on; None if it can."""
+    assert kept.optimizer is not None
+    if kept.spec != spec:
+        return f"the last fit used {kept.spec or f'an own {type(kept.optimizer).__name__}'}"
+    if list(map(id, _parameters_of(kept.optimizer))) != list(map(id, parameters)):
+        return "the model has other parameters now"
+    return None
+
+
+def _kind(where: str, optimizer: Any) -> type[optim.Optimizer]:
+    if isinstance(optimizer, str):
+        return look_up(f"[{where}] optimizer", optimizer, _NAMED)
+    if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
+        return optimizer
+    raise TypeError(
+        f"[{where}] optimizer: expected a name ({', '.join(_NAMED)}), or a class or object of "
+        f"ranvier.optim, got {optimizer!r}"
+    )
+
+
+def _parameters_of(optimizer: optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _shares(some: list[Tensor], others: list[Tensor]) -> bool:
+    ids = {id(p) for p in others}
+    return any(id(p) in ids for p in some)

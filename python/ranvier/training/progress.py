@@ -1,0 +1,120 @@
+"""The one module that decides what training prints, and when.
+
+verbose=0 prints nothing, 1 about five lines a run (every epoch where there are ten or fewer), 2 a
+line an epoch. On a terminal the line of the running epoch is redrawn in place; elsewhere there are
+plain lines and never a control character. ASCII throughout.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+
+_BAR = 20
+_REDRAW = 0.1  # seconds between two redrawn lines
+_PATIENCE = 5.0  # seconds after which an epoch is printed though it is not its turn
+
+
+def is_terminal() -> bool:
+    """Whether standard output can redraw a line."""
+    stream = sys.stdout
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def number(value: float) -> str:
+    """A loss in at most seven characters: 1.4127, 6.5e-06."""
+    if value == 0 or 1e-3 <= abs(value) < 1000:
+        return f"{value:.4f}"
+    return f"{value:.1e}"
+
+
+def percent(value: float) -> str:
+    """A fraction in per cent, rounded down, so that only all of them are 100 %."""
+    return "100 %" if value == 1 else f"{math.floor(value * 1000) / 10:.1f} %"
+
+
+class Progress:
+    """The lines of one run.
+
+    Parameters
+    ----------
+    epochs : int
+        How many there will be.
+    verbose : int
+        0, 1 or 2.
+    fractions : frozenset of str
+        Names of values to print in per cent.
+    """
+
+    def __init__(self, epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> None:
+        self.epochs = epochs
+        self.silent = verbose == 0 or sys.stdout is None
+        self.live = not self.silent and verbose == 1 and is_terminal()
+        self.every = 1 if verbose == 2 else _interval(epochs)
+        self.fractions = fractions
+        self.start = self.last_line = self.last_draw = time.monotonic()
+        self.drawn = 0  # characters of the line that stands there unfinished
+        self.text = ""
+
+    def step(self, epoch: int, part: float) -> None:
+        """Redraw the line of the running epoch, of which `part` is done; rarely enough."""
+        now = time.monotonic()
+        if now - self.last_draw >= _REDRAW:
+            self.last_draw = now
+            width = max(20, shutil.get_terminal_size().columns - 1)
+            self._write(self._line(epoch, self.text, epoch - 1 + part)[:width], "")
+
+    def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Print the line of a completed epoch, if it is its turn."""
+        if self.silent:
+            return
+        self.text = "".join(f"{name} {self._value(name, v)}   " for name, v in values.items())
+        now = time.monotonic()
+        last = epoch == self.epochs
+        due = epoch == 1 or last or epoch % self.every == 0 or now - self.last_line > _PATIENCE
+        if due:
+            self.last_line = now
+            line = self._line(epoch, self.text, epoch)
+            self._write(f"{line}   {now - self.start:.2f} s" if last else line, "\n")
+
+    def close(self) -> None:
+        """End a line that stands there unfinished."""
+        if self.drawn:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+            self.drawn = 0
+
+    def _value(self, name: str, value: float) -> str:
+        text = percent(value) if name in self.fractions else number(value)
+        return text.ljust(6)
+
+    def _line(self, epoch: int, text: str, done: float) -> str:
+        filled = int(_BAR * done / self.epochs)
+        bar = "#" * filled + "." * (_BAR - filled)
+        head = f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}   {text}"
+        # 9 characters are for the seconds at the end.
+        return head + bar if len(head) + _BAR + 9 < 80 else head.rstrip()
+
+    def _write(self, line: str, end: str) -> None:
+        back = "\r" if self.live else ""
+        padding = " " * (self.drawn - len(line))
+        sys.stdout.write(f"{back}{line}{padding}{end}")
+        sys.stdout.flush()
+        self.drawn = 0 if end else len(line)
+
+
+def _interval(epochs: int) -> int:
+    """Every how many epochs a line is printed: 1, 2, 5, 10, 20, ... for about five lines."""
+    if epochs <= 10:
+        return 1
+    exponent = 0
+    while True:
+        for factor in (1, 2, 5):
+            every = factor * 10**exponent
+            if epochs / every <= 5:
+                return every
+        exponent += 1

@@ -1,0 +1,891 @@
+"""The case table: one row for every op, and what is made of it.
+
+A row is a name, a plain NumPy reference and, where the defaults do not do, samples and a
+tolerance. Everything else (dtypes, layouts, gradients, threads, instruction sets, replay,
+composites) is derived in test_ops.py from the row and the registry. An elementwise op needs one
+short row: ``unary("softsign", lambda x: x / (1 + np.abs(x)), tolerance="twice")``.
+
+References see float64 or wider arrays (or integers) and never ranvier.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ranvier import _C
+
+FAST = os.environ.get("RANVIER_CHECK_FAST") == "1"
+FAST_SAMPLES = 5  # of each op, spread over its list
+
+Array = Any  # np.ndarray; tests do without the type parameters
+Reference = Callable[..., Any]
+
+REGISTRY = {entry["name"]: entry for entry in _C.registry()}
+DTYPES = {
+    "float32": _C.float32,
+    "float64": _C.float64,
+    "int64": _C.int64,
+    "int32": _C.int32,
+    "uint8": _C.uint8,
+    "bool": _C.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Inputs and attributes of one call."""
+
+    inputs: tuple[Array | None, ...]
+    attrs: dict[str, Any]
+    layouts: tuple[str, ...]
+    fixed: frozenset[int] = frozenset()  # inputs that keep their dtype
+
+    def __str__(self) -> str:
+        shown = [
+            "None" if x is None else f"{x.shape}{'' if w == 'packed' else ' ' + w}"
+            for x, w in zip(self.inputs, self.layouts, strict=True)
+        ]
+        return f"{', '.join(shown)} {self.attrs or ''}".strip()
+
+    @property
+    def numel(self) -> int:
+        """Elements of the largest input."""
+        return max((x.size for x in self.inputs if x is not None), default=0)
+
+    def packed(self) -> Sample:
+        """The same values without special layouts."""
+        return Sample(self.inputs, self.attrs, ("packed",) * len(self.inputs), self.fixed)
+
+
+def quiet(f: Reference, *args: Any, **kwargs: Any) -> Any:
+    """f(...), where NumPy would warn of NaN, overflow and empty means."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return f(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A call that must raise: shapes or arrays, attributes, error, words of the message."""
+
+    inputs: tuple[Any, ...]
+    attrs: dict[str, Any]
+    error: type[Exception]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row. `reference` is None for random fills; see `unary` and `rows` for the rest."""
+
+    name: str
+    reference: Reference | None
+    make: Callable[[np.random.Generator], list[Sample]]
+    tolerance: str
+    magnitude: Reference | None = None
+    writes: bool = False  # the reference returns the new values of what the op changes
+    integers: str = "taken"  # or "refused" (a TypeError), or "none": no such sample
+    special: tuple[tuple[Array, ...], ...] = ()  # inputs with NaN and infinities
+    special_attrs: dict[str, Any] = field(default_factory=dict)
+    cancels: float = 0.0  # size of the numbers whose difference backward is, as a multiple of g
+    bad: tuple[Bad, ...] = ()
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The op in the registry."""
+        return REGISTRY[self.name]
+
+    def samples(self, seed: int = 0) -> list[Sample]:
+        """The samples; another seed gives other values of the same shapes."""
+        rng = np.random.default_rng([zlib.crc32(self.name.encode()), seed])
+        made = self.make(rng)
+        if FAST and len(made) > FAST_SAMPLES:
+            made = [made[round(i * (len(made) - 1) / (FAST_SAMPLES - 1))] for i in range(5)]
+        return made
+
+
+CASES: dict[str, Case] = {}
+
+
+def add(case: Case) -> None:
+    """Puts a row into the table."""
+    assert case.name not in CASES, f"two rows for {case.name}"
+    CASES[case.name] = case
+
+
+# ---- tensors from arrays
+
+JUNK = 111  # what lies in the gaps of a strided layout
+
+
+def place(array: Array, layout: str) -> tuple[Any, Array]:
+    """A tensor that shows `array` in a layout, and the array that owns its memory."""
+    if layout == "transposed":
+        base = np.array(array.T, order="C", copy=True)
+        return _C.from_numpy(base).permute(list(range(array.ndim))[::-1]), base
+    if layout == "strided" and array.ndim > 0:
+        shape = (*array.shape[:-1], 2 * array.shape[-1] + 1)
+        base = np.full(shape, JUNK).astype(array.dtype)
+        base[..., 1::2] = array
+        return _C.ops.slice(_C.from_numpy(base), base.ndim - 1, 1, None, 2), base
+    if layout == "expanded":
+        base = np.array(array[:1], order="C", copy=True)
+        return _C.from_numpy(base).expand(list(array.shape)), base
+    base = np.array(array, order="C", copy=True)
+    return _C.from_numpy(base), base
+
+
+def as_dtype(sample: Sample, dtype: str) -> Sample:
+    """The sample with its floating inputs in another dtype (rounded, for integers)."""
+
+    def convert(i: int, x: Array | None) -> Array | None:
+        if x is None or x.dtype.kind != "f" or i in sample.fixed:
+            return x
+        if dtype.startswith("float"):
+            return x.astype(dtype)
+        if dtype == "bool":
+            return x > 0
+        low = 0 if dtype == "uint8" else -100
+        return np.clip(np.round(x), low, 100).astype(dtype)
+
+    inputs = tuple(convert(i, x) for i, x in enumerate(sample.inputs))
+    return Sample(inputs, sample.attrs, sample.layouts, sample.fixed)
+
+
+def tensors(sample: Sample) -> tuple[list[Any], list[Array | None]]:
+    """Tensors for a call, and the arrays that own their memory."""
+    placed = [
+        (None, None) if x is None else place(x, w)
+        for x, w in zip(sample.inputs, sample.layouts, strict=True)
+    ]
+    return [t for t, _ in placed], [base for _, base in placed]
+
+
+def call(name: str, inputs: Sequence[Any], attrs: dict[str, Any], composite: bool = False) -> Any:
+    """Runs an op with everything named."""
+    names = REGISTRY[name]["inputs"]
+    given = {n: t for n, t in zip(names, inputs, strict=False) if t is not None}
+    return getattr(_C.composites if composite else _C.ops, name)(**given, **attrs)
+
+
+def expected(case: Case, sample: Sample) -> list[Array]:
+    """What the reference says: results, or the new values of changed inputs."""
+    assert case.reference is not None
+    result = quiet(case.reference, *sample.inputs, **sample.attrs)
+    return [np.asarray(r) for r in (result if isinstance(result, (tuple, list)) else [result])]
+
+
+def widened(sample: Sample) -> Sample:
+    """The sample with every float or integer operand as long double."""
+
+    def wide(i: int, x: Array | None) -> Array | None:
+        if x is None or (x.dtype.kind in "iub" and i in sample.fixed):
+            return x
+        return x.astype(np.longdouble)
+
+    inputs = tuple(wide(i, x) for i, x in enumerate(sample.inputs))
+    return Sample(inputs, sample.attrs, sample.layouts, sample.fixed)
+
+
+# ---- elementwise rows
+
+SHAPES = [(1,), (7,), (16,), (17,), (33,), (1000,), (3, 5), (2, 3, 7), (40, 129), (0,), (0, 3), ()]
+VIEWS = [
+    ((5, 3), "transposed"),
+    ((2, 3, 7), "transposed"),
+    ((33,), "strided"),
+    ((3, 5), "strided"),
+    ((4, 7), "expanded"),
+]
+PAIRS: list[tuple[tuple[int, ...], tuple[int, ...], str, str]] = [
+    ((1,), (1,), "packed", "packed"),
+    ((17,), (17,), "packed", "packed"),
+    ((1000,), (1000,), "packed", "packed"),
+    ((2, 3, 7), (2, 3, 7), "packed", "packed"),
+    ((3, 5), (5,), "packed", "packed"),
+    ((2, 3, 7), (3, 1), "packed", "packed"),
+    ((3, 1), (1, 4), "packed", "packed"),
+    ((1,), (33,), "packed", "packed"),
+    ((), (7,), "packed", "packed"),
+    ((5, 3), (), "packed", "packed"),
+    ((), (), "packed", "packed"),
+    ((0,), (1,), "packed", "packed"),
+    ((0, 3), (3,), "packed", "packed"),
+    ((5, 3), (5, 3), "transposed", "transposed"),
+    ((5, 3), (5, 3), "transposed", "packed"),
+    ((33,), (33,), "strided", "packed"),
+    ((3, 5), (5,), "packed", "strided"),
+    ((4, 7), (4, 7), "packed", "expanded"),
+    ((4, 7), (4, 1), "expanded", "transposed"),
+]
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-310, 1.0, -3e38, 1e308, 2.5])
+MARGIN = 0.05  # of samples from kinks; wider than the steps of the differences
+
+
+def draw(
+    rng: np.random.Generator,
+    shape: Sequence[int],
+    low: float = -4.0,
+    high: float = 4.0,
+    away_from: Sequence[float] = (),
+    margin: float = MARGIN,
+) -> Array:
+    """Uniform numbers that keep a distance from kinks."""
+    x = rng.uniform(low, high, tuple(shape))
+    for kink in away_from:
+        x = np.where(np.abs(x - kink) < margin, kink + margin * (1.5 + x - kink), x)
+    return x
+
+
+def laid_out(x: Array, layout: str) -> Array:
+    """What an expanded layout can show: the first slice everywhere."""
+    return np.broadcast_to(x[:1], x.shape).copy() if layout == "expanded" else x
+
+
+def unary(
+    name: str,
+    reference: Reference,
+    *,
+    low: float = -4.0,
+    high: float = 4.0,
+    away_from: Sequence[float] = (),
+    tolerance: str = "rounded",
+    attrs: Sequence[dict[str, Any]] = ({},),
+    magnitude: Reference | None = None,
+) -> None:
+    """A row for an op of one tensor, element by element."""
+
+    def make(rng: np.random.Generator) -> list[Sample]:
+        def one(shape: tuple[int, ...], layout: str, with_attrs: dict[str, Any]) -> Sample:
+            x = laid_out(draw(rng, shape, low, high, away_from), layout)
+            return Sample((x,), with_attrs, (layout,))
+
+        made = [one(shape, "packed", attrs[0]) for shape in SHAPES]
+        made += [one(shape, layout, attrs[0]) for shape, layout in VIEWS]
+        return made + [one((33,), "packed", others) for others in attrs[1:]]
+
+    special_attrs = attrs[0]
+    add(Case(name, reference, make, tolerance, magnitude, special=((SPECIAL,),),
+             special_attrs=special_attrs))
+
+
+def binary(
+    name: str,
+    reference: Reference,
+    *,
+    low: float = -4.0,
+    high: float = 4.0,
+    away_from: Sequence[float] = (),
+    margin: float = MARGIN,
+    apart: float = 0.0,
+    tolerance: str = "rounded",
+    magnitude: Reference | None = None,
+    ties: bool = False,
+    special: bool = True,
+) -> None:
+    """A row for an op of two tensors that broadcast; `apart` keeps x and y from meeting."""
+
+    def make(rng: np.random.Generator) -> list[Sample]:
+        made = []
+        for a, b, first, second in PAIRS:
+            x = laid_out(draw(rng, a, low, high, away_from, margin), first)
+            y = laid_out(draw(rng, b, low, high, away_from, margin), second)
+            if apart:  # multiples of `apart`, y between those of x
+                x = np.round(x / apart) * apart
+                y = (np.round(y / apart) + 0.5) * apart
+            if ties:
+                x, y = np.round(x), np.round(y)
+            made.append(Sample((x, y), {}, (first, second)))
+        return made
+
+    grid = np.meshgrid(SPECIAL, SPECIAL)
+    add(Case(name, reference, make, tolerance, magnitude,
+             special=((grid[0].ravel(), grid[1].ravel()),) if special else (),
+             bad=(Bad(((3, 5), (4,)), {}, _C.ShapeError, (f"[{name}]", "(3, 5)", "(4,)")),
+                  Bad(((2, 1, 3), (2, 2)), {}, _C.ShapeError, (name, "(2, 1, 3)", "(2, 2)")))))
+
+
+def comparison(name: str, reference: Reference) -> None:
+    """A row for a comparison: small whole numbers, so that many are equal."""
+    binary(name, reference, tolerance="exact", ties=True)
+
+
+unary("neg", lambda x: -x, tolerance="exact")
+unary("abs", np.abs, away_from=(0.0,), tolerance="exact")
+unary("exp", np.exp, tolerance="exp")
+unary("log", np.log, low=0.3, tolerance="log")
+unary("sqrt", np.sqrt, low=0.3)
+unary("square", np.square)
+erf = np.vectorize(lambda x: math.erf(float(x)), otypes=[np.longdouble])
+
+
+def normal_cdf(x: Array) -> Array:
+    """Phi(x) through libm's erfc, its argument corrected for its own rounding."""
+    z = -np.asarray(x, np.longdouble) / np.sqrt(np.longdouble(2))
+    head = z.astype(np.float64)
+    value = np.vectorize(lambda u: math.erfc(float(u)), otypes=[np.longdouble])(head)
+    slope = -2 / np.sqrt(np.longdouble(np.pi)) * np.exp(-np.square(head.astype(np.longdouble)))
+    rest = np.where(np.isfinite(z), z - head, 0)
+    return (value + slope * rest) / 2
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x)."""
+    return 1 / (1 + np.exp(-x))
+
+
+unary("erf", erf, tolerance="erf")
+unary("relu", lambda x: np.where(x < 0, 0, x), away_from=(0.0,), tolerance="exact")
+unary("leaky_relu", lambda x, negative_slope: np.where(x > 0, x, negative_slope * x),
+      away_from=(0.0,), attrs=({"negative_slope": 0.125}, {"negative_slope": -0.5}))
+unary("sigmoid", sigmoid, tolerance="sigmoid")
+unary("tanh", np.tanh, tolerance="tanh")
+unary("gelu", lambda x: x * normal_cdf(x), tolerance="gelu")
+unary("silu", lambda x: x * sigmoid(x), tolerance="silu")
+unary("step", lambda x, at_zero=1.0: np.heaviside(x, at_zero), away_from=(0.0,),
+      tolerance="exact", attrs=({}, {"at_zero": 0.0}, {"at_zero": 0.5}))
+unary("pow", lambda x, exponent: np.power(x, exponent), low=0.3, high=4.0, tolerance="pow",
+      attrs=[{"exponent": p} for p in (2, 0, 1, 3, -2, 0.5, -0.5, 2.5, -1.5, 10, 2.0)])
+unary("clone", lambda x: x, tolerance="exact")
+unary("contiguous", lambda x: x, tolerance="exact")
+
+binary("add", np.add)
+binary("sub", np.subtract)
+binary("mul", np.multiply)
+binary("div", np.divide, away_from=(0.0,), margin=0.75)
+binary("maximum", np.maximum, apart=0.25, tolerance="exact")
+binary("minimum", np.minimum, apart=0.25, tolerance="exact")
+
+
+def log_loss(x: Array, y: Array) -> Array:
+    """Cross-entropy of probabilities with logarithms cut at -100."""
+    first, second = np.maximum(-100, np.log(x)), np.maximum(-100, np.log(1 - x))
+    return -(y * first + (1 - y) * second)
+
+
+binary("log_loss", log_loss, low=0.3, high=0.7, tolerance="log_loss", special=False,
+       magnitude=lambda ref, x, y: np.abs(ref) + 1)
+comparison("eq", np.equal)
+comparison("ne", np.not_equal)
+comparison("lt", np.less)
+comparison("le", np.less_equal)
+comparison("gt", np.greater)
+comparison("ge", np.greater_equal)
+
+
+# ---- rows with samples of their own
+
+Maker = Callable[[np.random.Generator], Array]
+Shape = tuple[int, ...]
+
+
+def rows(
+    name: str,
+    reference: Reference | None,
+    *entries: tuple[Any, ...],
+    low: float = -4.0,
+    high: float = 4.0,
+    tolerance: str = "exact",
+    fixed: Sequence[int] = (),
+    **options: Any,
+) -> None:
+    """A row whose samples are listed: (inputs, attrs) or (inputs, attrs, layouts).
+
+    An input is a shape (uniform numbers), None (not given), or a function of the generator.
+    """
+
+    def make(rng: np.random.Generator) -> list[Sample]:
+        made = []
+        for inputs, attrs, *rest in entries:
+            layouts = rest[0] if rest else ("packed",) * len(inputs)
+            arrays = tuple(
+                None if x is None else x(rng) if callable(x) else
+                laid_out(draw(rng, x, low, high), w)
+                for x, w in zip(inputs, layouts, strict=True)
+            )
+            made.append(Sample(arrays, attrs, tuple(layouts), frozenset(fixed)))
+        return made
+
+    add(Case(name, reference, make, tolerance, **options))
+
+
+def one_input(entries: Sequence[tuple[Shape, dict[str, Any]]],
+              views: Sequence[str] = ("transposed", "strided")) -> Iterator[tuple[Any, ...]]:
+    """Entries for an op of one tensor: each packed, those with two axes or more as views too."""
+    for shape, attrs in entries:
+        yield (shape,), attrs
+        if len(shape) > 1:
+            for layout in views:
+                yield (shape,), attrs, (layout,)
+
+
+REDUCED: list[tuple[Shape, dict[str, Any]]] = [
+    ((1,), {}), ((17,), {}), ((1000,), {}), ((), {}), ((0,), {}),
+    ((3, 5), {"dim": 0}), ((3, 5), {"dim": -1, "keepdim": True}), ((33, 17), {"dim": 1}),
+    ((2, 3, 7), {"dim": 1}), ((2, 3, 7), {}), ((0, 3), {"dim": 0}), ((3, 0), {"dim": 0}),
+    ((40, 16), {"dim": 0}),
+]  # fmt: skip
+SEVERAL: list[tuple[Shape, dict[str, Any]]] = [
+    ((2, 3, 7), {"dim": [0, 2]}), ((2, 3, 7), {"dim": [1, -1], "keepdim": True}),
+    ((2, 3, 4, 5), {"dim": [0, 1]}), ((2, 3, 4, 5), {"dim": [1, 3]}),
+]  # fmt: skip
+
+
+def over(f: Reference) -> Reference:
+    """f(x, axis, keepdims) called with our words."""
+
+    def reference(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
+        axis = tuple(dim) if isinstance(dim, list) else dim
+        return f(x, axis=axis, keepdims=keepdim)
+
+    return reference
+
+
+WITH_NAN = np.array([[1.0, np.nan, 2.0], [np.inf, 1.0, -1.0], [np.inf, -np.inf, 0.0],
+                     [-np.inf, -np.inf, -np.inf], [3e38, 3e38, -3e38]])
+rows("sum", over(np.sum), *one_input([*REDUCED, *SEVERAL], ("transposed", "strided", "expanded")),
+     tolerance="sum", magnitude=lambda ref, x, **attrs: over(np.sum)(np.abs(x), **attrs),
+     special=((WITH_NAN,),), special_attrs={"dim": 1},
+     bad=(Bad(((2, 3),), {"dim": 2}, IndexError, ("[sum]",)),
+          Bad(((2, 3),), {"dim": [0, 0]}, ValueError, ("[sum]",))))
+rows("mean", over(np.mean), *one_input([*REDUCED, *SEVERAL], ("transposed", "expanded")),
+     tolerance="mean", magnitude=lambda ref, x, **attrs: over(np.mean)(np.abs(x), **attrs),
+     special=((WITH_NAN,),), special_attrs={"dim": 1}, integers="refused",
+     bad=(Bad(((2, 3),), {"dim": -3}, IndexError, ("[mean]",)),))
+rows("argmax", over(np.argmax), *one_input([e for e in REDUCED if 0 not in e[0]]),
+     (((0, 3),), {"dim": 1}), special=((WITH_NAN,),), special_attrs={"dim": 1},
+     bad=(Bad(((0,),), {}, IndexError, ("[argmax]",)),
+          Bad(((2, 0),), {"dim": 1}, IndexError, ("[argmax]", "(2, 0)")),
+          Bad(((2, 3),), {"dim": 5}, IndexError, ("[argmax]",))))
+rows("all_finite", lambda x: np.all(np.isfinite(x)),
+     *one_input([((1,), {}), ((17,), {}), ((3, 5), {}), ((0,), {}), ((), {}), ((1000,), {})]),
+     special=tuple((np.where(np.arange(40) == i, bad, 1.0),)
+                   for i in (0, 15, 16, 33, 39) for bad in (np.nan, np.inf, -np.inf)))
+
+PRODUCTS: list[tuple[Any, ...]] = [
+    (((1, 1), (1, 1)), {}), (((3, 4), (4, 5)), {}), (((17, 33), (33, 9)), {}),
+    (((13, 130), (130, 35)), {}), (((7,), (7,)), {}), (((7,), (7, 5)), {}), (((3, 7), (7,)), {}),
+    (((2, 3, 4), (4, 5)), {}), (((2, 3, 4), (2, 4, 5)), {}), (((2, 1, 3, 4), (3, 4, 5)), {}),
+    (((4,), (2, 4, 3)), {}), (((2, 3, 4), (4,)), {}), (((3, 4), (2, 4, 5)), {}),
+    (((0, 3), (3, 4)), {}), (((3, 0), (0, 4)), {}), (((0,), (0,)), {}), (((2, 0, 3), (3, 4)), {}),
+    (((5, 17), (17, 6)), {}, ("transposed", "packed")),
+    (((5, 17), (17, 6)), {}, ("packed", "transposed")),
+    (((5, 17), (17, 6)), {}, ("strided", "strided")),
+    (((5, 17), (17, 33)), {}, ("expanded", "expanded")),
+    (((2, 3, 4), (2, 4, 5)), {}, ("transposed", "expanded")),
+]  # fmt: skip
+rows("matmul", np.matmul, *PRODUCTS, tolerance="matmul", integers="refused",
+     magnitude=lambda ref, x, y: np.matmul(np.abs(x), np.abs(y)),
+     special=((WITH_NAN[:4], np.array([[1.0, 0.0], [2.0, 0.0], [np.inf, 1.0]])),),
+     bad=(Bad(((2, 3), (4, 5)), {}, _C.ShapeError, ("[matmul]", "(2, 3)", "(4, 5)")),
+          Bad(((), (3,)), {}, _C.ShapeError, ("[matmul]",)),
+          Bad(((2, 3, 4), (3, 4, 5)), {}, _C.ShapeError, ("[matmul]", "(2, 3, 4)", "(3, 4, 5)"))))
+
+ACTIVATIONS: dict[Any, Reference] = {
+    None: lambda z: z,
+    "relu": lambda z: np.where(z < 0, 0, z),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+}
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None, activation: Any = None) -> Array:
+    """f(x W^T + b)."""
+    z = np.matmul(x, weight.T)
+    return ACTIVATIONS[activation](z if bias is None else z + bias)
+
+
+rows("linear", linear,
+     (((5, 3), (4, 3), (4,)), {}), (((5, 3), (4, 3), None), {}), (((1, 1), (1, 1), (1,)), {}),
+     *[(((7, 17), (33, 17), (33,)), {"activation": a}) for a in ("relu", "sigmoid", "tanh")],
+     (((7, 17), (33, 17), None), {"activation": "tanh"}), (((3,), (4, 3), (4,)), {}),
+     (((2, 3, 7), (5, 7), (5,)), {"activation": "relu"}),
+     (((0, 3), (4, 3), (4,)), {}), (((3, 0), (4, 0), (4,)), {}), (((3, 4), (0, 4), (0,)), {}),
+     (((5, 65), (9, 65), (9,)), {}, ("transposed", "transposed", "strided")),
+     (((5, 65), (9, 65), (9,)), {"activation": "sigmoid"}, ("strided", "strided", "expanded")),
+     (((5, 16), (9, 16), (9,)), {}, ("expanded", "expanded", "packed")),
+     low=-1.0, high=1.0, tolerance="linear", integers="refused",
+     magnitude=lambda ref, x, w, b=None, activation=None:
+         np.matmul(np.abs(x), np.abs(w).T) + (0 if b is None else np.abs(b)) + np.abs(ref),
+     special=((WITH_NAN[:4], np.array([[1.0, 0.0, 1.0], [2.0, 0.0, 2.0]]), np.array([1, np.nan])),),
+     bad=(Bad(((2, 3), (5, 4), (5,)), {}, _C.ShapeError, ("[linear]", "4", "(2, 3)")),
+          Bad(((2, 4), (5, 4), (4,)), {}, _C.ShapeError, ("[linear]", "(5, 4)", "(4,)")),
+          Bad(((2, 4), (4,)), {}, _C.ShapeError, ("[linear]", "(2, 4)", "(4,)")),
+          Bad(((), (4, 1)), {}, _C.ShapeError, ("[linear]",)),
+          Bad(((2, 4), (5, 4)), {"activation": "nope"}, ValueError, ("nope", "relu"))))
+
+
+def log_softmax(x: Array, dim: int = -1) -> Array:
+    """x - log(sum(exp(x))) without overflow."""
+    x = np.asarray(x)
+    if x.ndim == 0:
+        return x - x
+    shifted = x - np.max(x, axis=dim, keepdims=True, initial=-np.inf)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=dim, keepdims=True))
+
+
+ALONG: list[tuple[Shape, dict[str, Any]]] = [
+    ((1,), {}), ((7,), {}), ((16,), {}), ((17,), {}), ((40,), {}), ((), {}), ((3, 5), {}),
+    ((3, 5), {"dim": 0}), ((2, 3, 7), {"dim": 1}), ((2, 3, 7), {"dim": -3}), ((0, 3), {}),
+    ((3, 0), {}), ((3, 0), {"dim": 0}), ((9, 33), {}),
+]  # fmt: skip
+BAD_AXIS = (Bad(((2, 3),), {"dim": 2}, IndexError, ("softmax]",)),)
+rows("softmax", lambda x, dim=-1: np.exp(log_softmax(x, dim)),
+     *one_input(ALONG, ("transposed", "strided", "expanded")), tolerance="softmax", cancels=1.0,
+     integers="refused", special=((WITH_NAN,), (WITH_NAN * 1e37,)), bad=BAD_AXIS)
+rows("log_softmax", log_softmax, *one_input(ALONG, ("transposed", "strided", "expanded")),
+     tolerance="log_softmax", magnitude=lambda ref, x, dim=-1: np.abs(ref) + 1, cancels=1.0,
+     integers="refused", special=((WITH_NAN,),), bad=BAD_AXIS)
+
+
+# ---- losses
+
+
+def labels(n: int | tuple[int, ...], classes: int, dtype: str = "int64") -> Maker:
+    """Random class labels."""
+    return lambda rng: rng.integers(0, classes, n).astype(dtype)
+
+
+def reduced(each: Array, reduction: str) -> Array:
+    """What `reduction` says."""
+    return each if reduction == "none" else np.mean(each) if reduction == "mean" else np.sum(each)
+
+
+def cross_entropy(x: Array, target: Array, reduction: str = "mean") -> Array:
+    """-log(softmax(x))[target]."""
+    picked = np.take_along_axis(log_softmax(x), np.expand_dims(target, -1), -1)
+    return reduced(-np.squeeze(picked, -1), reduction)
+
+
+REDUCTIONS: tuple[dict[str, Any], ...] = ({}, {"reduction": "sum"}, {"reduction": "none"})
+rows("cross_entropy", cross_entropy,
+     *[(((5, 7), labels(5, 7)), attrs) for attrs in REDUCTIONS],
+     (((33, 10), labels(33, 10, "int32")), {}), (((7,), labels((), 7)), {}),
+     (((7,), labels((), 7)), {"reduction": "none"}), (((3, 17), labels(3, 17, "uint8")), {}),
+     (((4, 1), labels(4, 1)), {"reduction": "none"}),
+     (((0, 3), labels(0, 3)), {"reduction": "sum"}), (((0, 3), labels(0, 3)), {}),
+     (((5, 7), labels(5, 7)), {}, ("transposed", "strided")),
+     (((5, 7), labels(5, 7)), {"reduction": "none"}, ("strided", "packed")),
+     tolerance="log_softmax", magnitude=lambda ref, x, t, reduction="mean":
+         np.abs(ref) + (len(x) if reduction == "sum" else 1),
+     fixed=(1,), integers="refused", special=((WITH_NAN, np.array([0, 1, 2, 0, 1])),),
+     special_attrs={"reduction": "none"},
+     bad=(Bad(((2, 3), np.array([0, 3])), {}, IndexError, ("cross_entropy", "3")),
+          Bad(((2, 3), np.array([0, -1])), {}, IndexError, ("cross_entropy", "-1")),
+          Bad(((2, 3), np.array([0, 2**62])), {}, IndexError, ("cross_entropy",)),
+          Bad(((2, 3), np.array([0.0, 1.0])), {}, TypeError, ("cross_entropy", "float64")),
+          Bad(((2, 3), np.array([0])), {}, _C.ShapeError, ("(2, 3)", "(1,)")),
+          Bad(((2, 3, 4), np.array([0, 1])), {}, _C.ShapeError, ("(2, 3, 4)", "(2,)")),
+          Bad(((2, 3), np.array([0, 1])), {"reduction": "max"}, ValueError, ("max",))))
+
+
+def loss(name: str, each: Reference, **options: Any) -> None:
+    """A row for a loss of two tensors of one shape; `each` gives what is reduced."""
+    shapes = [(1,), (17,), (3, 5), (0, 3), (2, 3, 7), ()]
+    plain = [((s, s), attrs) for s in shapes for attrs in REDUCTIONS]
+    views = [(((5, 3), (5, 3)), attrs, ("transposed", "strided")) for attrs in REDUCTIONS]
+    rows(name, lambda x, t, reduction="mean": reduced(each(x, t), reduction), *plain, *views,
+         integers="refused",
+         bad=(Bad(((3, 5), (3,)), {}, _C.ShapeError, (name, "(3, 5)", "(3,)")),
+              Bad(((3,), (1,)), {}, _C.ShapeError, (name, "(3,)", "(1,)")),
+              Bad(((3,), (3,)), {"reduction": "avg"}, ValueError, (name, "avg"))), **options)
+
+
+loss("mse_loss", lambda x, t: np.square(x - t), tolerance="loss")
+loss("half_squared_error",
+     lambda x, t: np.sum(np.square(x - t), axis=tuple(range(1, x.ndim))) / 2, tolerance="loss")
+loss("binary_cross_entropy", log_loss, low=0.3, high=0.7, tolerance="log_loss",
+     magnitude=lambda ref, x, t, reduction="mean":
+         np.abs(ref) + (x.size if reduction == "sum" else 1))
+
+
+# ---- views and copies
+
+BAD_RESHAPE = (Bad(((2, 3),), {"shape": [4]}, _C.ShapeError, ("(2, 3)", "(4,)")),
+               Bad(((2, 3),), {"shape": [-1, 4]}, _C.ShapeError, ("(2, 3)", "(-1, 4)")),
+               Bad(((2, 3),), {"shape": [-1, -1]}, _C.ShapeError, ("(2, 3)",)),
+               Bad(((2, 3),), {"shape": [-2, -3]}, _C.ShapeError, ("(2, 3)",)),
+               Bad(((2, 3),), {"shape": [2**62, 2**62]}, _C.ShapeError, ()),
+               Bad(((2, 3),), {"shape": [1] * 9}, _C.ShapeError, ()))
+RESHAPED: list[tuple[Shape, dict[str, Any]]] = [
+    ((6,), {"shape": [2, 3]}), ((2, 3), {"shape": [-1]}), ((2, 3, 7), {"shape": [6, 7]}),
+    ((2, 3, 7), {"shape": [7, -1, 2]}), ((1,), {"shape": []}), ((), {"shape": [1, 1]}),
+    ((0, 3), {"shape": [3, 0]}), ((0, 3), {"shape": [-1]}),
+]  # fmt: skip
+rows("reshape", lambda x, shape: np.reshape(x, shape),
+     *one_input(RESHAPED, ("transposed", "strided", "expanded")), bad=BAD_RESHAPE)
+rows("view", lambda x, shape: np.reshape(x, shape),
+     *one_input(RESHAPED, ()), (((2, 6),), {"shape": [2, 2, 3]}, ("strided",)),
+     (((5, 6),), {"shape": [5, 3, 2]}, ("expanded",)), bad=BAD_RESHAPE)
+rows("flatten", lambda x, start_dim=0, end_dim=-1: np.reshape(
+         x, (*x.shape[:start_dim], -1 if x.size else math.prod(
+             x.shape[start_dim:(end_dim % max(x.ndim, 1)) + 1]),
+             *x.shape[(end_dim % max(x.ndim, 1)) + 1:])),
+     *one_input([((), {}), ((5,), {}), ((2, 3, 7), {}), ((2, 3, 7), {"start_dim": 1}),
+                 ((2, 3, 7), {"end_dim": 1}), ((0, 3), {}), ((2, 0, 3), {"start_dim": 1})]),
+     bad=(Bad(((2, 3),), {"start_dim": 1, "end_dim": 0}, RuntimeError, ("[flatten]",)),
+          Bad(((2, 3),), {"start_dim": 2}, IndexError, ("[flatten]",))))
+rows("transpose", lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1) if x.ndim else x,
+     *one_input([((3, 5), {"dim0": 0, "dim1": 1}), ((2, 3, 7), {"dim0": -1, "dim1": 0}),
+                 ((4,), {"dim0": 0, "dim1": 0}), ((), {"dim0": 0, "dim1": -1}),
+                 ((0, 3), {"dim0": 0, "dim1": 1})]),
+     bad=(Bad(((2, 3),), {"dim0": 0, "dim1": 2}, IndexError, ("[transpose]",)),))
+rows("permute", lambda x, dims: np.transpose(x, dims),
+     *one_input([((3, 5), {"dims": [1, 0]}), ((2, 3, 7), {"dims": [2, 0, 1]}),
+                 ((2, 3, 7), {"dims": [-1, 1, 0]}), ((), {"dims": []}), ((0, 3), {"dims": [1, 0]})]),
+     bad=(Bad(((2, 3),), {"dims": [0]}, _C.ShapeError, ("[permute]", "(2, 3)", "(0,)")),
+          Bad(((2, 3),), {"dims": [0, 0]}, _C.ShapeError, ("[permute]",)),
+          Bad(((2, 3),), {"dims": [0, 2]}, IndexError, ("[permute]",))))
+rows("squeeze", lambda x, dim=None: np.squeeze(
+         x, None if dim is None else dim if x.ndim and x.shape[dim] == 1 else ()),
+     *one_input([((1, 3, 1), {}), ((1, 3, 1), {"dim": 0}), ((1, 3, 1), {"dim": 1}),
+                 ((3,), {}), ((), {}), ((0, 1), {"dim": -1}), ((1, 1), {})]),
+     bad=(Bad(((2, 3),), {"dim": 2}, IndexError, ("[squeeze]",)),))
+rows("unsqueeze", lambda x, dim: np.expand_dims(x, dim),
+     *one_input([((3, 5), {"dim": 0}), ((3, 5), {"dim": -1}), ((3, 5), {"dim": 1}),
+                 ((), {"dim": 0}), ((0,), {"dim": 1})]),
+     bad=(Bad(((2, 3),), {"dim": 3}, IndexError, ("[unsqueeze]",)),
+          Bad(((1,) * 8,), {"dim": 0}, _C.ShapeError, ())))
+rows("expand", lambda x, size: np.broadcast_to(
+         x, [n if n >= 0 else x.shape[i - len(size)] for i, n in enumerate(size)]),
+     *one_input([((3, 1), {"size": [3, 4]}), ((3, 1), {"size": [-1, 4]}), ((), {"size": [2, 3]}),
+                 ((5,), {"size": [2, 3, 5]}), ((1, 3), {"size": [0, 3]}), ((0,), {"size": [2, 0]}),
+                 ((1, 17, 1), {"size": [2, 17, 3]})]),
+     bad=(Bad(((2, 3),), {"size": [2, 4]}, _C.ShapeError, ("[expand]", "(2, 3)", "(2, 4)")),
+          Bad(((2, 3),), {"size": [3]}, _C.ShapeError, ("[expand]", "(2, 3)", "(3,)")),
+          Bad(((1, 3),), {"size": [-2, 3]}, _C.ShapeError, ("[expand]",)),
+          Bad(((1, 3),), {"size": [-1, 1, 3]}, _C.ShapeError, ("[expand]",)),
+          Bad(((1, 1),), {"size": [2**40, 2**40]}, _C.ShapeError, ())))
+rows("select", lambda x, dim, index: np.take(x, index, axis=dim),
+     *one_input([((3, 5), {"dim": 0, "index": 1}), ((3, 5), {"dim": -1, "index": -5}),
+                 ((2, 3, 7), {"dim": 1, "index": 2}), ((4,), {"dim": 0, "index": 0}),
+                 ((3, 0), {"dim": 0, "index": 0})]),
+     bad=(Bad(((2, 3),), {"dim": 0, "index": 2}, IndexError, ("[select]", "2")),
+          Bad(((2, 3),), {"dim": 1, "index": -4}, IndexError, ("[select]", "-4")),
+          Bad(((),), {"dim": 0, "index": 0}, IndexError, ("[select]",))))
+
+
+def sliced(x: Array, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Array:
+    """NumPy's own slices along one axis."""
+    index: list[Any] = [slice(None)] * x.ndim
+    index[dim] = slice(start, end, step)
+    return x[tuple(index)]
+
+
+rows("slice", sliced,
+     *one_input([((9,), {}), ((9,), {"start": 2, "end": 7, "step": 3}), ((9,), {"start": -3}),
+                 ((3, 5), {"dim": 1, "start": 1, "step": 2}), ((3, 5), {"dim": -1, "end": -2}),
+                 ((3, 5), {"start": 2, "end": 1}), ((3, 5), {"start": -100, "end": 100}),
+                 ((0, 3), {"start": 1}), ((2, 3, 7), {"dim": 1, "step": 2**62})]),
+     bad=(Bad(((9,),), {"step": 0}, ValueError, ("[slice]",)),
+          Bad(((9,),), {"step": -1}, ValueError, ("[slice]",)),
+          Bad(((9,),), {"dim": 1}, IndexError, ("[slice]",)),
+          Bad(((),), {}, IndexError, ("[slice]",))))
+
+
+def cast(x: Array, dtype: Any) -> Array:
+    """NumPy's conversion; the samples stay in range."""
+    return x.astype(dtype.name)
+
+
+rows("cast", cast,
+     *one_input([((17,), {"dtype": d}) for d in DTYPES.values()]
+                + [((3, 5), {"dtype": _C.int32}), ((0,), {"dtype": _C.int64}),
+                   ((), {"dtype": _C.bool_})]),
+     low=0.0, high=100.0, tolerance="rounded", integers="none",
+     bad=(Bad(((3,),), {"dtype": "complex64"}, TypeError, ("float32",)),))
+rows("copy_", lambda x, y: np.broadcast_to(y, x.shape),
+     *[((a, b), {}) for a, b in [((17,), (17,)), ((3, 5), (5,)), ((3, 5), ()), ((0, 3), (1, 3)),
+                                 ((2, 3, 7), (3, 1)), ((), ())]],
+     (((5, 3), (5, 3)), {}, ("transposed", "packed")), (((5, 3), (3,)), {}, ("strided", "strided")),
+     writes=True,
+     bad=(Bad(((3,), (4,)), {}, _C.ShapeError, ("[copy_]", "(3,)", "(4,)")),
+          Bad(((1,), (4,)), {}, _C.ShapeError, ("[copy_]", "(1,)", "(4,)")),
+          Bad(((3,), (1, 3)), {}, _C.ShapeError, ("[copy_]", "(3,)", "(1, 3)"))))
+rows("fill_", lambda x, value: np.full_like(x, value),
+     *one_input([((17,), {"value": 2.0}), ((3, 5), {"value": -1}), ((0,), {"value": 0.5}),
+                 ((), {"value": 3})]),
+     writes=True, tolerance="rounded", integers="none")
+
+
+# ---- indexing
+
+rows("gather", lambda x, index, dim: np.take_along_axis(
+         x[tuple(slice(n if i != dim % max(x.ndim, 1) else None) for i, n in
+                 enumerate(index.shape))], index, dim) if x.ndim else x,
+     (((3, 5), labels((3, 2), 5)), {"dim": 1}), (((3, 5), labels((7, 5), 3)), {"dim": 0}),
+     (((3, 5), labels((2, 4), 3, "int32")), {"dim": 0}), (((2, 3, 7), labels((2, 3, 1), 7)), {"dim": -1}),
+     (((9,), lambda rng: rng.integers(-9, 9, 20)), {"dim": 0}), (((3, 5), labels((0, 5), 3)), {"dim": 0}),
+     (((), labels((), 1)), {"dim": 0}),
+     (((3, 5), labels((3, 2), 5)), {"dim": 1}, ("transposed", "strided")),
+     (((3, 5), labels((3, 2), 5, "uint8")), {"dim": 1}, ("strided", "transposed")), fixed=(1,),
+     bad=(Bad(((3, 5), np.array([[5]])), {"dim": 1}, IndexError, ("[gather]", "5")),
+          Bad(((3, 5), np.array([[-6]])), {"dim": 1}, IndexError, ("[gather]", "-6")),
+          Bad(((3, 5), np.array([[0.5]])), {"dim": 1}, TypeError, ("[gather]", "float")),
+          Bad(((3, 5), np.array([[True]])), {"dim": 1}, TypeError, ("[gather]", "bool")),
+          Bad(((3, 5), np.array([0])), {"dim": 1}, _C.ShapeError, ("[gather]", "(3, 5)", "(1,)")),
+          Bad(((3, 5), np.zeros((4, 1), int)), {"dim": 1}, _C.ShapeError, ("(3, 5)", "(4, 1)")),
+          Bad(((0, 5), np.zeros((1, 5), int)), {"dim": 0}, IndexError, ("[gather]",))))
+rows("index_select", lambda x, index, dim: np.take(x, index, axis=dim),
+     (((9,), lambda rng: rng.integers(-9, 9, 20)), {"dim": 0}), (((3, 5), labels(4, 3)), {"dim": 0}),
+     (((3, 5), labels(7, 5, "int32")), {"dim": 1}), (((2, 3, 7), labels(2, 3)), {"dim": -2}),
+     (((3, 5), labels(0, 3)), {"dim": 0}), (((3, 0), labels(2, 3)), {"dim": 0}),
+     (((40, 17), labels(33, 40)), {"dim": 0}),
+     (((3, 5), labels(4, 5)), {"dim": 1}, ("transposed", "strided")),
+     (((3, 5), labels(4, 3, "uint8")), {"dim": 0}, ("strided", "packed")), fixed=(1,),
+     bad=(Bad(((3, 5), np.array([3])), {"dim": 0}, IndexError, ("[index_select]", "3")),
+          Bad(((3, 5), np.array([-4])), {"dim": 0}, IndexError, ("[index_select]", "-4")),
+          Bad(((3, 5), np.array([0.0])), {"dim": 0}, TypeError, ("[index_select]",)),
+          Bad(((3, 5), np.array([[0]])), {"dim": 0}, _C.ShapeError, ("(3, 5)", "(1, 1)")),
+          Bad(((), np.array([0])), {"dim": 0}, _C.ShapeError, ("[index_select]",))))
+
+
+# ---- random fills: no reference; test_bits.py looks at the numbers
+
+
+def state(rng: np.random.Generator) -> Array:
+    """A generator's seed and position."""
+    return rng.integers(0, 2**40, 2)
+
+
+BAD_FILL = (Bad((np.zeros(3, np.int64),), {"shape": [3]}, _C.ShapeError, ("state", "(3,)")),
+            Bad((np.zeros(2),), {"shape": [3]}, (TypeError, _C.ShapeError), ("state",)),  # type: ignore[arg-type]
+            Bad((np.zeros(2, np.int64),), {"shape": [-3]}, _C.ShapeError, ("(-3,)",)),
+            Bad((np.zeros(2, np.int64),), {"shape": [2**62, 2**62]}, _C.ShapeError, ()),
+            Bad((np.zeros(2, np.int64),), {"shape": [3], "dtype": _C.int64}, TypeError, ("float32",)))
+for fill in ("uniform", "normal"):
+    first, second = ("low", "high") if fill == "uniform" else ("mean", "std")
+    rows(fill, None,
+         *[((state,), {"shape": shape, "dtype": dtype, first: -1.0, second: 3.0})
+           for shape in ([1], [17], [5000], [2, 3, 7], [0], []) for dtype in (_C.float32, _C.float64)],
+         integers="none", fixed=(0,),
+         bad=(*BAD_FILL, Bad((np.zeros(2, np.int64),), {"shape": [3], second: float("inf")},
+                             ValueError, (fill,))))
+rows("integers", None,
+     *[((state,), {"shape": shape, "low": -3, "high": 1000}) for shape in ([1], [999], [0], [])],
+     ((state,), {"shape": [9], "low": -(2**63), "high": 2**63 - 1}), integers="none", fixed=(0,),
+     bad=(Bad((np.zeros(3, np.int64),), {"shape": [3], "low": 0, "high": 2},
+                                _C.ShapeError, ("(3,)",)),
+          Bad((np.zeros(2, np.int64),), {"shape": [3], "low": 2, "high": 2}, ValueError, ("2",))))
+rows("permutation", None, *[((state,), {"n": n}) for n in (0, 1, 2, 17, 1000)],
+     integers="none", fixed=(0,),
+     bad=(Bad((np.zeros(2, np.int64),), {"n": -1}, _C.ShapeError, ("-1",)),
+          Bad((np.zeros((2, 1), np.int64),), {"n": 3}, _C.ShapeError, ("(2, 1)",))))
+
+
+# ---- optimizer steps
+
+
+def number(value: float) -> Maker:
+    """A 0-dimensional float64, as learning rate and step count are."""
+    return lambda rng: np.array(float(value))
+
+
+def positive(shape: Shape) -> Maker:
+    """A second moment."""
+    return lambda rng: rng.uniform(0.01, 2.0, shape)
+
+
+def sgd(param: Array, grad: Array, lr: Array, buffer: Array | None = None,
+        step: Array | None = None, momentum: float = 0.0, dampening: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool = False, maximize: bool = False) -> list[Array]:
+    """PyTorch's SGD, written out."""
+    d = (-grad if maximize else grad) + weight_decay * param
+    if buffer is not None:
+        first = step is not None and step == 0
+        buffer = d if first else momentum * buffer + (1 - dampening) * d
+        d = d + momentum * buffer if nesterov else buffer
+    changed = [param - lr * d, buffer, None if step is None else step + 1]
+    return [x for x in changed if x is not None]
+
+
+def adam(param: Array, grad: Array, lr: Array, exp_avg: Array, exp_avg_sq: Array, step: Array,
+         beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0,
+         decoupled: bool = False, maximize: bool = False) -> list[Array]:
+    """Kingma and Ba's algorithm 1; decoupled decay as in AdamW."""
+    g, t = (-grad if maximize else grad), step + 1
+    if decoupled:
+        param = param * (1 - lr * weight_decay)
+    else:
+        g = g + weight_decay * param
+    m = beta1 * exp_avg + (1 - beta1) * g
+    v = beta2 * exp_avg_sq + (1 - beta2) * np.square(g)
+    root = np.sqrt(v) / np.sqrt(1 - np.longdouble(beta2) ** t) + eps
+    return [param - lr / (1 - np.longdouble(beta1) ** t) * m / root, m, v, t]
+
+
+def stepped(shape: Shape, count: float, layouts: tuple[str, ...] = (), **attrs: Any) -> Iterator[Any]:
+    """One sample with momentum buffer and step count `count`."""
+    entry = ((shape, shape, number(0.125), shape, number(count)), attrs)
+    yield (*entry, (*layouts, "packed", layouts[0], "packed")) if layouts else entry
+
+
+HEAVY = {"momentum": 0.875, "dampening": 0.125, "weight_decay": 0.0625}
+BAD_STATE = (_C.ShapeError, ("(3,)", "(4,)"))
+rows("sgd_update", sgd,
+     *[((s, s, number(0.125)), {}) for s in ((1,), (17,), (3, 5), (0,), (1000,))],
+     (((17,), (17,), number(0.125)), {"weight_decay": 0.25, "maximize": True}),
+     *[e for c in (0, 3) for e in stepped((33,), c, **HEAVY)],
+     *stepped((33,), 2, nesterov=True, momentum=0.5), *stepped((33,), 0, nesterov=True, momentum=0.5),
+     *stepped((5, 3), 2, ("transposed", "packed"), **HEAVY),
+     *stepped((5, 3), 2, ("strided", "transposed"), **HEAVY),
+     *stepped((5, 3), 2, ("packed", "expanded"), **HEAVY),
+     writes=True, tolerance="sgd", fixed=(2, 4), integers="refused",
+     magnitude=lambda ref, *inputs, **attrs: 2 * max(
+         (float(np.max(np.abs(x), initial=0)) for x in inputs if x is not None), default=0.0),
+     bad=(Bad(((3,), (4,), np.array(0.1)), {}, *BAD_STATE),
+          Bad(((3,), (3,), np.array([0.1])), {}, _C.ShapeError, ("lr",)),
+          Bad(((3,), (3,), np.array(0.1), (4,)), {}, *BAD_STATE),
+          Bad((np.zeros(3, np.float32), np.zeros(3), np.array(0.1)), {}, TypeError,
+              ("grad", "float32", "float64"))))
+
+
+def moments(shape: Shape, count: float, layouts: tuple[str, ...] = (), **attrs: Any) -> Iterator[Any]:
+    """One sample of Adam's inputs."""
+    entry = ((shape, shape, number(0.125), shape, positive(shape), number(count)), attrs)
+    yield (*entry, (*layouts, "packed", layouts[0], layouts[1], "packed")) if layouts else entry
+
+
+rows("adam_update", adam,
+     *[e for s in ((1,), (17,), (3, 5), (0,), (1000,)) for e in moments(s, 0)],
+     *moments((33,), 9), *moments((33,), 9, weight_decay=0.25), *moments((33,), 9, maximize=True),
+     *moments((33,), 4, weight_decay=0.25, decoupled=True), *moments((33,), 1, beta1=0.5, beta2=0.75),
+     *moments((5, 3), 2, ("transposed", "packed")), *moments((5, 3), 2, ("strided", "transposed")),
+     writes=True, tolerance="adam", fixed=(2, 5), integers="refused",
+     magnitude=lambda ref, *inputs, **attrs: 2 * max(
+         (float(np.max(np.abs(x), initial=0)) for x in (*inputs, ref) if x is not None), default=0.0),
+     bad=(Bad(((3,), (4,), np.array(0.1), (3,), (3,), np.array(0.0)), {}, *BAD_STATE),
+          Bad(((3,), (3,), np.array(0.1), (3,), (4,), np.array(0.0)), {}, *BAD_STATE),
+          Bad(((3,), (3,), np.array(0.1), (3,), (3,), np.array([0.0])), {}, _C.ShapeError, ("step",))))
+
+
+# ---- forms in place: rows made of the rows of what they do
+
+
+def in_place(case: Case, name: str) -> Case:
+    """The row of `name`, which overwrites its first input with what `case` computes."""
+
+    def make(rng: np.random.Generator) -> list[Sample]:
+        return [s for s in case.make(rng) if s.layouts[0] != "expanded" and s.inputs[0] is not None
+                and s.inputs[0].shape == np.broadcast_shapes(*[np.shape(x) for x in s.inputs])]
+
+    inputs = [_C.zeros((1,), _C.int64)] * len(case.entry["inputs"])
+    floating = call(case.name, inputs, {}).dtype.is_floating_point
+    bad = [Bad((a, b), {}, _C.ShapeError, (f"[{name}]", str(a), str(b)))
+           for a, b in (((3, 5), (4,)), ((1,), (4,)), ((3,), (1, 3)))]
+    return Case(name, case.reference, make, case.tolerance, case.magnitude, writes=True,
+                integers="refused" if floating else "taken", special=case.special,
+                special_attrs=case.special_attrs, bad=tuple(bad) if len(inputs) > 1 else ())
+
+
+for _name, _entry in REGISTRY.items():
+    if _entry["in_place_of"]:
+        add(in_place(CASES[_entry["in_place_of"]], _name))

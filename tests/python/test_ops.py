@@ -1,0 +1,519 @@
+"""Every op of the case table: values, gradients, and the promises about bits.
+
+Correctness is against long double NumPy; promises (threads, layouts, instruction sets, replay)
+are tested for equal bits. Refuses tolerances that tolerances.py does not explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES, DTYPES, Case, Sample, as_dtype, call, expected, quiet, tensors, widened
+from tolerances import (
+    COMPOSITE,
+    DIFFERENCE_STEP,
+    DIFFERENCES,
+    GRADIENT_FLOAT32,
+    TOLERANCES,
+)
+
+from ranvier import _C
+
+FLOATS = ("float32", "float64")
+Array = Any
+
+
+def names(keep: Any = lambda case: True) -> Any:
+    """A parametrization over rows."""
+    return pytest.mark.parametrize("name", [n for n, c in CASES.items() if keep(c)])
+
+
+def differentiable(case: Case) -> bool:
+    return bool(case.entry["differentiable"])
+
+
+def array_of(t: Any) -> Array:
+    return t.detach().numpy()
+
+
+def bits(arrays: Sequence[Array]) -> list[tuple[str, tuple[int, ...], bytes]]:
+    """Dtypes, shapes and bytes: equal for equal bits, NaN and -0 included."""
+    return [(a.dtype.name, a.shape, np.ascontiguousarray(a).tobytes()) for a in arrays]
+
+
+def results_of(case: Case, inputs: Sequence[Any], output: Any) -> list[Array]:
+    """Results, then what the op changed."""
+    mutated = case.entry["mutates"]
+    changed = [t for n, t in zip(case.entry["inputs"], inputs, strict=False)
+               if n in mutated and t is not None]
+    results = [] if case.writes else [output]
+    return [array_of(t) for t in (*results, *changed)]
+
+
+def forward(case: Case, sample: Sample, composite: bool = False) -> list[Array]:
+    inputs, _ = tensors(sample)
+    return results_of(case, inputs, call(case.name, inputs, sample.attrs, composite))
+
+
+def seed_for(shape: tuple[int, ...], dtype: str) -> Array:
+    """A gradient of the result without zeros or repeats."""
+    return np.random.default_rng(7).uniform(0.5, 1.5, shape).astype(dtype)
+
+
+def wants_gradient(sample: Sample) -> list[int]:
+    return [i for i, x in enumerate(sample.inputs)
+            if x is not None and x.dtype.kind == "f" and i not in sample.fixed]
+
+
+def gradients(case: Case, sample: Sample, composite: bool = False) -> list[Array]:
+    """Result and gradient of every floating input."""
+    inputs, _ = tensors(sample)
+    for i in wants_gradient(sample):
+        inputs[i] = inputs[i].detach().requires_grad_(True)
+    y = call(case.name, inputs, sample.attrs, composite)
+    y.backward(_C.from_numpy(seed_for(y.shape, y.dtype.name)))
+    grads = [inputs[i].grad for i in wants_gradient(sample)]
+    assert all(g is not None for g in grads), f"{case.name}: no gradient, {sample}"
+    return [array_of(y), *[array_of(g) for g in grads]]
+
+
+def everything(case: Case, sample: Sample) -> list[Array]:
+    return gradients(case, sample) if differentiable(case) else forward(case, sample)
+
+
+# ---- values
+
+
+def assert_close(case: Case, sample: Sample, got: Array, want: Array, magnitude: Array) -> None:
+    """|got - want| <= tolerance * eps * magnitude, element by element."""
+    assert got.shape == want.shape, f"{case.name} {sample}: {got.shape} instead of {want.shape}"
+    if got.dtype.kind in "iub":
+        assert np.array_equal(got, want), f"{case.name} {sample} {got.dtype}: {got} {want}"
+        return
+    tolerance = getattr(TOLERANCES[case.tolerance], got.dtype.name)
+    info = np.finfo(got.dtype)
+    bound = tolerance * info.eps * np.abs(magnitude).astype(np.longdouble)
+    bound = bound + (info.smallest_subnormal if tolerance else 0)
+    with np.errstate(all="ignore"):
+        error = np.abs(got.astype(np.longdouble) - want)
+        cast = want.astype(got.dtype)  # where the reference exceeds the range of the dtype
+    same = (error <= bound) | (got == cast) | (np.isnan(got) & np.isnan(want))
+    worst = np.max(np.where(same, 0, error / np.maximum(bound, info.tiny)), initial=0)
+    assert same.all(), (
+        f"{case.name} {sample} {got.dtype}: {worst:.3g} times the bound "
+        f"({TOLERANCES[case.tolerance].reason})\ngot  {got[~same][:4]}\nwant {want[~same][:4]}"
+    )
+
+
+def check_values(case: Case, sample: Sample) -> None:
+    """One call against the reference."""
+    got = forward(case, sample)
+    exact = all(g.dtype.kind in "iub" for g in got) and case.name != "cast"
+    try:
+        want = expected(case, sample if exact else widened(sample))
+    except TypeError:  # NumPy has no such op on booleans
+        assert any(x is not None and x.dtype == bool for x in sample.inputs)
+        return
+    assert len(got) == len(want)
+    for g, w in zip(got, want, strict=True):
+        w = w.astype(np.longdouble) if g.dtype.kind == "f" else w
+        magnitude = w if case.magnitude is None or exact else quiet(
+            case.magnitude, w, *widened(sample).inputs, **sample.attrs)
+        assert_close(case, sample, g, w, np.asarray(magnitude, np.longdouble))
+
+
+REFERENCED = names(lambda case: case.reference is not None)
+
+
+@REFERENCED
+def test_values(name: str, isa: str) -> None:
+    """Every sample in both floating dtypes, on every instruction set."""
+    case = CASES[name]
+    for sample in case.samples():
+        for dtype in FLOATS:
+            check_values(case, as_dtype(sample, dtype))
+
+
+@REFERENCED
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_integer_values(name: str, dtype: str) -> None:
+    """Integer inputs are computed exactly, taken as float32, or refused with a TypeError."""
+    case = CASES[name]
+    if case.integers == "none":
+        pytest.skip("the row has no integer samples")
+    for sample in case.samples():
+        converted = as_dtype(sample, dtype)
+        if case.integers == "taken":
+            check_values(case, converted)
+        elif wants_gradient(sample):
+            with pytest.raises(TypeError, match=r"\[\w+\] expected .*float"):
+                forward(case, converted)
+
+
+@names(lambda case: case.special)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nan_and_infinity(name: str, dtype: str, isa: str) -> None:
+    """NaN, infinities, zeros with sign and subnormal numbers travel as in NumPy."""
+    case = CASES[name]
+    assert case.reference is not None
+    for arrays in case.special:
+        with np.errstate(all="ignore"):
+            given = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+        fixed = frozenset(i for i, a in enumerate(given) if a.dtype.kind != "f")
+        sample = Sample(tuple(given), case.special_attrs, ("packed",) * len(given), fixed)
+        for got, want in zip(forward(case, sample), expected(case, widened(sample)), strict=True):
+            if got.dtype.kind != "f":
+                assert np.array_equal(got, want), f"{name} of {given}: {got}, NumPy {want}"
+                continue
+            with np.errstate(all="ignore"):
+                cast = want.astype(dtype)
+            assert np.array_equal(np.isnan(got), np.isnan(cast)), f"{name} of {given}: {got} {cast}"
+            assert np.array_equal(np.isinf(got), np.isinf(cast)), f"{name} of {given}: {got} {cast}"
+            bound = 16 * np.finfo(dtype).eps * np.abs(cast) + 1e3 * np.finfo(dtype).tiny
+            fine = ~np.isfinite(cast) | (np.abs(got - np.where(np.isfinite(cast), cast, 0)) <= bound)
+            assert case.magnitude is not None or fine.all(), f"{name} of {given}: {got} {cast}"
+            infinite = np.isinf(cast)
+            assert np.array_equal(got[infinite], cast[infinite]), f"{name}: sign of infinity"
+
+
+@names()
+def test_inputs_are_not_modified(name: str) -> None:
+    """Nothing is written but what the op says it changes; not even in the gaps of a view."""
+    case = CASES[name]
+    mutated = set(case.entry["mutates"])
+    for sample in case.samples():
+        inputs, owners = tensors(sample)
+        before = [None if base is None else base.copy() for base in owners]
+        call(name, inputs, sample.attrs)
+        for i, (base, was) in enumerate(zip(owners, before, strict=True)):
+            if base is None or was is None:
+                continue
+            if case.entry["inputs"][i] in mutated:
+                base, was = base.copy(), was.copy()
+                if sample.layouts[i] != "strided" or base.ndim == 0:
+                    continue
+                base[..., 1::2] = was[..., 1::2] = 0  # the view itself may change
+            assert bits([base]) == bits([was]), f"{name} {sample}: input {i} was written to"
+
+
+@names(lambda case: case.entry["in_place_of"])
+def test_in_place_equals_the_op(name: str) -> None:
+    """x.f_() leaves in x the bits that f(x) gives, and returns x."""
+    case = CASES[name]
+    of = CASES[case.entry["in_place_of"]]
+    for sample in case.samples():
+        for dtype in FLOATS:
+            one = as_dtype(sample, dtype)
+            assert bits(forward(case, one)) == bits(forward(of, one)), f"{name} {sample}"
+        inputs, _ = tensors(sample)
+        version = inputs[0]._version()
+        assert call(name, inputs, sample.attrs) is inputs[0]
+        assert inputs[0]._version() > version
+
+
+# ---- gradients
+
+
+def difference(case: Case, sample: Sample, i: int, direction: Array, seed: Array) -> np.longdouble:
+    """Derivative of sum(seed * f) along `direction` of input i, by the reference."""
+
+    def value(t: float) -> np.longdouble:
+        inputs = list(sample.inputs)
+        inputs[i] = inputs[i] + t * direction
+        moved = Sample(tuple(inputs), sample.attrs, sample.layouts, sample.fixed)
+        return np.sum(expected(case, moved)[0].astype(np.longdouble) * seed)
+
+    h = np.longdouble(DIFFERENCE_STEP)
+    return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+
+
+def check_gradient(case: Case, sample: Sample) -> None:
+    """All of the Jacobian where the input is small, random directions elsewhere."""
+    y, *grads = gradients(case, sample)
+    seed = seed_for(y.shape, "float64").astype(np.longdouble)
+    wide = widened(sample)
+    rng = np.random.default_rng(11)
+    for i, got in zip(wants_gradient(sample), grads, strict=True):
+        x = wide.inputs[i]
+        assert x is not None
+        assert got.shape == x.shape, f"{case.name} {sample}: gradient {got.shape} for {x.shape}"
+        if x.size <= 24:
+            directions = list(np.eye(x.size).reshape(x.size, *x.shape))
+        else:
+            directions = [rng.uniform(-1, 1, x.shape) for _ in range(3)]
+        for d in directions:
+            d = d.astype(np.longdouble)
+            want, have = difference(case, wide, i, d, seed), np.sum(got * d)
+            assert abs(have - want) <= DIFFERENCES * (1 + np.sum(np.abs(got * d))), (
+                f"{case.name} {sample}: derivative of input {i} is {have}, by differences {want}")
+
+
+@names(differentiable)
+def test_gradient(name: str) -> None:
+    """Backward in float64 against differences of the reference."""
+    case = CASES[name]
+    for sample in case.samples():
+        if wants_gradient(sample) and sample.attrs.get("dtype", _C.float64) is _C.float64:
+            check_gradient(case, as_dtype(sample, "float64"))
+
+
+@names(differentiable)
+def test_gradient_float32(name: str, isa: str) -> None:
+    """Backward in float32 against backward in float64 at the same point."""
+    case = CASES[name]
+    for sample in case.samples():
+        if not sample.attrs.get("dtype", _C.float64).is_floating_point or "dtype" in sample.attrs:
+            continue
+        single = as_dtype(sample, "float32")
+        narrow, wide = gradients(case, single)[1:], gradients(case, as_dtype(single, "float64"))[1:]
+        for got, want in zip(narrow, wide, strict=True):
+            bound = np.abs(want) + np.max(np.abs(want), initial=0) + case.cancels
+            bound = GRADIENT_FLOAT32 * np.finfo("float32").eps * bound + 1e-40
+            assert (np.abs(got - want) <= bound).all(), (
+                f"{name} {sample}: {np.max(np.abs(got - want) / bound) * GRADIENT_FLOAT32:.3g} eps")
+
+
+@names(lambda case: not differentiable(case))
+def test_no_gradient(name: str) -> None:
+    """An op without gradient gives results without one, or refuses to change what asks for one."""
+    case = CASES[name]
+    mutated = set(case.entry["mutates"])
+    for sample in case.samples()[:3]:
+        inputs, _ = tensors(sample)
+        for i in wants_gradient(sample):
+            if case.entry["inputs"][i] in mutated:
+                inputs[i].requires_grad_(True)
+                with pytest.raises(RuntimeError, match="no_grad"):
+                    call(name, inputs, sample.attrs)
+                return
+            if not mutated:
+                inputs[i] = inputs[i].detach().requires_grad_(True)
+        assert not call(name, inputs, sample.attrs).requires_grad
+
+
+@names(lambda case: case.entry["composite"] and case.entry["kernel"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_composite(name: str, dtype: str) -> None:
+    """The fused op and its definition in simpler ops agree, forward and backward."""
+    case = CASES[name]
+    for sample in case.samples():
+        sample = as_dtype(sample, dtype)
+        fused, plain = gradients(case, sample), gradients(case, sample, composite=True)
+        for a, b in zip(fused, plain, strict=True):
+            assert a.shape == b.shape
+            bound = np.abs(a) + np.max(np.abs(a), initial=0)
+            bound = COMPOSITE * np.finfo(dtype).eps * bound
+            assert ((np.abs(a - b) <= bound) | (np.isnan(a) & np.isnan(b))).all(), f"{name} {sample}"
+
+
+# ---- bits
+
+
+@names()
+def test_layouts_give_equal_bits(name: str) -> None:
+    """A view gives the bits of its packed copy, gradients too."""
+    case = CASES[name]
+    if name == "view":
+        pytest.skip("whether view() works at all depends on the layout")
+    for sample in case.samples():
+        if set(sample.layouts) != {"packed"}:
+            for dtype in FLOATS:
+                one = as_dtype(sample, dtype)
+                if "dtype" not in sample.attrs:
+                    assert bits(everything(case, one)) == bits(everything(case, one.packed())), (
+                        f"{name} {sample} {dtype}")
+
+
+@names()
+def test_threads_give_equal_bits(name: str) -> None:
+    """1, 2, 3 and 7 threads, with the usual chunks and with tiny ones."""
+    case = CASES[name]
+    chosen = [as_dtype(s, d) for s in case.samples() for d in FLOATS
+              if "dtype" not in s.attrs or d == "float32"]
+
+    def run() -> list[Any]:
+        return [bits(forward(case, s) if s.attrs.get("dtype") in (
+            _C.int64, _C.int32, _C.uint8, _C.bool_) else everything(case, s)) for s in chosen]
+
+    _C.set_num_threads(1)
+    want = run()
+    for threads in (1, 2, 3, 7):
+        _C.set_num_threads(threads)
+        for grain in (0, 1):
+            _C.set_grain(grain)
+            for sample, a, b in zip(chosen, want, run(), strict=True):
+                assert a == b, f"{name} {sample}: {threads} threads, grain {grain}"
+
+
+def one_nan(arrays: Sequence[Array]) -> list[Array]:
+    """With one NaN for all: where two NaNs meet in a sum, x86 keeps the first operand's, and which
+    operand comes first is the compiler's choice."""
+    return [np.where(np.isnan(a), np.nan, a).astype(a.dtype) if a.dtype.kind == "f" else a
+            for a in arrays]
+
+
+@names()
+def test_fma_isas_give_equal_bits(name: str) -> None:
+    """AVX2 and AVX-512 agree to the bit, in both dtypes, gradients included; NaNs of functions of
+    one element too."""
+    missing = {"avx2", "avx512"} - set(_C.available_isas())
+    if missing:
+        pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
+    case = CASES[name]
+    chosen = [as_dtype(s, d) for s in case.samples() for d in FLOATS]
+    for arrays in case.special:
+        for dtype in FLOATS:
+            with np.errstate(all="ignore"):
+                given = tuple(a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays)
+            fixed = frozenset(i for i, a in enumerate(given) if a.dtype.kind != "f")
+            chosen.append(Sample(given, case.special_attrs, ("packed",) * len(given), fixed))
+    for sample in chosen:
+        results = []
+        for isa in ("avx2", "avx512"):
+            _C.set_isa(isa)
+            plain = sample.attrs.get("dtype", _C.float32).is_floating_point
+            arrays = everything(case, sample) if plain else forward(case, sample)
+            alone = len(sample.inputs) == 1 and not arrays[0].ndim < sample.inputs[0].ndim
+            results.append(bits(arrays if alone else one_nan(arrays)))
+        assert results[0] == results[1], f"{name} {sample}"
+
+
+def recorded(case: Case, sample: Sample) -> Any:
+    """A function of the given inputs that runs the op and its backward."""
+    present = [i for i, x in enumerate(sample.inputs) if x is not None]
+    wanted = wants_gradient(sample) if differentiable(case) else []
+
+    def function(*given: Any) -> list[Any]:
+        inputs: list[Any] = [None] * len(sample.inputs)
+        for i, t in zip(present, given, strict=True):
+            inputs[i] = t.detach().requires_grad_(True) if i in wanted else t
+        y = call(case.name, inputs, sample.attrs)
+        if not wanted:
+            mutated = case.entry["mutates"]
+            changed = [inputs[i] for i in present if case.entry["inputs"][i] in mutated]
+            return [*([] if case.writes else [y]), *changed]
+        y.backward(_C.from_numpy(seed_for(y.shape, y.dtype.name)))
+        grads = [inputs[i].grad for i in wanted]
+        for i in wanted:
+            inputs[i].grad = None
+        return [y, *grads]
+
+    return function
+
+
+@names()
+def test_replay_equals_eager(name: str) -> None:
+    """A recorded call, with its backward, gives eager's bits for other inputs."""
+    case = CASES[name]
+    for sample, other in zip(case.samples(), case.samples(seed=1), strict=True):
+        if not sample.attrs.get("dtype", _C.float32).is_floating_point:
+            continue
+        for dtype in FLOATS:
+            one, two = as_dtype(sample, dtype), as_dtype(other, dtype)
+            function = recorded(case, one)
+            inputs = [t for t in tensors(one)[0] if t is not None]
+            program = _C.Program.record(function, *inputs)
+            for fresh in (two, one):
+                got = program.replay(*[t for t in tensors(fresh)[0] if t is not None])
+                got = list(got) if isinstance(got, tuple) else [got]
+                want = function(*[t for t in tensors(fresh)[0] if t is not None])
+                assert bits([array_of(t) for t in got]) == bits([array_of(t) for t in want]), (
+                    f"{name} {sample} {dtype}")
+
+
+# ---- bad calls
+
+
+def bad_calls() -> list[Any]:
+    return [pytest.param(case.name, i, id=f"{case.name}-{i}")
+            for case in CASES.values() for i in range(len(case.bad))]
+
+
+@pytest.mark.parametrize(("name", "i"), bad_calls())
+@pytest.mark.parametrize("composite", [False, True])
+def test_bad_calls(name: str, i: int, composite: bool) -> None:
+    """Wrong shapes, types and attributes raise the right error, with names and both shapes."""
+    case, bad = CASES[name], CASES[name].bad[i]
+    if composite and not (case.entry["composite"] and case.entry["kernel"]):
+        pytest.skip("has no composite beside its kernel")
+    inputs = [_C.zeros(x, _C.float32) if isinstance(x, tuple) else _C.from_numpy(x)
+              for x in bad.inputs]
+    before = [array_of(t).copy() for t in inputs]
+    with pytest.raises(bad.error) as caught:
+        call(name, inputs, bad.attrs, composite)
+    if not composite:
+        for word in bad.words:
+            assert word in str(caught.value), f"{word!r} is not in {caught.value}"
+    assert bits(before) == bits([array_of(t) for t in inputs])
+
+
+@names()
+def test_unknown_words_raise(name: str) -> None:
+    """A keyword that the op does not have, one too many arguments, a missing tensor, a string."""
+    case = CASES[name]
+    sample = case.samples()[0]
+    inputs, _ = tensors(sample)
+    op = getattr(_C.ops, name)
+    with pytest.raises(TypeError, match="no_such_word"):
+        call(name, inputs, {**sample.attrs, "no_such_word": 1})
+    with pytest.raises(TypeError, match=f"{name}.* expected"):
+        op(*[inputs[0]] * 40)
+    with pytest.raises(TypeError, match=rf"\[{name}\] expected"):
+        op()
+    with pytest.raises(TypeError):
+        call(name, ["text", *inputs[1:]], sample.attrs)
+    with pytest.raises(TypeError, match=rf"\[{name}\] expected a tensor"):
+        op(**{**dict.fromkeys(case.entry["inputs"]), **sample.attrs})
+
+
+@names(lambda case: case.entry["attrs"])
+def test_wrong_attributes_raise(name: str) -> None:
+    """An attribute of another type is a TypeError (or ValueError) that names it."""
+    case = CASES[name]
+    sample = case.samples()[0]
+    wrong = {"bool": "yes", "int": "one", "float": "much", "str": 3,
+             "int or sequence of int": ["a"], "dtype": 17}
+    for attr in case.entry["attrs"]:
+        for value in (wrong[attr["kind"]], object(), *([] if attr["optional"] else [None])):
+            inputs, _ = tensors(sample)
+            with pytest.raises((TypeError, ValueError), match=r"\["):
+                call(name, inputs, {**sample.attrs, attr["name"]: value})
+        if attr["kind"] == "int":
+            for value in ((), (0, 1), 1.5):
+                with pytest.raises(TypeError):
+                    call(name, tensors(sample)[0], {**sample.attrs, attr["name"]: value})
+
+
+FLOAT_ONLY = names(lambda c: c.integers == "refused" and len(c.samples()[0].inputs) > 1
+                   and c.name != "cross_entropy" and not c.entry["in_place_of"])
+
+
+@FLOAT_ONLY
+def test_mixed_dtypes_raise(name: str) -> None:
+    """float32 and float64 together are refused where nothing is promoted."""
+    case = CASES[name]
+    sample = next(s for s in case.samples() if len(wants_gradient(s)) > 1)
+    first, *rest = tensors(as_dtype(sample, "float32"))[0]
+    others = tensors(as_dtype(sample, "float64"))[0][1:]
+    with pytest.raises(TypeError, match="float32.*float64|float64.*float32"):
+        call(name, [first, *others], sample.attrs)
+    assert len(rest) == len(others)
+
+
+@pytest.mark.parametrize("first", list(DTYPES))
+@pytest.mark.parametrize("second", list(DTYPES))
+def test_promotion(first: str, second: str) -> None:
+    """The wider type wins, floating before integer; a tensor without axes does not widen."""
+    rank = ["bool", "uint8", "int32", "int64", "float32", "float64"]
+    wide = max(first, second, key=rank.index)
+    a, b = _C.zeros((3,), DTYPES[first]), _C.zeros((3,), DTYPES[second])
+    assert _C.ops.add(a, b).dtype.name == wide
+    assert _C.ops.div(a, b).dtype.name == (wide if wide.startswith("float") else "float32")
+    assert _C.ops.lt(a, b).dtype is _C.bool_
+    zero_dim = _C.ops.mul(a, _C.zeros((), DTYPES[second]))
+    category = [0, 1, 1, 1, 2, 2]
+    higher = category[rank.index(second)] > category[rank.index(first)]
+    assert zero_dim.dtype.name == (wide if higher else first)

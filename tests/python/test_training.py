@@ -1,0 +1,704 @@
+"""`fit`, `evaluate` and `predict`: results, bits, what is kept, what is refused, what stops a run."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import _C, nn, optim
+from ranvier.data import load_digits
+from ranvier.training import History, NonFiniteError, RanvierWarning
+from ranvier.training.progress import Progress, number, percent
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 4)).astype(np.float32)
+LABELS = RNG.integers(0, 3, 50)
+VALUES = (X @ [1.0, -2.0, 0.5, 0.0] + 3).astype(np.float32)
+
+
+def classifier(seed: int = 0, inputs: int = 4) -> nn.Sequential:
+    rv.manual_seed(seed)
+    return nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def weights(model: nn.Module) -> bytes:
+    return b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+
+
+def fit(model: nn.Module, *data: Any, **named: Any) -> History:
+    return rv.fit(model, *(data or (X, LABELS)), **{"loss": "cross_entropy", "verbose": 0, **named})
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_digits_are_read() -> None:
+    (A, a), (B, b) = load_digits(test=0.2, seed=0)
+    rv.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    history = fit(net, A, a, epochs=20, lr=0.005, seed=0, metrics=["accuracy"])
+    assert history.history["accuracy"][-1] > 0.98
+    measured = rv.evaluate(net, B, b, metrics=["accuracy"])
+    assert measured["accuracy"] > 0.96 and measured["loss"] < 0.2
+
+
+def test_line_is_found() -> None:
+    net = nn.Linear(4, 1)
+    history = fit(net, X, VALUES, loss="mse", lr=0.05, epochs=200, metrics=["mse", "mae"])
+    assert history.history["loss"][-1] < 1e-4
+    assert np.allclose(net.weight.detach().numpy(), [[1, -2, 0.5, 0]], atol=0.01)
+    assert history.history["mse"] == history.history["loss"]
+
+
+def test_one_step_is_the_step_written_by_hand() -> None:
+    """All rows, one epoch: the bits of forward, backward and update in PyTorch's style."""
+    ours, theirs = classifier(), classifier()
+    fit(ours, epochs=3, batch_size=None, shuffle=False, optimizer="sgd", lr=0.1)
+    optimizer = optim.SGD(theirs.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.CrossEntropyLoss()(theirs(rv.tensor(X)), rv.tensor(LABELS)).backward()
+        optimizer.step()
+    assert weights(ours) == weights(theirs)
+
+
+@pytest.mark.parametrize("batch_size, batches", [(16, [16, 16, 16, 2]), (50, [50]), (99, [50])])
+def test_last_batch_is_kept(batch_size: int, batches: list[int]) -> None:
+    seen: list[int] = []
+
+    def watch(prediction: rv.Tensor, target: rv.Tensor) -> rv.Tensor:
+        seen.append(len(target))
+        return ((prediction - target) * (prediction - target)).mean()
+
+    fit(nn.Linear(4, 1), X, VALUES[:, None], loss=watch, epochs=2, batch_size=batch_size)
+    assert seen == batches * 2
+
+
+def test_shuffling_goes_through_every_row_once() -> None:
+    orders: list[list[float]] = []
+
+    def watch(prediction: rv.Tensor, target: rv.Tensor) -> rv.Tensor:
+        orders.append(target.flatten().tolist())
+        return (prediction - target).abs().mean()
+
+    rows = np.arange(10, dtype=np.float32)[:, None]
+    fit(nn.Linear(1, 1), rows, rows, loss=watch, epochs=2, batch_size=None, seed=1)
+    fit(nn.Linear(1, 1), rows, rows, loss=watch, epochs=1, batch_size=None, shuffle=False)
+    assert [sorted(order) for order in orders] == [rows.flatten().tolist()] * 3
+    assert orders[0] != orders[1] and orders[2] == rows.flatten().tolist()
+
+
+def test_loss_of_an_epoch_is_the_mean_over_rows() -> None:
+    net = nn.Linear(4, 1)
+    expected = rv.evaluate(net, X, VALUES, loss="mse")["loss"]
+    frozen = optim.SGD(net.parameters(), lr=0.0)
+    history = fit(net, X, VALUES, loss="mse", optimizer=frozen, epochs=1, batch_size=16)
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss, output",
+    [
+        ("mse", 1),
+        ("half_squared_error", 1),
+        (nn.MSELoss(), 1),
+        (nn.MSELoss("sum"), 1),
+        ("cross_entropy", 3),
+        (nn.CrossEntropyLoss(), 3),
+    ],
+)
+def test_every_loss_goes_down(loss: Any, output: int) -> None:
+    targets = LABELS if output == 3 else VALUES
+    history = fit(nn.Linear(4, output), X, targets, loss=loss, lr=0.01, epochs=20)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+@pytest.mark.parametrize("name", ["bce", "binary_cross_entropy", "BCE"])
+def test_two_classes_with_one_output(name: str) -> None:
+    net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+    y = X[:, 0] > 0
+    history = fit(net, X, y, loss=name, lr=0.1, epochs=60, metrics="accuracy")
+    assert history.history["accuracy"][-1] > 0.95
+    assert rv.evaluate(net, X, y, metrics="accuracy")["accuracy"] > 0.95
+
+
+# --- same bits ------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bits() -> None:
+    results = set()
+    for threads, grain in [(1, 0), (2, 0), (1, 1), (2, 1), (3, 1)]:
+        _C.set_num_threads(threads)
+        _C.set_grain(grain)
+        net = classifier()
+        history = fit(net, epochs=5, seed=7, validation=0.2, metrics=["accuracy"])
+        results.add((weights(net), repr(history.history)))
+    assert len(results) == 1
+
+
+def test_seeds_differ_and_none_is_the_default_generator() -> None:
+    nets = [classifier() for _ in range(4)]
+    for net, seed in zip(nets[:2], (1, 2), strict=True):
+        fit(net, seed=seed)
+    for net in nets[2:]:
+        rv.manual_seed(5)
+        fit(net, seed=None)
+    assert weights(nets[0]) != weights(nets[1])
+    assert weights(nets[2]) == weights(nets[3])
+
+
+def test_a_seed_leaves_the_default_generator_alone() -> None:
+    before = _C.default_generator().state.tolist()
+    net = nn.Linear(4, 3)
+    middle = _C.default_generator().state.tolist()
+    fit(net, seed=3, validation=0.5)
+    assert before != middle == _C.default_generator().state.tolist()
+
+
+# --- data of any type -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", ">f4", "?"])
+def test_arrays_of_any_type(dtype: str) -> None:
+    rows = (np.abs(X) * 10).astype(dtype)
+    plain, cast = classifier(), classifier()
+    fit(cast, rows, LABELS, seed=0)
+    fit(plain, rows.astype(np.float32), LABELS, seed=0)
+    assert weights(plain) == weights(cast)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a: a.tolist(),
+        rv.tensor,
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: a[::-1][::-1],
+    ],
+)
+def test_arrays_of_any_layout(form: Callable[[Any], Any]) -> None:
+    plain, other = classifier(), classifier()
+    fit(plain, seed=0)
+    fit(other, form(X), form(LABELS), seed=0)
+    assert weights(plain) == weights(other)
+
+
+def test_read_only_data_and_float64_models() -> None:
+    rows, targets = X.copy(), VALUES.copy()
+    rows.flags.writeable = targets.flags.writeable = False
+    net = nn.Linear(4, 1).double()
+    fit(net, rows, targets, loss="mse", epochs=1)
+    assert rv.predict(net, rows).dtype is rv.float64
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 1)])
+def test_targets_with_and_without_an_axis(shape: tuple[int, ...]) -> None:
+    flat = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    for net in (nn.Linear(4, 1), flat):
+        targets = VALUES.reshape(shape)
+        assert fit(net, X, targets, loss="mse", metrics="mae").history["loss"][0] > 0
+        assert rv.evaluate(net, X, targets, metrics="mae")["mae"] > 0
+    fit(classifier(), X, LABELS.reshape(shape))
+
+
+# --- validation and metrics -----------------------------------------------------------------------
+
+
+def test_validation_rows_are_not_trained_on() -> None:
+    """A fraction takes the last rows of a shuffle, or of the data."""
+    seen: set[float] = set()
+
+    def watch(prediction: rv.Tensor, target: rv.Tensor) -> rv.Tensor:
+        if _C.is_grad_enabled():
+            seen.update(target.flatten().tolist())
+        return (prediction - target).abs().mean()
+
+    rows = np.arange(10, dtype=np.float32)[:, None]
+    history = fit(nn.Linear(1, 1), rows, rows, loss=watch, validation=0.25, shuffle=False)
+    assert seen == set(range(7)) and len(history.history["val_loss"]) == 10
+    seen.clear()
+    fit(nn.Linear(1, 1), rows, rows, loss=watch, validation=0.25, seed=0)
+    assert len(seen) == 7 and seen != set(range(7))
+
+
+def test_validation_is_measured_as_evaluate_does() -> None:
+    net = classifier()
+    history = fit(net, validation=(X[:9], LABELS[:9]), metrics=["accuracy"], epochs=3)
+    measured = rv.evaluate(net, X[:9], LABELS[:9], metrics=["accuracy"])
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history.history["val_loss"][-1] == measured["loss"]
+    assert history.history["val_accuracy"][-1] == measured["accuracy"]
+
+
+def test_accuracy() -> None:
+    net = nn.Identity()
+    scores = [[3, 1, 2], [1, 3, 2], [1, 2, 3], [1, 2, 3]]
+    assert rv.evaluate(net, scores, [0, 1, 1, 2], loss="cross_entropy", metrics="accuracy") == {
+        "loss": pytest.approx(0.65760595),
+        "accuracy": 0.75,
+    }
+    one_hot = np.eye(3)[[0, 1, 1, 2]]
+    assert rv.evaluate(net, scores, one_hot, loss="mse", metrics="accuracy")["accuracy"] == 0.75
+    for y in ([0, 1, 1], [[0], [1], [1]]):
+        measured = rv.evaluate(net, [[0.1], [0.5], [0.4]], y, loss="bce", metrics="accuracy")
+        assert measured["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_own_metric_and_its_name() -> None:
+    def worst(prediction: rv.Tensor, target: rv.Tensor) -> float:
+        return float(np.abs(prediction.numpy() - target.numpy()).max())
+
+    net = nn.Linear(4, 1)
+    history = fit(net, X, VALUES, loss="mse", metrics=[worst, "mae"], validation=(X, VALUES))
+    assert list(history.history) == ["loss", "worst", "mae", "val_loss", "val_worst", "val_mae"]
+    by_hand = np.abs(rv.predict(net, X).numpy()[:, 0] - VALUES).max()
+    assert rv.evaluate(net, X, VALUES, metrics=worst)["worst"] == pytest.approx(by_hand)
+
+
+def test_history() -> None:
+    history = fit(classifier(), epochs=4)
+    assert history.epochs == 4 and len(history.history["loss"]) == 4
+    assert all(type(value) is float for value in history.history["loss"])
+    assert 0 < history.seconds < 60
+    assert re.fullmatch(r"History\(4 epochs in \d+\.\d\d s: loss \S+\)", repr(history))
+
+
+# --- predict --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 1000])
+def test_a_row_does_not_depend_on_its_batch(batch_size: int) -> None:
+    net = classifier()
+    with rv.no_grad():
+        whole = net(rv.tensor(X)).numpy()
+    answer = rv.predict(net, X, batch_size=batch_size)
+    assert not answer.requires_grad and answer.numpy().tobytes() == whole.tobytes()
+
+
+class Modes(nn.Module):
+    """Notes the mode that it runs in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 3)
+        self.seen: set[tuple[bool, bool]] = set()
+
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        self.seen.add((self.training, rv.is_grad_enabled()))
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("outer", [True, False])
+@pytest.mark.parametrize("inner", [True, False])
+def test_modes_come_back(outer: bool, inner: bool) -> None:
+    net = Modes()
+    net.train(outer)
+    net.inner.train(inner)
+    rv.predict(net, X)
+    assert net.seen == {(False, False)}
+    with rv.no_grad():
+        fit(net, validation=0.2)
+    assert net.seen == {(False, False), (True, True)}
+    with pytest.raises(NonFiniteError):
+        fit(net, optimizer=optim.SGD(net.parameters(), lr=1e38))
+    assert (net.training, net.inner.training) == (outer, inner)
+    assert rv.is_grad_enabled()
+
+
+# --- what stays with the model --------------------------------------------------------------------
+
+
+def test_second_fit_goes_on() -> None:
+    once, twice = classifier(), classifier()
+    fit(once, epochs=6, shuffle=False)
+    fit(twice, epochs=3, shuffle=False)
+    fit(twice, epochs=3, shuffle=False)  # no warning: warnings are errors here
+    assert weights(once) == weights(twice)
+
+
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        ({"lr": 0.5}, r"Adam\(lr=0.5\) starts anew, as the last fit used Adam"),
+        ({"optimizer": "sgd"}, "SGD starts anew, as the last fit used Adam"),
+        ({"optimizer": optim.AdamW}, "AdamW starts anew"),
+    ],
+)
+def test_another_optimizer_starts_anew_and_says_so(other: dict[str, Any], words: str) -> None:
+    net = classifier()
+    fit(net)
+    with pytest.warns(RanvierWarning, match=words) as caught:
+        fit(net, **other)
+    assert caught[0].filename == __file__
+
+
+def test_other_parameters_start_anew() -> None:
+    net = classifier()
+    fit(net)
+    net[2] = nn.Linear(8, 3)
+    before = weights(net[2])
+    with pytest.warns(RanvierWarning, match="the model has other parameters now"):
+        fit(net)
+    assert weights(net[2]) != before
+
+
+def test_own_optimizer_is_used() -> None:
+    ours, theirs = classifier(), classifier()
+    optimizer = optim.SGD(ours.parameters(), lr=0.1, momentum=0.9)
+    fit(ours, optimizer=optimizer, epochs=2, shuffle=False)
+    fit(ours, optimizer=optimizer, epochs=2, shuffle=False)
+    other = optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    fit(theirs, optimizer=other, epochs=4, shuffle=False)
+    assert weights(ours) == weights(theirs)
+
+
+def test_frozen_parameters_stay() -> None:
+    net = classifier()
+    net[0].requires_grad_(False)
+    first, last = weights(net[0]), weights(net[2])
+    fit(net)
+    assert weights(net[0]) == first and weights(net[2]) != last
+
+
+def test_what_is_kept_does_not_travel() -> None:
+    net = classifier()
+    before = list(net.state_dict())
+    fit(net, loss=lambda p, t: nn.CrossEntropyLoss()(p, t))  # a lambda cannot be pickled
+    assert list(net.state_dict()) == before
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert weights(twin) == weights(net)
+        with pytest.raises(ValueError, match="has not been fitted"):
+            rv.evaluate(twin, X, LABELS)
+        fit(twin)
+
+
+def test_evaluate_uses_the_last_loss() -> None:
+    net = nn.Linear(4, 1)
+    fit(net, X, VALUES, loss="half_squared_error")
+    last = rv.evaluate(net, X, VALUES)["loss"]
+    assert last == rv.evaluate(net, X, VALUES, loss="half_squared_error")["loss"]
+    assert last != rv.evaluate(net, X, VALUES, loss="mse")["loss"]
+
+
+def test_gradients_are_cleared() -> None:
+    net = classifier()
+    fit(net)
+    assert all(p.grad is None for p in net.parameters())
+
+
+# --- what is refused, with nothing changed --------------------------------------------------------
+
+
+def with_nan() -> np.ndarray[Any, Any]:
+    rows = X.copy()
+    rows[3, 1], rows[7, 0] = np.nan, np.inf
+    return rows
+
+
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"X": with_nan()}, ValueError, r"\[fit\] X: expected finite .* 2 of 200 .* nan at \(3, 1\)"),
+    ({"X": X.astype("f8") * 1e300}, ValueError, r"X: expected finite float32 numbers"),
+    ({"X": X[:0], "y": LABELS[:0]}, ValueError, r"X: expected at least one row, got shape \(0, 4"),
+    ({"X": 3.0}, ValueError, "X: expected at least one row"),
+    ({"X": [["a"]]}, TypeError, "X: expected numbers, got list"),
+    ({"X": [[1], [1, 2]]}, ValueError, "X: expected rows of equal length"),
+    ({"X": X.astype(complex)}, TypeError, "X: expected numbers, got ndarray of complex128"),
+    ({"X": X[:, :3]}, ValueError, r"\[linear\].*expected input with 4 features"),
+    ({"y": LABELS[:49]}, ValueError, "X and y: expected as many rows in both, got 50 and 49"),
+    ({"y": None}, TypeError, "y: expected one target for each row"),
+    ({"y": LABELS + 1}, ValueError, "labels from 0 to 2 for the 3 outputs .* the first 3 in row"),
+    ({"y": LABELS - 1}, ValueError, "labels from 0 to 2 .* the first -1 in row"),
+    ({"y": LABELS.astype(float)}, TypeError, "y: expected whole numbers .*, got float64"),
+    ({"y": np.eye(3, dtype=int)[LABELS]}, ValueError, r"one label a row, .*got \(50, 3\)"),
+    ({"y": VALUES, "loss": "mse"}, ValueError, r"shape \(50, 3\), as the model's output"),
+    ({"y": np.full((50, 3), np.nan), "loss": "mse"}, ValueError, "y: expected finite"),
+    ({"y": np.full((50, 3), 2), "loss": "bce"}, ValueError, "y: expected values from 0 to 1"),
+    ({"y": np.ones((50, 3)), "loss": "bce"}, ValueError, "model: .*end it with nn.Sigmoid"),
+    ({"loss": "cross_entropi"}, ValueError, "did you mean 'cross_entropy'"),
+    ({"loss": "zzzz"}, ValueError, "loss: expected one of cross_entropy, mse.* got 'zzzz'"),
+    ({"loss": nn.MSELoss, "y": np.ones((50, 3))}, TypeError, "loss: expected a name"),
+    ({"loss": None}, TypeError, "loss: expected a name"),
+    ({"loss": nn.CrossEntropyLoss("none")}, TypeError, "one floating-point number, got shape"),
+    ({"loss": lambda p, t: 1.0}, TypeError, "one floating-point number, got float"),
+    ({"optimizer": "adma"}, ValueError, "optimizer: .* did you mean 'adam'"),
+    ({"optimizer": nn.Linear}, TypeError, "optimizer: expected a name"),
+    ({"metrics": "acuracy"}, ValueError, "metrics: .* did you mean 'accuracy'"),
+    ({"metrics": [3]}, TypeError, "metrics: expected names"),
+    ({"metrics": ["mse"]}, ValueError, r"\[mse\] target: expected"),
+    ({"metrics": ["accuracy", "accuracy"]}, ValueError, "'accuracy' twice"),
+    *[({"lr": lr}, ValueError, "lr: expected a finite number above 0")
+      for lr in (0, -0.1, float("nan"), float("inf"))],
+    ({"lr": "0.1"}, TypeError, "lr: expected a number"),
+    ({"epochs": 0}, ValueError, "epochs: expected a whole number of 1 or more, got 0"),
+    ({"epochs": 1.0}, TypeError, "epochs: expected a whole number"),
+    ({"epochs": True}, TypeError, "epochs: expected a whole number"),
+    ({"batch_size": 0}, ValueError, "batch_size: expected a whole number of 1"),
+    ({"batch_size": "all"}, TypeError, "batch_size: expected a whole number"),
+    ({"seed": -1}, ValueError, "seed: expected"),
+    ({"seed": 0.5}, ValueError, "seed: expected"),
+    *[({"validation": v}, ValueError, "validation: expected a fraction")
+      for v in (0.0, 1.0, 0.999, float("nan"), "x", 3)],
+    ({"validation": (X, LABELS + 1)}, ValueError, "validation y: expected labels from 0 to 2"),
+    ({"validation": (X, LABELS[:3])}, ValueError, "validation X and validation y: expected as"),
+    ({"verbose": 3}, ValueError, "verbose: expected 0, 1 or 2"),
+    ({"sample_weight": LABELS}, TypeError, "unexpected keyword argument 'sample_weight'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad, kind, words", REFUSED, ids=lambda value: str(value)[:40])
+def test_refused(bad: dict[str, Any], kind: type[Exception], words: str) -> None:
+    net = classifier()
+    net.eval()
+    before, random = weights(net), _C.default_generator().state.tolist()
+    arguments = {"X": X, "y": LABELS, **bad}
+    with pytest.raises(kind, match=words) as caught:
+        fit(net, arguments.pop("X"), arguments.pop("y"), **arguments)
+    assert type(caught.value) is kind or issubclass(type(caught.value), kind)
+    assert weights(net) == before and not net.training
+    if "loss" not in bad or not callable(bad["loss"]):
+        assert _C.default_generator().state.tolist() == random
+        with pytest.raises(ValueError, match="has not been fitted"):
+            rv.evaluate(net, X, LABELS)
+
+
+def test_refused_models() -> None:
+    with pytest.raises(TypeError, match=r"\[fit\] model: expected an nn.Module"):
+        fit(lambda x: x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected at least one parameter"):
+        fit(nn.Identity(), X[:, :3], LABELS)
+    with pytest.raises(ValueError, match=r"optimizer: expected one made with this model's"):
+        fit(classifier(), optimizer=optim.Adam(classifier().parameters()))
+    net = classifier()
+    with pytest.raises(ValueError, match="lr: expected None beside an optimizer"):
+        fit(net, optimizer=optim.Adam(net.parameters()), lr=0.1)
+
+
+def test_refused_by_predict_and_evaluate() -> None:
+    net = classifier()
+    with pytest.raises(ValueError, match=r"\[predict\] X: expected at least one row"):
+        rv.predict(net, X[:0])
+    with pytest.raises(ValueError, match=r"\[predict\] batch_size: expected a whole number"):
+        rv.predict(net, X, batch_size=0)
+    with pytest.raises(TypeError, match=r"\[predict\] model: expected an nn.Module"):
+        rv.predict(print, X)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"\[evaluate\] X: expected at least one row"):
+        rv.evaluate(net, X[:0], LABELS[:0], loss="cross_entropy")
+    with pytest.raises(ValueError, match=r"\[evaluate\] y: expected labels from 0 to 2"):
+        rv.evaluate(net, X, LABELS + 1, loss="cross_entropy")
+
+
+class Pair(nn.Module):
+    """Gives what `fit` cannot use."""
+
+    def __init__(self, output: Callable[[rv.Tensor], Any]) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 3)
+        self.output = output
+
+    def forward(self, x: rv.Tensor) -> Any:
+        return self.output(self.inner(x))
+
+
+def test_models_with_odd_outputs() -> None:
+    with pytest.raises(TypeError, match="expected one tensor as output, got tuple"):
+        fit(Pair(lambda y: (y, y)))
+    with pytest.raises(ValueError, match="expected 32 rows out for 32 rows in"):
+        fit(Pair(lambda y: y.sum(0)))
+    with pytest.raises(ValueError, match=r"output of shape \(rows, classes\)"):
+        fit(Pair(lambda y: y.sum(1)))
+
+
+# --- what stops a run -----------------------------------------------------------------------------
+
+
+def test_loss_that_is_not_finite_stops_before_the_update() -> None:
+    """A learning rate far too large: one whole step, and then no more."""
+    net, one_step = (classifier() for _ in range(2))
+    named: dict[str, Any] = {"optimizer": "sgd", "lr": 1e30, "batch_size": None, "shuffle": False}
+    fit(one_step, epochs=1, **named)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(net, epochs=5, **named)
+    error = caught.value
+    assert (error.epoch, error.step, error.tensor) == (2, 2, "loss")
+    assert isinstance(error, RuntimeError) and error.history.epochs == 1
+    assert weights(net) == weights(one_step)
+    assert re.match(
+        r"\[fit\] epoch 2, step 2, loss: expected finite numbers, got (nan|inf).*"
+        r"learning rate \(now 1e\+30\)",
+        str(error),
+    )
+
+
+class Named(nn.Module):
+    """fc1, something, fc2."""
+
+    def __init__(self, between: Callable[[rv.Tensor], rv.Tensor]) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.between = between
+
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        return self.fc2(self.between(self.fc1(x)))
+
+
+def test_the_layer_is_named() -> None:
+    net = Named(lambda h: (h * 0 - 1).log())
+    before = weights(net)
+    with pytest.raises(NonFiniteError, match=r"began in the input of layer fc2 \(Linear\)"):
+        fit(net)
+    net.between = lambda h: h * 1e38 * 1e38
+    with pytest.raises(NonFiniteError, match=r"began in the input of layer fc2"):
+        fit(net)
+    assert weights(net) == before
+    assert "forward" not in net.fc2.__dict__
+
+
+def test_gradient_that_is_not_finite_is_named() -> None:
+    """The square root of 0 has a loss of 0 and a gradient of infinity times 0."""
+    net = Named(lambda h: h + (h * 0).sqrt())
+    before = weights(net)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(net, optimizer="sgd")
+    assert caught.value.tensor in ("fc1.weight gradient", "fc1.bias gradient")
+    assert re.search(r"fc1\.\w+ gradient: expected finite numbers, got \d+ of", str(caught.value))
+    assert weights(net) == before
+
+
+def test_weight_that_is_not_finite_is_named() -> None:
+    net = classifier()
+    with rv.no_grad():
+        net[2].weight[1, 2] = float("inf")
+    with pytest.raises(NonFiniteError) as caught:
+        fit(net)
+    assert caught.value.tensor == "2.weight" and "inf at (1, 2)" in str(caught.value)
+
+
+def test_an_update_that_overflows_is_seen() -> None:
+    net = nn.Linear(4, 1)
+    optimizer = optim.SGD(net.parameters(), lr=1e39)
+    with pytest.raises(NonFiniteError, match="epoch 1, step 1, (weight|bias): expected finite"):
+        fit(net, X, VALUES, loss="mse", optimizer=optimizer, epochs=1, batch_size=None)
+
+
+def test_validation_loss_that_is_not_finite() -> None:
+    net = nn.Linear(4, 1)
+    huge = np.full((2, 4), 1e30)
+    with pytest.raises(NonFiniteError) as caught:
+        fit(net, X, VALUES, loss="mse", validation=(huge, [0, 0]))
+    assert caught.value.tensor == "validation loss"
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------
+
+
+class Slow(optim.SGD):
+    """An update that is interrupted between two parameters."""
+
+    at = 3
+    steps = 0
+
+    def _update(self, group: Any, param: rv.Tensor, grad: rv.Tensor) -> None:
+        super()._update(group, param, grad)
+        self.steps += 1
+        if self.steps == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+
+def test_interrupt_leaves_whole_steps() -> None:
+    """Four tensors a step; the signal comes after the third tensor of the first step."""
+    net, one_step = classifier(), classifier()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(net, optimizer=Slow(net.parameters(), lr=0.1), shuffle=False, batch_size=None)
+    fit(one_step, optimizer="sgd", lr=0.1, shuffle=False, batch_size=None, epochs=1)
+    assert weights(net) == weights(one_step)
+    assert caught.value.history.epochs == 0  # type: ignore[attr-defined]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_interrupt_elsewhere_carries_the_history() -> None:
+    calls = 0
+
+    def metric(prediction: rv.Tensor, target: rv.Tensor) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise KeyboardInterrupt
+        return 0.0
+
+    net = classifier()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(net, metrics=metric, batch_size=25)
+    assert caught.value.history.epochs == 3  # type: ignore[attr-defined]
+    assert net.training
+
+
+def test_fit_in_another_thread() -> None:
+    results: list[History] = []
+    thread = threading.Thread(target=lambda: results.append(fit(classifier(), epochs=2)))
+    thread.start()
+    thread.join(60)
+    assert results[0].epochs == 2
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(classifier(), epochs=3, verbose=1, metrics="accuracy")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    for epoch, line in enumerate(lines, 1):
+        assert re.match(rf"epoch {epoch}/3   loss \d\.\d{{4}}   accuracy \d\d(\.\d)? % ", line)
+        assert len(line) <= 80 and line.isascii() and line.isprintable()
+    assert re.search(r"#{20}   \d+\.\d\d s$", lines[-1])
+
+
+@pytest.mark.parametrize("verbose, count", [(0, 0), (1, 4), (2, 30)])
+def test_verbose(capsys: pytest.CaptureFixture[str], verbose: int, count: int) -> None:
+    fit(classifier(), epochs=30, verbose=verbose, batch_size=None)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == count and err == ""
+
+
+def test_terminal_line_is_redrawn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ranvier.training.progress.is_terminal", lambda: True)
+    monkeypatch.setattr("ranvier.training.progress._REDRAW", 0.0)
+    progress = Progress(30, 1)
+    progress.epoch(1, {"loss": 0.5})
+    progress.step(2, 0.5)
+    progress.epoch(2, {"loss": 0.25})  # not its turn
+    progress.step(3, 0.5)
+    progress.close()
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and out.count("\n") == 2
+    first, redrawn = out.split("\n")[:2]
+    assert first.startswith("\repoch  1/30   loss 0.5000")
+    assert redrawn.count("\r") == 2 and "epoch  3/30   loss 0.2500" in redrawn
+
+
+def test_no_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert fit(classifier(), verbose=1).epochs == 10
+
+
+def test_numbers() -> None:
+    assert [number(v) for v in (0, 1.41271, 0.00651, 6.5e-6, 12345.6)] == [
+        "0.0000", "1.4127", "0.0065", "6.5e-06", "1.2e+04",
+    ]  # fmt: skip
+    assert [percent(v) for v in (1, 0.99999, 0.5, 0)] == ["100 %", "99.9 %", "50.0 %", "0.0 %"]
