@@ -228,10 +228,6 @@ class Indexer {
 Tensor get_item(const Tensor& self, const py::object& index) { return Indexer(self).apply(index); }
 
 void set_item(const Tensor& self, const py::object& index, const py::object& value) {
-  if (grad_enabled() && requires_grad(self))
-    fail(ErrorKind::runtime, "[index] expected a tensor without gradient for an assignment, got "
-                             "one that requires it; use no_grad()");
-  const NoGrad off;
   const Tensor part = Indexer(self).apply(index);
   if (part.impl()->storage.get() != self.impl()->storage.get())
     fail(ErrorKind::index, "[index] expected integers, slices, None or '...' for an assignment, "

@@ -113,8 +113,9 @@ void set_num_threads(int n) {
 
 int max_workers() { return inside || forked ? 1 : num_threads(); }
 
-void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* context) {
-  const auto team = static_cast<int>(std::min<int64_t>(max_workers(), chunks));
+void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int),
+                     void* context) {
+  const auto team = static_cast<int>(std::min<int64_t>(workers, chunks));
   if (team <= 1) {
     const IeeeArithmetic ieee;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) run(context, chunk, 0);

@@ -23,19 +23,20 @@ class IeeeArithmetic {
   unsigned before_ = 0;
 };
 
-// Upper bound of `worker` below.
+// How many threads a loop that starts now may use.
 int max_workers();
 
 // Calls run(context, chunk, worker) once for every chunk in [0, chunks), in IEEE arithmetic. An exception in `run` is thrown
-// again to the caller, the first one of several. A loop inside a loop runs in the calling thread.
-void parallel_chunks(int64_t chunks, void (*run)(void*, int64_t, int), void* context);
+// again to the caller, the first one of several. A loop inside a loop runs in the calling thread. worker < workers.
+void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int), void* context);
 
-// f(chunk, worker) for every chunk.
+// f(chunk, worker) for every chunk. Who keeps memory for each worker asks max_workers() once and
+// passes it: the setting may change meanwhile.
 template <class F>
-void for_chunks(int64_t chunks, F&& f) {
+void for_chunks(int64_t chunks, int workers, F&& f) {
   using Function = std::remove_reference_t<F>;
   parallel_chunks(
-      chunks,
+      chunks, workers,
       [](void* context, int64_t chunk, int worker) {
         (*static_cast<Function*>(context))(chunk, worker);
       },
@@ -46,7 +47,7 @@ void for_chunks(int64_t chunks, F&& f) {
 template <class F>
 void parallel_for(int64_t n, int64_t step, F&& f) {
   if (n <= 0) return;
-  for_chunks((n + step - 1) / step, [&](int64_t chunk, int) {
+  for_chunks((n + step - 1) / step, max_workers(), [&](int64_t chunk, int) {
     const int64_t begin = chunk * step;
     f(begin, begin + step < n ? begin + step : n);
   });

@@ -17,14 +17,14 @@ void check_index_type(const InferArgs& args, size_t i) {
          name_of(dtype), "; call .long() on it");
 }
 
-// A packed int64 copy with every value checked against [-size, size) and made non-negative.
-Tensor checked(const AttrReader& args, const Tensor& index, int64_t size) {
+// A packed int64 copy with every value checked against [least, size) and made non-negative.
+Tensor checked(const AttrReader& args, const Tensor& index, int64_t size, int64_t least) {
   Tensor result = Tensor::empty(index.shape(), DType::int64);
   copy(result, index);
   int64_t* p = result.data<int64_t>();
   for (int64_t i = 0; i < result.numel(); ++i) {
-    if (p[i] < -size || p[i] >= size)
-      fail(ErrorKind::index, "[", args.op().name, "] expected indices in [", -size, ", ", size - 1,
+    if (p[i] < least || p[i] >= size)
+      fail(ErrorKind::index, "[", args.op().name, "] expected indices in [", least, ", ", size - 1,
            "] for an axis of size ", size, ", got ", p[i]);
     if (p[i] < 0) p[i] += size;
   }
@@ -47,7 +47,7 @@ void select_forward(const ForwardArgs& args) {
   const Tensor x = packed(args.in[0]);
   const int axis = normal_axis("index_select", args.integer(0), x.dim());
   const AxisSplit s(x.shape(), axis);
-  const Tensor index = checked(args, args.in[1], s.size);
+  const Tensor index = checked(args, args.in[1], s.size, -s.size);
   const int64_t* at = index.data<int64_t>();
   const int64_t n = index.numel();
   const int64_t bytes = s.inner * static_cast<int64_t>(size_of(x.dtype()));
@@ -65,7 +65,7 @@ void select_backward(const ForwardArgs& args) {
   const Tensor& dx = args.out[0];
   const int axis = normal_axis("index_select", args.integer(1), dx.dim());
   const AxisSplit s(dx.shape(), axis);
-  const Tensor index = checked(args, args.in[1], s.size);
+  const Tensor index = checked(args, args.in[1], s.size, -s.size);
   const int64_t* at = index.data<int64_t>();
   const int64_t n = index.numel();
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
@@ -112,7 +112,7 @@ void each_gathered(const Dims& shape, const Tensor& index, int axis, F f) {
 void gather_forward(const ForwardArgs& args) {
   const Tensor x = packed(args.in[0]);
   const int axis = normal_axis("gather", args.integer(0), x.dim());
-  const Tensor index = checked(args, args.in[1], x.dim() == 0 ? 1 : x.shape()[axis]);
+  const Tensor index = checked(args, args.in[1], x.dim() == 0 ? 1 : x.shape()[axis], 0);
   visit(x.dtype(), [&]<class T>(Tag<T>) {
     each_gathered(x.shape(), index, axis, [&](int64_t to, int64_t from) {
       args.out[0].data<T>()[to] = x.data<T>()[from];
@@ -124,7 +124,7 @@ void gather_backward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]);
   const Tensor& dx = args.out[0];
   const int axis = normal_axis("gather", args.integer(1), dx.dim());
-  const Tensor index = checked(args, args.in[1], dx.dim() == 0 ? 1 : dx.shape()[axis]);
+  const Tensor index = checked(args, args.in[1], dx.dim() == 0 ? 1 : dx.shape()[axis], 0);
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
     std::fill_n(dx.data<T>(), dx.numel(), T(0));
     each_gathered(dx.shape(), index, axis, [&](int64_t from, int64_t to) {

@@ -34,9 +34,8 @@ struct Cut {
 // Rows [i0, i1) and columns [j0, j1) of C from A and B that may be packed or not: `a_at(i)` and
 // `b_at(j)` point to the first element of a tile, with the strides beside them.
 template <class T, class AtA, class AtB>
-void tiles(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t k, AtA a_at,
+void tiles(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t k, AtA a_at,
            int64_t a_row, int64_t a_k, AtB b_at, int64_t b_k, bool accumulate) {
-  const Kernels<T>& kernel = kernels<T>();
   const int64_t width = kernel.lanes * kernel.tile_vectors;
   for (int64_t j = j0; j < j1; j += width) {
     const int64_t cols = std::min(width, j1 - j);
@@ -53,9 +52,9 @@ void tiles(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int
 
 // Bias and activation of a finished part of C.
 template <class T>
-void finish(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+void finish(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
   if (g.bias)
-    kernels<T>().add_bias(i1 - i0, j1 - j0, g.c + i0 * g.c_row + j0, g.c_row, g.bias + j0);
+    kernel.add_bias(i1 - i0, j1 - j0, g.c + i0 * g.c_row + j0, g.c_row, g.bias + j0);
   if (!g.activation) return;
   for (int64_t i = i0; i < i1; ++i) {
     T* row = g.c + i * g.c_row + j0;
@@ -72,8 +71,7 @@ int64_t task_count(const Gemm<T>& g) {
 
 // B is small and its columns are adjacent: no packing at all.
 template <class T>
-void gemm_direct(const Gemm<T>& g) {
-  const Kernels<T>& kernel = kernels<T>();
+void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
   const int64_t width = kernel.lanes * kernel.tile_vectors;
   const int64_t tasks = std::min<int64_t>(task_count(g), 64);
   // Rows first; columns too where there are too few rows to go round.
@@ -82,15 +80,15 @@ void gemm_direct(const Gemm<T>& g) {
   const Cut cols(g.n, (tasks + rows.pieces() - 1) / rows.pieces(), width);
   // With few rows B is read once: then along its rows, some at a time, as memory has it.
   const int64_t step = g.m <= kFewRows ? kFewRowsStep : std::max<int64_t>(g.k, 1);
-  for_chunks(rows.pieces() * cols.pieces(), [&](int64_t chunk, int) {
+  for_chunks(rows.pieces() * cols.pieces(), max_workers(), [&](int64_t chunk, int) {
     const int64_t r = chunk / cols.pieces(), c = chunk % cols.pieces();
     for (int64_t k0 = 0; k0 < std::max<int64_t>(g.k, 1); k0 += step) {
       tiles(
-          g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c), std::min(step, g.k - k0),
+          kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c), std::min(step, g.k - k0),
           [&](int64_t i) { return g.a + i * g.a_row + k0 * g.a_k; }, g.a_row, g.a_k,
           [&](int64_t j) { return g.b + j + k0 * g.b_k; }, g.b_k, g.accumulate || k0 > 0);
     }
-    finish(g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c));
+    finish(kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c));
   });
 }
 
@@ -116,8 +114,8 @@ void pack_columns(const T* b, int64_t b_k, int64_t b_col, int64_t k, int64_t col
 }
 
 template <class T>
-void gemm_packed(const Gemm<T>& g) {
-  const Kernels<T>& kernel = kernels<T>();
+void gemm_packed(const Kernels<T>& kernel, const Gemm<T>& g) {
+  const int workers = max_workers();
   const int64_t width = kernel.lanes * kernel.tile_vectors, height = kernel.tile_rows;
   const int64_t block_k = std::min(g.k, kBlockK), block_n = std::min(g.n, kBlockN);
   const int64_t tasks = task_count(g);
@@ -126,7 +124,7 @@ void gemm_packed(const Gemm<T>& g) {
                  height);
   const int64_t a_size = round_up(rows.step, height) * block_k;
   const Scratch b_memory(static_cast<size_t>(round_up(block_n, width) * block_k) * sizeof(T));
-  const Scratch a_memory(static_cast<size_t>(a_size * max_workers()) * sizeof(T));
+  const Scratch a_memory(static_cast<size_t>(a_size * workers) * sizeof(T));
   T* const packed_b = reinterpret_cast<T*>(b_memory.get());
   T* const packed_a = reinterpret_cast<T*>(a_memory.get());
 
@@ -145,7 +143,7 @@ void gemm_packed(const Gemm<T>& g) {
                        width, packed_b + panel * width * k);
         }
       });
-      for_chunks(rows.pieces() * cols.pieces(), [&](int64_t chunk, int worker) {
+      for_chunks(rows.pieces() * cols.pieces(), workers, [&](int64_t chunk, int worker) {
         const int64_t r = chunk % rows.pieces(), c = chunk / rows.pieces();
         const int64_t i0 = rows.begin(r), i1 = rows.end(r);
         const int64_t j0 = n0 + cols.begin(c), j1 = n0 + cols.end(c);
@@ -154,9 +152,9 @@ void gemm_packed(const Gemm<T>& g) {
           pack_columns(g.a + i * g.a_row + k0 * g.a_k, g.a_k, g.a_row, k, std::min(height, i1 - i),
                        height, mine + (i - i0) * k);
         tiles(
-            g, i0, i1, j0, j1, k, [&](int64_t i) { return mine + (i - i0) * k; }, 1, height,
+            kernel, g, i0, i1, j0, j1, k, [&](int64_t i) { return mine + (i - i0) * k; }, 1, height,
             [&](int64_t j) { return packed_b + (j - n0) * k; }, width, g.accumulate || k0 > 0);
-        if (k0 + k == g.k) finish(g, i0, i1, j0, j1);
+        if (k0 + k == g.k) finish(kernel, g, i0, i1, j0, j1);
       });
     }
   }
@@ -167,12 +165,13 @@ void gemm_packed(const Gemm<T>& g) {
 template <class T>
 void gemm(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return;
+  const Kernels<T>& kernel = kernels<T>();  // once: another thread may choose another table
   const bool small = g.k * g.n * static_cast<int64_t>(sizeof(T)) <= kDirectBytes;
   // A product without terms is zero, and still gets its bias: the direct path writes it.
   if (g.k == 0 || ((g.b_col == 1 || g.n == 1) && (small || g.m <= kFewRows)))
-    gemm_direct(g);
+    gemm_direct(kernel, g);
   else
-    gemm_packed(g);
+    gemm_packed(kernel, g);
 }
 
 template void gemm<float>(const Gemm<float>&);
