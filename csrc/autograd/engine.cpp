@@ -29,7 +29,8 @@ Tensors unpack(const std::vector<Saved>& saved, const Node& node, const char* wh
   for (const Saved& s : saved) {
     if (s.tensor.defined() && s.tensor.impl()->storage->version != s.version)
       fail(ErrorKind::runtime, "[backward] expected what '", node.op->name, "' saved (", what, " ",
-           to_string(s.tensor.shape()), ") unchanged, got a tensor that was changed in place since");
+           to_string(s.tensor.shape()),
+           ") unchanged, got a tensor that was changed in place since");
     tensors.push_back(s.tensor);
   }
   return tensors;
@@ -62,7 +63,9 @@ Tensors run_backward(const Node& node, const Tensors& grads) {
 }
 
 struct Latest {
-  bool operator()(const Ref<Node>& a, const Ref<Node>& b) const { return a->sequence < b->sequence; }
+  bool operator()(const Ref<Node>& a, const Ref<Node>& b) const {
+    return a->sequence < b->sequence;
+  }
 };
 
 }  // namespace

@@ -35,7 +35,8 @@ void set_requires_grad(const Tensor& t, bool value) {
          name_of(t.dtype()), "; only floating tensors have gradients");
   if (!is_leaf(t)) {
     if (value) return;
-    fail(ErrorKind::runtime, "[requires_grad] expected a leaf, got the result of an op; use detach()");
+    fail(ErrorKind::runtime,
+         "[requires_grad] expected a leaf, got the result of an op; use detach()");
   }
   autograd_meta(t).requires_grad = value;
 }

@@ -19,9 +19,9 @@ struct Node {
   Attrs attrs;
   std::vector<Saved> inputs, outputs;  // undefined where not saved
   Metas in_meta, out_meta;
-  std::vector<Tensor> leaves;        // for each input: the leaf it is, or undefined
-  std::vector<Ref<Node>> parents;    // for each input: the node that made it, or null
-  std::vector<int> parent_outputs;   // which output of it
+  std::vector<Tensor> leaves;       // for each input: the leaf it is, or undefined
+  std::vector<Ref<Node>> parents;   // for each input: the node that made it, or null
+  std::vector<int> parent_outputs;  // which output of it
   bool released = false;
 
   Node() = default;

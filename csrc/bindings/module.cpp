@@ -11,13 +11,20 @@ PyObject* shape_error = nullptr;
 
 PyObject* class_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::type: return PyExc_TypeError;
-    case ErrorKind::index: return PyExc_IndexError;
-    case ErrorKind::key: return PyExc_KeyError;
-    case ErrorKind::value: return PyExc_ValueError;
-    case ErrorKind::shape: return shape_error;
-    case ErrorKind::memory: return PyExc_MemoryError;
-    case ErrorKind::runtime: break;
+    case ErrorKind::type:
+      return PyExc_TypeError;
+    case ErrorKind::index:
+      return PyExc_IndexError;
+    case ErrorKind::key:
+      return PyExc_KeyError;
+    case ErrorKind::value:
+      return PyExc_ValueError;
+    case ErrorKind::shape:
+      return shape_error;
+    case ErrorKind::memory:
+      return PyExc_MemoryError;
+    case ErrorKind::runtime:
+      break;
   }
   return PyExc_RuntimeError;
 }
@@ -54,11 +61,11 @@ void bind_creation(py::module_& m) {
   m.def("empty", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
   });
-  m.def("full", [](const std::vector<int64_t>& shape, const py::object& value,
-                   const py::object& dtype) {
-    return Tensor::full(Dims(std::span<const int64_t>(shape)),
-                        exact_double("full", "fill_value", value), dtype_from(dtype));
-  });
+  m.def("full",
+        [](const std::vector<int64_t>& shape, const py::object& value, const py::object& dtype) {
+          return Tensor::full(Dims(std::span<const int64_t>(shape)),
+                              exact_double("full", "fill_value", value), dtype_from(dtype));
+        });
   m.def("zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
   });
@@ -67,12 +74,13 @@ void bind_creation(py::module_& m) {
   m.def("as_tensor", [](const py::object& data) { return tensor_from(data); });
   py::class_<Generator>(m, "Generator", "A source of random numbers with a seed of its own.")
       .def(py::init<uint64_t>(), py::arg("seed") = 0)
-      .def("manual_seed",
-           [](Generator& g, uint64_t seed) -> Generator& {
-             g.manual_seed(seed);
-             return g;
-           },
-           py::arg("seed"))
+      .def(
+          "manual_seed",
+          [](Generator& g, uint64_t seed) -> Generator& {
+            g.manual_seed(seed);
+            return g;
+          },
+          py::arg("seed"))
       .def("initial_seed", &Generator::seed)
       .def_property_readonly("state", &Generator::state);
   m.def("default_generator", &default_generator, py::return_value_policy::reference);
@@ -96,21 +104,23 @@ py::object object_of(const Tensors& tensors) {
 
 void bind_program(py::module_& m) {
   py::class_<Program>(m, "Program", "The instructions of a function, to be run again without it.")
-      .def_static("record",
-                  [](const py::function& function, const py::args& inputs) {
-                    return Program::record(
-                        [&](const Tensors& slots) {
-                          return tensors_of(function(*py::cast(slots)));
-                        },
-                        tensors_of(inputs));
-                  },
-                  py::arg("function"),
-                  "record(function, *inputs) -> Program\n\nRuns the function once on copies of the "
-                  "inputs and keeps what it did.")
-      .def("replay", [](Program& p, const py::args& in) { return object_of(p.replay(tensors_of(in))); },
-           "replay(*inputs)\n\nRuns the instructions again; returns what the function returned.")
-      .def_property_readonly("first", [](const Program& p) { return object_of(p.first()); },
-                             "What the recorded run returned.")
+      .def_static(
+          "record",
+          [](const py::function& function, const py::args& inputs) {
+            return Program::record(
+                [&](const Tensors& slots) { return tensors_of(function(*py::cast(slots))); },
+                tensors_of(inputs));
+          },
+          py::arg("function"),
+          "record(function, *inputs) -> Program\n\nRuns the function once on copies of the "
+          "inputs and keeps what it did.")
+      .def(
+          "replay",
+          [](Program& p, const py::args& in) { return object_of(p.replay(tensors_of(in))); },
+          "replay(*inputs)\n\nRuns the instructions again; returns what the function returned.")
+      .def_property_readonly(
+          "first", [](const Program& p) { return object_of(p.first()); },
+          "What the recorded run returned.")
       .def("dump", &Program::dump, "One line an instruction.")
       .def("__len__", &Program::size);
 }

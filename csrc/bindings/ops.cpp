@@ -1,13 +1,13 @@
 // Every op of the registry as a Python callable: `_C.ops.<name>`, methods and operators of Tensor.
 // Calls come in through the vectorcall protocol, without a Python wrapper around them.
+#include <structmember.h>  // after Python.h
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 
 #include "bindings/bindings.h"
 #include "core/dtypes.h"
-
-#include <structmember.h>  // after Python.h
 
 namespace ranvier::python {
 namespace {
@@ -90,7 +90,8 @@ Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
     case AttrKind::integer:
       if (!PyIndex_Check(object)) wrong("an integer");
       return integers_from(op, def.name, object)[0];
-    case AttrKind::number: return exact_double(op.name, def.name, object);
+    case AttrKind::number:
+      return exact_double(op.name, def.name, object);
     case AttrKind::text: {
       const char* text = PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
       if (!text) {
@@ -99,8 +100,10 @@ Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
       }
       return std::string(text);
     }
-    case AttrKind::integers: return integers_from(op, def.name, object);
-    case AttrKind::dtype: return static_cast<int64_t>(dtype_from(object));
+    case AttrKind::integers:
+      return integers_from(op, def.name, object);
+    case AttrKind::dtype:
+      return static_cast<int64_t>(dtype_from(object));
   }
   return {};
 }
@@ -214,7 +217,8 @@ class Call {
       inputs_[i] = py::handle(object).cast<Tensor>();
     } else if (is_number(object) && !py::isinstance<py::array>(object)) {
       numbers->emplace_back(i, object);
-    } else if (f_.operation && !PyList_Check(object) && !PyObject_HasAttrString(object, "__array__")) {
+    } else if (f_.operation && !PyList_Check(object) &&
+               !PyObject_HasAttrString(object, "__array__")) {
       throw NotAnOperand();
     } else {
       inputs_[i] = tensor_from(object);
@@ -256,22 +260,32 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObje
 
 std::string kind_name(const AttrDef& attr) {
   switch (attr.kind) {
-    case AttrKind::flag: return "bool";
-    case AttrKind::integer: return "int";
-    case AttrKind::number: return "float";
-    case AttrKind::text: return "str";
-    case AttrKind::integers: return "int or sequence of int";
-    case AttrKind::dtype: return "dtype";
+    case AttrKind::flag:
+      return "bool";
+    case AttrKind::integer:
+      return "int";
+    case AttrKind::number:
+      return "float";
+    case AttrKind::text:
+      return "str";
+    case AttrKind::integers:
+      return "int or sequence of int";
+    case AttrKind::dtype:
+      return "dtype";
   }
   return "";
 }
 
 const char* types_name(Types types) {
   switch (types) {
-    case Types::floats: return "float32 or float64, all of one dtype";
-    case Types::promote: return "any dtype; different ones are promoted";
-    case Types::promote_floats: return "any dtype; integers are taken as float32";
-    case Types::any: break;
+    case Types::floats:
+      return "float32 or float64, all of one dtype";
+    case Types::promote:
+      return "any dtype; different ones are promoted";
+    case Types::promote_floats:
+      return "any dtype; integers are taken as float32";
+    case Types::any:
+      break;
   }
   return "any dtype unless the text says otherwise";
 }
@@ -324,7 +338,8 @@ PyObject* get_name(PyObject* self, void*) {
   return text_or_error(reinterpret_cast<OpFunction*>(self)->op->name);
 }
 PyObject* op_repr(PyObject* self) {
-  return text_or_error("<ranvier op " + signature_of(*reinterpret_cast<OpFunction*>(self)->op) + ">");
+  return text_or_error("<ranvier op " + signature_of(*reinterpret_cast<OpFunction*>(self)->op) +
+                       ">");
 }
 PyObject* op_get(PyObject* self, PyObject* object, PyObject*) {
   return object ? PyMethod_New(self, object) : Py_NewRef(self);
@@ -348,10 +363,9 @@ PyTypeObject* op_type() {
                                 {Py_tp_methods, methods},
                                 {Py_tp_members, members},
                                 {0, nullptr}};
-  static PyType_Spec spec = {"ranvier._C.Op", sizeof(OpFunction), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
-                                 Py_TPFLAGS_METHOD_DESCRIPTOR,
-                             slots};
+  static PyType_Spec spec = {
+      "ranvier._C.Op", sizeof(OpFunction), 0,
+      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, slots};
   static auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
   return type;
 }
@@ -392,16 +406,17 @@ py::dict description(const OpDef& op) {
                           py::arg("optional") = attr.optional));
   for (const Derivative& d : op.formula.derivatives)
     derivatives.append(py::make_tuple(d.of, d.text, d.latex));
-  return py::dict(
-      py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
-      py::arg("optional") = op.optional, py::arg("outputs") = op.outputs,
-      py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
-      py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
-      py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of, py::arg("in_place_of") = op.in_place_of,
-      py::arg("method") = op.method, py::arg("mutates") = op.mutates,
-      py::arg("differentiable") = op.differentiable, py::arg("view") = op.view != nullptr,
-      py::arg("composite") = op.composite != nullptr, py::arg("kernel") = op.forward != nullptr,
-      py::arg("example") = op.example, py::arg("signature") = signature_of(op));
+  return py::dict(py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
+                  py::arg("optional") = op.optional, py::arg("outputs") = op.outputs,
+                  py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
+                  py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
+                  py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
+                  py::arg("in_place_of") = op.in_place_of, py::arg("method") = op.method,
+                  py::arg("mutates") = op.mutates, py::arg("differentiable") = op.differentiable,
+                  py::arg("view") = op.view != nullptr,
+                  py::arg("composite") = op.composite != nullptr,
+                  py::arg("kernel") = op.forward != nullptr, py::arg("example") = op.example,
+                  py::arg("signature") = signature_of(op));
 }
 
 struct Operator {
@@ -409,17 +424,16 @@ struct Operator {
   const char* op;
   bool swapped;
 };
-constexpr Operator kOperators[] = {
-    {"__add__", "add", false},      {"__radd__", "add", true},
-    {"__sub__", "sub", false},      {"__rsub__", "sub", true},
-    {"__mul__", "mul", false},      {"__rmul__", "mul", true},
-    {"__truediv__", "div", false},  {"__rtruediv__", "div", true},
-    {"__iadd__", "add_", false},    {"__isub__", "sub_", false},
-    {"__imul__", "mul_", false},    {"__itruediv__", "div_", false},
-    {"__matmul__", "matmul", false}, {"__rmatmul__", "matmul", true},
-    {"__eq__", "eq", false},        {"__ne__", "ne", false},
-    {"__lt__", "lt", false},        {"__le__", "le", false},
-    {"__gt__", "gt", false},        {"__ge__", "ge", false}};
+constexpr Operator kOperators[] = {{"__add__", "add", false},       {"__radd__", "add", true},
+                                   {"__sub__", "sub", false},       {"__rsub__", "sub", true},
+                                   {"__mul__", "mul", false},       {"__rmul__", "mul", true},
+                                   {"__truediv__", "div", false},   {"__rtruediv__", "div", true},
+                                   {"__iadd__", "add_", false},     {"__isub__", "sub_", false},
+                                   {"__imul__", "mul_", false},     {"__itruediv__", "div_", false},
+                                   {"__matmul__", "matmul", false}, {"__rmatmul__", "matmul", true},
+                                   {"__eq__", "eq", false},         {"__ne__", "ne", false},
+                                   {"__lt__", "lt", false},         {"__le__", "le", false},
+                                   {"__gt__", "gt", false},         {"__ge__", "ge", false}};
 
 }  // namespace
 

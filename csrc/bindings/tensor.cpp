@@ -68,7 +68,8 @@ double exact_double(const std::string& where, const std::string& name, py::handl
   return value;
 }
 
-// A byte of NumPy's bool that is neither 0 nor 1, as a view of other memory can have, is no C++ bool.
+// A byte of NumPy's bool that is neither 0 nor 1, as a view of other memory can have, is no C++
+// bool.
 bool odd_bools(const py::array& array) {
   return array.size() > 0 && array.attr("view")("uint8").attr("max")().cast<int>() > 1;
 }
@@ -96,20 +97,22 @@ Tensor from_array(const py::array& given, bool copy) {
   }
   share = share && reinterpret_cast<uintptr_t>(array.data()) % size_of(*dtype) == 0;
   if (!share) {
-    array = py::module_::import("numpy").attr("array")(array, numpy_dtype(*dtype), py::arg("order") = "C");
+    array = py::module_::import("numpy").attr("array")(array, numpy_dtype(*dtype),
+                                                       py::arg("order") = "C");
     strides = contiguous_strides(shape);
   }
   void* data = const_cast<void*>(array.data());
   const bool writeable = array.writeable();
-  const Tensor t = Tensor::wrap(data, shape, strides, *dtype, give_back_array,
-                                array.release().ptr());
+  const Tensor t =
+      Tensor::wrap(data, shape, strides, *dtype, give_back_array, array.release().ptr());
   t.impl()->storage->read_only = share && !writeable;
   return t;
 }
 
 Tensor tensor_from(py::handle object) {
   if (py::isinstance<TensorImpl>(object)) return object.cast<Tensor>();
-  if (py::isinstance<py::array>(object)) return from_array(py::reinterpret_borrow<py::array>(object), false);
+  if (py::isinstance<py::array>(object))
+    return from_array(py::reinterpret_borrow<py::array>(object), false);
   const py::object np = py::module_::import("numpy");
   py::object array;
   try {
@@ -135,8 +138,9 @@ namespace {
 py::array to_numpy(const Tensor& t) {
   forbid_while_recording("numpy()");
   if (requires_grad(t))
-    fail(ErrorKind::runtime, "[numpy] expected a tensor without gradient, got one that requires "
-                             "it; use .detach().numpy()");
+    fail(ErrorKind::runtime,
+         "[numpy] expected a tensor without gradient, got one that requires "
+         "it; use .detach().numpy()");
   std::vector<py::ssize_t> shape, strides;
   for (int i = 0; i < t.dim(); ++i) {
     shape.push_back(t.shape()[i]);
@@ -162,8 +166,8 @@ class Indexer {
   explicit Indexer(Tensor t) : t_(std::move(t)) {}
 
   Tensor apply(const py::object& index) {
-    const py::tuple parts = py::isinstance<py::tuple>(index) ? index.cast<py::tuple>()
-                                                             : py::make_tuple(index);
+    const py::tuple parts =
+        py::isinstance<py::tuple>(index) ? index.cast<py::tuple>() : py::make_tuple(index);
     int taken = 0;
     for (const py::handle part : parts)
       if (!part.is_none() && !is_ellipsis(part)) ++taken;
@@ -206,8 +210,9 @@ class Indexer {
     } else {
       const Tensor index = tensor_from(part);
       if (index.dim() != 1 || is_floating(index.dtype()) || index.dtype() == DType::bool_)
-        fail(ErrorKind::index, "[index] expected integers, slices, None, '...' or a list of "
-                               "integers, got ",
+        fail(ErrorKind::index,
+             "[index] expected integers, slices, None, '...' or a list of "
+             "integers, got ",
              std::string(py::repr(part)));
       t_ = pick({t_, index}, {axis});
       ++axis_;
@@ -230,8 +235,9 @@ Tensor get_item(const Tensor& self, const py::object& index) { return Indexer(se
 void set_item(const Tensor& self, const py::object& index, const py::object& value) {
   const Tensor part = Indexer(self).apply(index);
   if (part.impl()->storage.get() != self.impl()->storage.get())
-    fail(ErrorKind::index, "[index] expected integers, slices, None or '...' for an assignment, "
-                           "got a list of integers");
+    fail(ErrorKind::index,
+         "[index] expected integers, slices, None or '...' for an assignment, "
+         "got a list of integers");
   call("copy_", {part, tensor_from(value)});
 }
 
@@ -239,7 +245,9 @@ void bind_tensor(py::module_& m) {
   py::class_<PyDType>(m, "dtype", "The type of a tensor's elements.")
       .def("__repr__", [](const PyDType& d) { return "ranvier." + std::string(name_of(d.value)); })
       .def("__reduce__",
-           [m](const PyDType& d) { return py::make_tuple(m.attr("_dtype"), py::make_tuple(name_of(d.value))); })
+           [m](const PyDType& d) {
+             return py::make_tuple(m.attr("_dtype"), py::make_tuple(name_of(d.value)));
+           })
       .def_property_readonly("name", [](const PyDType& d) { return name_of(d.value); })
       .def_property_readonly("itemsize", [](const PyDType& d) { return size_of(d.value); })
       .def_property_readonly("is_floating_point",
@@ -261,10 +269,12 @@ void bind_tensor(py::module_& m) {
       .def_property_readonly("dtype", [](const Tensor& t) { return dtype_object(t.dtype()); })
       .def_property_readonly("ndim", [](const Tensor& t) { return t.dim(); })
       .def_property_readonly("is_leaf", [](const Tensor& t) { return is_leaf(t); })
-      .def_property("requires_grad", [](const Tensor& t) { return requires_grad(t); },
-                    [](const Tensor& t, bool value) { set_requires_grad(t, value); })
-      .def_property("grad", [](const Tensor& t) { return grad(t); },
-                    [](const Tensor& t, const Tensor& g) { set_grad(t, g); })
+      .def_property(
+          "requires_grad", [](const Tensor& t) { return requires_grad(t); },
+          [](const Tensor& t, bool value) { set_requires_grad(t, value); })
+      .def_property(
+          "grad", [](const Tensor& t) { return grad(t); },
+          [](const Tensor& t, const Tensor& g) { set_grad(t, g); })
       .def("dim", [](const Tensor& t) { return t.dim(); })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("element_size", [](const Tensor& t) { return size_of(t.dtype()); })
@@ -275,18 +285,20 @@ void bind_tensor(py::module_& m) {
       .def("item", item)
       .def("numpy", to_numpy)
       .def("detach", [](const Tensor& t) { return t.detach(); })
-      .def("requires_grad_",
-           [](const Tensor& t, bool value) {
-             set_requires_grad(t, value);
-             return t;
-           },
-           py::arg("requires_grad") = true)
-      .def("backward",
-           [](const Tensor& t, const Tensor& gradient, bool retain_graph) {
-             const py::gil_scoped_release release;
-             backward(t, gradient, retain_graph);
-           },
-           py::arg("gradient") = py::none(), py::arg("retain_graph") = false)
+      .def(
+          "requires_grad_",
+          [](const Tensor& t, bool value) {
+            set_requires_grad(t, value);
+            return t;
+          },
+          py::arg("requires_grad") = true)
+      .def(
+          "backward",
+          [](const Tensor& t, const Tensor& gradient, bool retain_graph) {
+            const py::gil_scoped_release release;
+            backward(t, gradient, retain_graph);
+          },
+          py::arg("gradient") = py::none(), py::arg("retain_graph") = false)
       .def("__getitem__", get_item)
       .def("__setitem__", set_item);
 }

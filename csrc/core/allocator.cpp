@@ -34,7 +34,7 @@ constexpr bool kCaching = true;
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kMaxCached = std::size_t{1} << 30;  // bytes waiting, all lists together
-constexpr std::size_t kMaxBytes = std::size_t{1} << 45;  // of one block
+constexpr std::size_t kMaxBytes = std::size_t{1} << 45;   // of one block
 constexpr int kClasses = (45 - 6) * 4 + 1;
 
 // Four classes for every power of two from 64 bytes up: at most a quarter is wasted.

@@ -20,12 +20,18 @@ struct Tag {
 template <class F>
 decltype(auto) visit(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::float32: return f(Tag<float>{});
-    case DType::float64: return f(Tag<double>{});
-    case DType::int64: return f(Tag<int64_t>{});
-    case DType::int32: return f(Tag<int32_t>{});
-    case DType::uint8: return f(Tag<uint8_t>{});
-    case DType::bool_: break;
+    case DType::float32:
+      return f(Tag<float>{});
+    case DType::float64:
+      return f(Tag<double>{});
+    case DType::int64:
+      return f(Tag<int64_t>{});
+    case DType::int32:
+      return f(Tag<int32_t>{});
+    case DType::uint8:
+      return f(Tag<uint8_t>{});
+    case DType::bool_:
+      break;
   }
   return f(Tag<bool>{});
 }

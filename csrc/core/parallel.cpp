@@ -55,7 +55,8 @@ int64_t number_from(const char* variable) {
 
 int default_threads() {
   for (const char* variable : {"RANVIER_NUM_THREADS", "OMP_NUM_THREADS"})
-    if (const int64_t n = number_from(variable)) return static_cast<int>(std::min<int64_t>(n, 1024));
+    if (const int64_t n = number_from(variable))
+      return static_cast<int>(std::min<int64_t>(n, 1024));
   int cpus = omp_get_num_procs();
 #if defined(__linux__)
   cpu_set_t set;
@@ -113,8 +114,7 @@ void set_num_threads(int n) {
 
 int max_workers() { return inside || forked ? 1 : num_threads(); }
 
-void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int),
-                     void* context) {
+void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int), void* context) {
   const auto team = static_cast<int>(std::min<int64_t>(workers, chunks));
   if (team <= 1) {
     const IeeeArithmetic ieee;

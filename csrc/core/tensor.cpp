@@ -7,6 +7,7 @@
 
 #include "core/allocator.h"
 #include "core/dtypes.h"
+#include "core/parallel.h"
 #include "ranvier/autograd.h"
 
 namespace ranvier {
@@ -108,6 +109,7 @@ Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype
 
 Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
+  const IeeeArithmetic ieee;  // a small value must not become zero on its way to float
   visit(dtype, [&]<class T>(Tag<T>) {
     const T element = convert<T>(value);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)

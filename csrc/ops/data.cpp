@@ -64,16 +64,17 @@ void declare_copies(Registry& r) {
 
 void declare_data(Registry& r) {
   declare_copies(r);
-  r.add({.name = "copy_",
-         .doc = "Overwrites the first tensor with the second, converted and broadcast.",
-         .inputs = {"input", "source"},
-         .infer = infer_into,
-         .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
-         .mutates = {"input"},
-         .differentiable = false,
-         .formula = {"x = y", R"(x \leftarrow y)", {}},
-         .example = "rv.copy_(rv.zeros(3), rv.ones(3))",
-         .method = true});
+  r.add(
+      {.name = "copy_",
+       .doc = "Overwrites the first tensor with the second, converted and broadcast.",
+       .inputs = {"input", "source"},
+       .infer = infer_into,
+       .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
+       .mutates = {"input"},
+       .differentiable = false,
+       .formula = {"x = y", R"(x \leftarrow y)", {}},
+       .example = "rv.copy_(rv.zeros(3), rv.ones(3))",
+       .method = true});
   r.add({.name = "fill_",
          .doc = "Sets every element to a value, in place.",
          .inputs = {"input"},
@@ -81,8 +82,8 @@ void declare_data(Registry& r) {
          .infer = infer_nothing,
          .forward =
              [](const ForwardArgs& args) {
-           copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
-         },
+               copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
+             },
          .mutates = {"input"},
          .differentiable = false,
          .formula = {"x = a", R"(x \leftarrow a)", {}},

@@ -161,8 +161,8 @@ namespace {
 // Fills in defaults; the kinds are the caller's word in C++ and checked by the bindings.
 void complete(const OpDef& op, Attrs& attrs) {
   if (attrs.size() > op.attrs.size())
-    fail(ErrorKind::type, "[", op.name, "] expected at most ", op.attrs.size(),
-         " attributes, got ", attrs.size());
+    fail(ErrorKind::type, "[", op.name, "] expected at most ", op.attrs.size(), " attributes, got ",
+         attrs.size());
   for (size_t i = attrs.size(); i < op.attrs.size(); ++i) {
     if (op.attrs[i].required)
       fail(ErrorKind::type, "[", op.name, "] expected a value for '", op.attrs[i].name,

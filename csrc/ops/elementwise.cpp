@@ -25,27 +25,49 @@ I wrap(uint64_t x) {
     return static_cast<I>(x);
 }
 template <class I>
-uint64_t wide(One<I> x) { return static_cast<uint64_t>(x.v); }
+uint64_t wide(One<I> x) {
+  return static_cast<uint64_t>(x.v);
+}
 template <class I>
-One<I> operator+(One<I> x, One<I> y) { return {wrap<I>(wide(x) + wide(y))}; }
+One<I> operator+(One<I> x, One<I> y) {
+  return {wrap<I>(wide(x) + wide(y))};
+}
 template <class I>
-One<I> operator-(One<I> x, One<I> y) { return {wrap<I>(wide(x) - wide(y))}; }
+One<I> operator-(One<I> x, One<I> y) {
+  return {wrap<I>(wide(x) - wide(y))};
+}
 template <class I>
-One<I> operator*(One<I> x, One<I> y) { return {wrap<I>(wide(x) * wide(y))}; }
+One<I> operator*(One<I> x, One<I> y) {
+  return {wrap<I>(wide(x) * wide(y))};
+}
 template <class I>
-One<I> operator-(One<I> x) { return {wrap<I>(uint64_t{0} - wide(x))}; }
+One<I> operator-(One<I> x) {
+  return {wrap<I>(uint64_t{0} - wide(x))};
+}
 template <class I>
-bool lt(One<I> x, One<I> y) { return x.v < y.v; }
+bool lt(One<I> x, One<I> y) {
+  return x.v < y.v;
+}
 template <class I>
-bool le(One<I> x, One<I> y) { return x.v <= y.v; }
+bool le(One<I> x, One<I> y) {
+  return x.v <= y.v;
+}
 template <class I>
-bool eq(One<I> x, One<I> y) { return x.v == y.v; }
+bool eq(One<I> x, One<I> y) {
+  return x.v == y.v;
+}
 template <class I>
-bool is_nan(One<I>) { return false; }
+bool is_nan(One<I>) {
+  return false;
+}
 template <class I>
-One<I> select(bool m, One<I> x, One<I> y) { return m ? x : y; }
+One<I> select(bool m, One<I> x, One<I> y) {
+  return m ? x : y;
+}
 template <class I>
-One<I> abs(One<I> x) { return lt(x, One<I>{0}) ? -x : x; }
+One<I> abs(One<I> x) {
+  return lt(x, One<I>{0}) ? -x : x;
+}
 
 enum RowTypes { FLOATS, ALL };
 #define K(c) \
@@ -65,13 +87,11 @@ void integer_map(int64_t n, const void* const* in, void* out, double) {
   for (int64_t i = 0; i < n; ++i) {
     const V x{a[i]};
     [[maybe_unused]] const V y{b[i]};
-#define RV_UNARY(name, doc, types, attr, f, ...)                 \
-  if constexpr (row == Row::name && types == ALL)                \
-    static_cast<I*>(out)[i] = (f).v;
-#define RV_BINARY(name, doc, types, f, ...)                      \
-  if constexpr (row == Row::name && types == ALL)                \
-    static_cast<I*>(out)[i] = (f).v;
-#define RV_COMPARE(name, doc, f, ...)                            \
+#define RV_UNARY(name, doc, types, attr, f, ...) \
+  if constexpr (row == Row::name && types == ALL) static_cast<I*>(out)[i] = (f).v;
+#define RV_BINARY(name, doc, types, f, ...) \
+  if constexpr (row == Row::name && types == ALL) static_cast<I*>(out)[i] = (f).v;
+#define RV_COMPARE(name, doc, f, ...) \
   if constexpr (row == Row::name) static_cast<bool*>(out)[i] = (f).v != 0;
 #include "ops/elementwise.def"
   }
@@ -81,10 +101,14 @@ void integer_map(int64_t n, const void* const* in, void* out, double) {
 template <Row row>
 MapFn integer_kernel(DType dtype) {
   switch (dtype) {
-    case DType::int64: return integer_map<row, int64_t>;
-    case DType::int32: return integer_map<row, int32_t>;
-    case DType::uint8: return integer_map<row, uint8_t>;
-    default: return integer_map<row, bool>;
+    case DType::int64:
+      return integer_map<row, int64_t>;
+    case DType::int32:
+      return integer_map<row, int32_t>;
+    case DType::uint8:
+      return integer_map<row, uint8_t>;
+    default:
+      return integer_map<row, bool>;
   }
 }
 
@@ -186,8 +210,8 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
   const std::string of = op.inputs[first ? 0 : 1];
   r.add({.name = backward_name(op.name, op.inputs.size() == 1, first),
          .doc = "Gradient of " + op.name + " with respect to '" + of + "'.",
-         .inputs = {"grad", slope.uses & kX ? "input" : "input?", slope.uses & kY ? "other" : "other?",
-                    slope.uses & kZ ? "result" : "result?"},
+         .inputs = {"grad", slope.uses & kX ? "input" : "input?",
+                    slope.uses & kY ? "other" : "other?", slope.uses & kZ ? "result" : "result?"},
          .attrs = op.attrs,
          .types = Types::floats,
          .infer = infer_slope,
@@ -244,49 +268,53 @@ void declare_elementwise(Registry& r) {
   const std::string one = "(rv.tensor([-1.0, 0.5, 2.0]))";
   const std::string two = "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]))";
 #define NO_ATTR \
-  {}
-#define ATTR(name, value) {AttrDef{name, AttrKind::number, value}}
-#define RV_UNARY(name_, doc_, types_, attr, f, text, latex, uses, dx, dtext, dlatex)   \
-  declare_row(r,                                                                       \
-              {.name = #name_,                                                         \
-               .doc = doc_,                                                            \
-               .inputs = {"input"},                                                    \
-               .attrs = attr,                                                          \
-               .types = types_ == ALL ? Types::promote : Types::promote_floats,        \
-               .infer = same_as_first,                                                 \
-               .forward = forward<Row::name_>,                                         \
-               .backward = backward<uses, kPass>,                                      \
-               .formula = {text, latex, {}},                                           \
-               .example = "rv." #name_ + one,                                          \
-               .row = static_cast<int>(Row::name_)},                                   \
-              {uses, dtext, dlatex, derivative<Row::name_, true>}, {kPass, "", "", nullptr},        \
+  {             \
+  }
+#define ATTR(name, value)                     \
+  {                                           \
+    AttrDef { name, AttrKind::number, value } \
+  }
+#define RV_UNARY(name_, doc_, types_, attr, f, text, latex, uses, dx, dtext, dlatex)         \
+  declare_row(r,                                                                             \
+              {.name = #name_,                                                               \
+               .doc = doc_,                                                                  \
+               .inputs = {"input"},                                                          \
+               .attrs = attr,                                                                \
+               .types = types_ == ALL ? Types::promote : Types::promote_floats,              \
+               .infer = same_as_first,                                                       \
+               .forward = forward<Row::name_>,                                               \
+               .backward = backward<uses, kPass>,                                            \
+               .formula = {text, latex, {}},                                                 \
+               .example = "rv." #name_ + one,                                                \
+               .row = static_cast<int>(Row::name_)},                                         \
+              {uses, dtext, dlatex, derivative<Row::name_, true>}, {kPass, "", "", nullptr}, \
               forward_in_place<Row::name_>);
 #define RV_BINARY(name_, doc_, types_, f, text, latex, ux, dx, dxt, dxl, uy, dy, dyt, dyl) \
-  declare_row(r,                                                                       \
-              {.name = #name_,                                                         \
-               .doc = doc_,                                                            \
-               .inputs = {"input", "other"},                                           \
-               .types = types_ == ALL ? Types::promote : Types::promote_floats,        \
-               .infer = infer_binary,                                                  \
-               .forward = forward<Row::name_>,                                         \
-               .backward = backward<(ux), (uy)>,                                       \
-               .formula = {text, latex, {}},                                           \
-               .example = "rv." #name_ + two,                                          \
-               .row = static_cast<int>(Row::name_)},                                   \
-              {ux, dxt, dxl, derivative<Row::name_, true>},                            \
+  declare_row(r,                                                                           \
+              {.name = #name_,                                                             \
+               .doc = doc_,                                                                \
+               .inputs = {"input", "other"},                                               \
+               .types = types_ == ALL ? Types::promote : Types::promote_floats,            \
+               .infer = infer_binary,                                                      \
+               .forward = forward<Row::name_>,                                             \
+               .backward = backward<(ux), (uy)>,                                           \
+               .formula = {text, latex, {}},                                               \
+               .example = "rv." #name_ + two,                                              \
+               .row = static_cast<int>(Row::name_)},                                       \
+              {ux, dxt, dxl, derivative<Row::name_, true>},                                \
               {uy, dyt, dyl, derivative<Row::name_, false>}, forward_in_place<Row::name_>);
-#define RV_COMPARE(name_, doc_, f, text, latex)                                        \
-  r.add({.name = #name_,                                                               \
-         .doc = doc_,                                                                  \
-         .inputs = {"input", "other"},                                                 \
-         .types = Types::promote,                                                      \
-         .infer = infer_compare,                                                       \
-         .forward = forward<Row::name_>,                                               \
-         .elementwise = true,                                                          \
-         .differentiable = false,                                                      \
-         .formula = {text, latex, {}},                                                 \
-         .example = "rv." #name_ + two,                                                \
-         .method = true,                                                               \
+#define RV_COMPARE(name_, doc_, f, text, latex) \
+  r.add({.name = #name_,                        \
+         .doc = doc_,                           \
+         .inputs = {"input", "other"},          \
+         .types = Types::promote,               \
+         .infer = infer_compare,                \
+         .forward = forward<Row::name_>,        \
+         .elementwise = true,                   \
+         .differentiable = false,               \
+         .formula = {text, latex, {}},          \
+         .example = "rv." #name_ + two,         \
+         .method = true,                        \
          .row = static_cast<int>(Row::name_)});
 #include "ops/elementwise.def"
 #undef NO_ATTR
@@ -297,8 +325,7 @@ void declare_elementwise(Registry& r) {
          .inputs = {"input"},
          .attrs = {{.name = "exponent", .kind = AttrKind::number, .value = {}, .required = true}},
          .types = Types::promote_floats,
-         .composite =
-             [](const Tensors& in, const AttrReader& attrs) -> Tensors {
+         .composite = [](const Tensors& in, const AttrReader& attrs) -> Tensors {
            static const Op square("square"), root("sqrt"), exp("exp"), log("log");
            const double p = attrs.number(0);
            const Tensor& x = in[0];
@@ -311,8 +338,7 @@ void declare_elementwise(Registry& r) {
              const Tensor none = slice({flatten({x})}, {int64_t{0}, int64_t{0}, int64_t{0}});
              return {Tensor::full(x.shape(), 1, x.dtype()) + sum({none})};
            }
-           if (!(std::abs(p) <= 64) || p != std::trunc(p))
-             return {exp({log({x}) * p})};
+           if (!(std::abs(p) <= 64) || p != std::trunc(p)) return {exp({log({x}) * p})};
            // Square and multiply (Knuth, TAOCP vol. 2, section 4.6.3).
            Tensor result, factor = x;
            for (int n = std::abs(static_cast<int>(p)); n > 0; n /= 2) {

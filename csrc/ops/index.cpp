@@ -114,9 +114,8 @@ void gather_forward(const ForwardArgs& args) {
   const int axis = normal_axis("gather", args.integer(0), x.dim());
   const Tensor index = checked(args, args.in[1], x.dim() == 0 ? 1 : x.shape()[axis], 0);
   visit(x.dtype(), [&]<class T>(Tag<T>) {
-    each_gathered(x.shape(), index, axis, [&](int64_t to, int64_t from) {
-      args.out[0].data<T>()[to] = x.data<T>()[from];
-    });
+    each_gathered(x.shape(), index, axis,
+                  [&](int64_t to, int64_t from) { args.out[0].data<T>()[to] = x.data<T>()[from]; });
   });
 }
 
@@ -127,9 +126,8 @@ void gather_backward(const ForwardArgs& args) {
   const Tensor index = checked(args, args.in[1], dx.dim() == 0 ? 1 : dx.shape()[axis], 0);
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
     std::fill_n(dx.data<T>(), dx.numel(), T(0));
-    each_gathered(dx.shape(), index, axis, [&](int64_t from, int64_t to) {
-      dx.data<T>()[to] += g.data<T>()[from];
-    });
+    each_gathered(dx.shape(), index, axis,
+                  [&](int64_t from, int64_t to) { dx.data<T>()[to] += g.data<T>()[from]; });
   });
 }
 
@@ -154,8 +152,7 @@ void declare_pick(Registry& r, OpDef op, void (*backward_kernel)(const ForwardAr
   op.backward = [](const BackwardArgs& args) -> Tensors {
     const Dims& shape = args.in_meta[0].shape;
     const std::vector<int64_t> sizes(shape.begin(), shape.end());
-    return call(args.op().name + "_backward", {args.grad[0], args.in[1]},
-                {sizes, args.integer(0)});
+    return call(args.op().name + "_backward", {args.grad[0], args.in[1]}, {sizes, args.integer(0)});
   };
   op.saves = {"index"};
   op.method = true;
@@ -180,7 +177,8 @@ void declare_indexing(Registry& r) {
                 .doc = "One element along an axis for every element of an integer tensor.",
                 .infer = infer_gather,
                 .forward = gather_forward,
-                .formula = {"x[index] along one axis", R"(x_{t_i})",
+                .formula = {"x[index] along one axis",
+                            R"(x_{t_i})",
                             {{"x", "sum of g over equal indices", R"(\sum_{t_i = j} g_i)"}}},
                 .example = "rv.gather(rv.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, "
                            "rv.tensor([[1], [0]]))"},
@@ -190,7 +188,8 @@ void declare_indexing(Registry& r) {
                 .doc = "The slices along an axis that an integer vector names, in its order.",
                 .infer = infer_select,
                 .forward = select_forward,
-                .formula = {"x[index] along one axis", R"(x_{t_i})",
+                .formula = {"x[index] along one axis",
+                            R"(x_{t_i})",
                             {{"x", "sum of g over equal indices", R"(\sum_{t_i = j} g_i)"}}},
                 .example = "rv.index_select(rv.arange(6), 0, rv.tensor([4, 0]))"},
                select_backward);

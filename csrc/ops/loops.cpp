@@ -32,7 +32,8 @@ class Loop {
     for (int i = 0; i < out.dim(); ++i) {
       if (out.shape()[i] == 1) continue;
       int at = n++;
-      for (; at > 0 && out.strides()[axes[at - 1]] < out.strides()[i]; --at) axes[at] = axes[at - 1];
+      for (; at > 0 && out.strides()[axes[at - 1]] < out.strides()[i]; --at)
+        axes[at] = axes[at - 1];
       axes[at] = i;
     }
     for (int i = 0; i < n; ++i) append(axes[i], out.shape()[axes[i]]);
@@ -72,7 +73,9 @@ class Loop {
   }
 
   void append(int axis, int64_t size) {
-    const auto stride = [&](int i) { return axis < 0 || !given_[i].data ? 0 : given_[i].strides[axis]; };
+    const auto stride = [&](int i) {
+      return axis < 0 || !given_[i].data ? 0 : given_[i].strides[axis];
+    };
     bool merges = !shape_.empty();
     for (int i = 0; i < count_ && merges; ++i)
       merges = merged_[i].strides.back() == stride(i) * size;
@@ -184,8 +187,7 @@ void convert_run(int64_t n, const void* const* in, void* out, double) {
 
 void copy(const Tensor& to, const Tensor& from) {
   visit(to.dtype(), [&]<class To>(Tag<To>) {
-    visit(from.dtype(),
-          [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
+    visit(from.dtype(), [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
   });
 }
 
@@ -199,8 +201,8 @@ Tensor converted(const Tensor& t, DType dtype) {
 }
 
 Tensor apart(const Tensor& from, const Tensor& to) {
-  const bool same_view = from.raw() == to.raw() && from.shape() == to.shape() &&
-                         from.strides() == to.strides();
+  const bool same_view =
+      from.raw() == to.raw() && from.shape() == to.shape() && from.strides() == to.strides();
   if (from.impl()->storage.get() != to.impl()->storage.get() || same_view) return from;
   const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
   copy(fresh, from);

@@ -76,7 +76,8 @@ void declare_losses(Registry& r) {
          .composite = [](const Tensors& in, const AttrReader& args) -> Tensors {
            return {reduce_loss(args, squared_difference(in, args))};
          },
-         .formula = {"mean((x - t)^2)", R"(\frac1n\sum_i (x_i-t_i)^2)",
+         .formula = {"mean((x - t)^2)",
+                     R"(\frac1n\sum_i (x_i-t_i)^2)",
                      {{"x", "2 (x - t) / n", R"(\frac2n(x-t))"},
                       {"t", "2 (t - x) / n", R"(\frac2n(t-x))"}}},
          .example = "rv.mse_loss(rv.tensor([1.0, 2.0]), rv.tensor([1.0, 4.0]))"});

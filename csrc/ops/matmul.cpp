@@ -13,8 +13,8 @@ namespace {
 
 // Shapes of a product after vectors have become matrices.
 struct Product {
-  Dims a, b;         // at least two axes each
-  Dims batch;        // broadcast leading axes
+  Dims a, b;   // at least two axes each
+  Dims batch;  // broadcast leading axes
   int64_t m, k, n;
   Dims out;
 };
@@ -58,8 +58,8 @@ int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
 
 void matmul_forward(const ForwardArgs& args) {
   const Tensor &a = args.in[0], &b = args.in[1], &out = args.out[0];
-  const Product p = product_of(
-      InferArgs(args.op(), args.all(), {meta_of(a), meta_of(b)}, {true, true}));
+  const Product p =
+      product_of(InferArgs(args.op(), args.all(), {meta_of(a), meta_of(b)}, {true, true}));
   const bool row = a.dim() == 1, column = b.dim() == 1;
   visit_floating(a.dtype(), [&]<class T>(Tag<T>) {
     Gemm<T> g{};
@@ -184,8 +184,7 @@ Tensors linear_backward(const BackwardArgs& args) {
   static const Op matmul("matmul"), reshape("reshape"), bias_grad("bias_grad");
   const OpDef* activation = epilogue(args);
   Tensor g = args.grad[0];
-  if (activation)
-    g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
+  if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
   const Tensor &x = args.in[0], &w = args.in[1];
   const Dims& shape = args.in_meta[0].shape;
   const int64_t n = count(Dims(shape.begin(), static_cast<size_t>(shape.size() - 1)));

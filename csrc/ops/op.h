@@ -67,10 +67,14 @@ struct BackwardArgs : AttrReader {
   BackwardArgs(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs,
                const Tensors& grads, const Metas& metas, const std::vector<bool>& wanted)
       : AttrReader(op, attrs),
-        in(inputs), out(outputs), grad(grads), in_meta(metas), needs(wanted) {}
+        in(inputs),
+        out(outputs),
+        grad(grads),
+        in_meta(metas),
+        needs(wanted) {}
   const Tensors& in;
   const Tensors& out;
-  const Tensors& grad;   // of each output; undefined where nothing came
+  const Tensors& grad;  // of each output; undefined where nothing came
   const Metas& in_meta;
   const std::vector<bool>& needs;  // which inputs ask for a gradient
 };
@@ -97,7 +101,7 @@ enum class AttrKind { flag, integer, number, text, integers, dtype };
 struct AttrDef {
   std::string name;
   AttrKind kind;
-  Attr value;             // default; ignored when required
+  Attr value;  // default; ignored when required
   bool required = false;
   bool optional = false;  // None is a value
 };
@@ -126,7 +130,7 @@ struct OpDef {
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
   // A view has no kernel: the result shares the input's memory. False: no such view exists.
   bool (*view)(const AttrReader&, const Layout& in, Layout* out) = nullptr;
-  bool view_may_copy = false;          // where no view exists, the input is packed first
+  bool view_may_copy = false;  // where no view exists, the input is packed first
 
   std::vector<std::string> saves = {};    // inputs and outputs that backward reads
   std::vector<std::string> mutates = {};  // inputs that forward changes; no other result is theirs
@@ -134,11 +138,11 @@ struct OpDef {
   bool differentiable = true;
   Cost (*cost)(const Metas& in, const Metas& out, const AttrReader&) = nullptr;  // null: by size
   Formula formula = {};
-  std::string example = {};  // one Python expression that runs
+  std::string example = {};      // one Python expression that runs
   std::string gradient_of = {};  // for a kernel that only the backward of that op calls
   std::string in_place_of = {};  // for the form of that op that overwrites its first input
-  bool method = false;       // also a method of Tensor
-  int row = -1;              // of elementwise.def
+  bool method = false;           // also a method of Tensor
+  int row = -1;                  // of elementwise.def
 
   // Derived when the op is added.
   std::vector<bool> optional = {};

@@ -24,8 +24,8 @@ std::vector<Meta> infer_update(const InferArgs& args) {
       continue;
     }
     if (args.in[i].dtype != args.in[0].dtype)
-      fail(ErrorKind::type, "[", args.op().name, "] expected ", name_of(args.in[0].dtype),
-           " for '", name, "', got ", name_of(args.in[i].dtype));
+      fail(ErrorKind::type, "[", args.op().name, "] expected ", name_of(args.in[0].dtype), " for '",
+           name, "', got ", name_of(args.in[i].dtype));
     if (!(args.in[i].shape == args.in[0].shape))
       args.mismatch("'" + name + "' of the parameter's shape");
   }
@@ -55,7 +55,9 @@ class Flat {
     given_ = others;
   }
   template <class T>
-  T* data(int i) const { return tensors_[i].defined() ? tensors_[i].data<T>() : nullptr; }
+  T* data(int i) const {
+    return tensors_[i].defined() ? tensors_[i].data<T>() : nullptr;
+  }
   // Copies what was changed back to where it came from.
   void write_back(std::initializer_list<int> changed) const {
     if (!tensors_[0].same(param_)) copy(param_, tensors_[0]);
@@ -98,9 +100,9 @@ void adam_forward(const ForwardArgs& args) {
   step += 1;
   const auto n = static_cast<int64_t>(step);
   const double beta1 = args.number(0), beta2 = args.number(1);
-  const AdamArgs adam{number_in(args.in[2]),  beta1,           beta2,
-                      args.number(2),         args.number(3),  1 - power(beta1, n),
-                      1 - power(beta2, n),    args.flag(4),    args.flag(5)};
+  const AdamArgs adam{number_in(args.in[2]), beta1,          beta2,
+                      args.number(2),        args.number(3), 1 - power(beta1, n),
+                      1 - power(beta2, n),   args.flag(4),   args.flag(5)};
   const Flat flat(param, {args.in[1], args.in[3], args.in[4]});
   visit_floating(param.dtype(), [&]<class T>(Tag<T>) {
     parallel_items(param.numel(), 1, kPiece, [&](int64_t begin, int64_t end) {
@@ -114,9 +116,7 @@ void adam_forward(const ForwardArgs& args) {
 AttrDef number(const char* name, double value) {
   return {.name = name, .kind = AttrKind::number, .value = value};
 }
-AttrDef flag(const char* name) {
-  return {.name = name, .kind = AttrKind::flag, .value = false};
-}
+AttrDef flag(const char* name) { return {.name = name, .kind = AttrKind::flag, .value = false}; }
 
 }  // namespace
 
@@ -132,7 +132,8 @@ void declare_updates(Registry& r) {
          .mutates = {"param", "momentum_buffer", "step"},
          .differentiable = false,
          .formula = {"b = mu b + (1 - d) (g + l p); p = p - lr b",
-                     R"(b \leftarrow \mu b + (1-d)(g+\lambda p),\; p \leftarrow p - \eta b)", {}},
+                     R"(b \leftarrow \mu b + (1-d)(g+\lambda p),\; p \leftarrow p - \eta b)",
+                     {}},
          .example = "rv.sgd_update(" + inputs + ")"});
   r.add({.name = "adam_update",
          .doc = "One step of Adam, in place (Kingma and Ba, 2015, algorithm 1); with `decoupled`, "
@@ -146,7 +147,8 @@ void declare_updates(Registry& r) {
          .differentiable = false,
          .formula = {"m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; "
                      "p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)",
-                     R"(p \leftarrow p - \eta\,\frac{\hat m}{\sqrt{\hat v}+\epsilon})", {}},
+                     R"(p \leftarrow p - \eta\,\frac{\hat m}{\sqrt{\hat v}+\epsilon})",
+                     {}},
          .example = "rv.adam_update(" + inputs +
                     ", rv.zeros(3), rv.zeros(3), rv.tensor(0.0, dtype=rv.float64))"});
 }

@@ -112,9 +112,9 @@ void integers_forward(const ForwardArgs& args) {
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   int64_t* to = out.data<int64_t>();
   for (int64_t i = 0; i < out.numel(); ++i)
-    to[i] = static_cast<int64_t>(
-        static_cast<uint64_t>(low) +
-        below(range, state.seed, state.position + static_cast<uint64_t>(i)));
+    to[i] =
+        static_cast<int64_t>(static_cast<uint64_t>(low) +
+                             below(range, state.seed, state.position + static_cast<uint64_t>(i)));
 }
 
 // Durstenfeld's form of the Fisher-Yates shuffle (CACM 7, algorithm 235, 1964).
@@ -176,7 +176,8 @@ void declare_random(Registry& r) {
        {"low + (high - low) u", "a + (b-a)u", {}});
   fill("normal", "Normal random numbers.", "mean", "std", 1.0, normal_forward,
        {"mean + std sqrt(-2 log(1 - u)) cos(2 pi v)",
-        R"(\mu+\sigma\sqrt{-2\ln(1-u)}\cos 2\pi v)", {}});
+        R"(\mu+\sigma\sqrt{-2\ln(1-u)}\cos 2\pi v)",
+        {}});
   r.add({.name = "integers",
          .doc = "Uniform random integers in [low, high).",
          .inputs = {"state"},

@@ -118,11 +118,9 @@ void sum_forward(const ForwardArgs& args) {
   const Tensor& x = args.in[0];
   AxisSplit split({}, 0);
   const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
-  if (!is_floating(x.dtype()))
-    return integer_sum(from, split, args.out[0].data<int64_t>());
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    sum_split(from.data<T>(), split, args.out[0].data<T>());
-  });
+  if (!is_floating(x.dtype())) return integer_sum(from, split, args.out[0].data<int64_t>());
+  visit_floating(x.dtype(),
+                 [&]<class T>(Tag<T>) { sum_split(from.data<T>(), split, args.out[0].data<T>()); });
 }
 
 std::vector<Meta> infer_sum(const InferArgs& args) {
@@ -222,16 +220,17 @@ void declare_reductions(Registry& r) {
   const std::vector<AttrDef> axes = {
       {.name = "dim", .kind = AttrKind::integers, .value = {}, .optional = true},
       {.name = "keepdim", .kind = AttrKind::flag, .value = false}};
-  r.add({.name = "sum",
-         .doc = "Sum over the given axes, or over all. Integers and booleans add up to int64.",
-         .inputs = {"input"},
-         .attrs = axes,
-         .infer = infer_sum,
-         .forward = sum_forward,
-         .backward = [](const BackwardArgs& args) -> Tensors { return {spread(args, args.grad[0])}; },
-         .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
-         .example = "rv.sum(rv.ones(2, 3), dim=1)",
-         .method = true});
+  r.add(
+      {.name = "sum",
+       .doc = "Sum over the given axes, or over all. Integers and booleans add up to int64.",
+       .inputs = {"input"},
+       .attrs = axes,
+       .infer = infer_sum,
+       .forward = sum_forward,
+       .backward = [](const BackwardArgs& args) -> Tensors { return {spread(args, args.grad[0])}; },
+       .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
+       .example = "rv.sum(rv.ones(2, 3), dim=1)",
+       .method = true});
   r.add({.name = "mean",
          .doc = "Mean over the given axes, or over all; NaN over no elements.",
          .inputs = {"input"},
@@ -239,8 +238,7 @@ void declare_reductions(Registry& r) {
          .types = Types::floats,
          .infer = infer_sum,
          .forward = mean_forward,
-         .backward =
-             [](const BackwardArgs& args) -> Tensors {
+         .backward = [](const BackwardArgs& args) -> Tensors {
            static const Op div("div");
            const double n = reduced_count(args, args.in_meta[0].shape);
            return {spread(args, div({args.grad[0], scalar(n, args.grad[0].dtype())}))};

@@ -76,10 +76,10 @@ Tensors softmax_backward(const BackwardArgs& args) {
 
 template <bool Log>
 void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formula formula) {
-  const std::vector<AttrDef> dim = {{.name = "dim", .kind = AttrKind::integer, .value = int64_t{-1}}};
-  const Formula slope = {"g (" + formula.derivatives[0].text + ")",
-                         "g\\,(" + formula.derivatives[0].latex + ")",
-                         {}};
+  const std::vector<AttrDef> dim = {
+      {.name = "dim", .kind = AttrKind::integer, .value = int64_t{-1}}};
+  const Formula slope = {
+      "g (" + formula.derivatives[0].text + ")", "g\\,(" + formula.derivatives[0].latex + ")", {}};
   r.add({.name = name,
          .doc = doc,
          .inputs = {"input"},
@@ -168,10 +168,10 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
     const T n = reduction_of(args) == Reduction::mean ? static_cast<T>(rows.n) : T(1);
     parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        kernels<T>().cross_entropy_backward(
-            rows.classes, x.data<T>() + i * rows.classes, labels.data<int64_t>()[i],
-            lse.data<T>()[i], g.data<T>()[each ? i : 0] / n,
-            args.out[0].data<T>() + i * rows.classes);
+        kernels<T>().cross_entropy_backward(rows.classes, x.data<T>() + i * rows.classes,
+                                            labels.data<int64_t>()[i], lse.data<T>()[i],
+                                            g.data<T>()[each ? i : 0] / n,
+                                            args.out[0].data<T>() + i * rows.classes);
     });
   });
 }
@@ -207,8 +207,8 @@ void declare_cross_entropy(Registry& r) {
          .attrs = {reduction_attr()},
          .infer = [](const InferArgs& args) -> std::vector<Meta> {
            const Metas loss = check_cross_entropy(args, args.in[1], args.in[2]);
-           const bool types = args.in[0].dtype == args.in[1].dtype &&
-                              args.in[3].dtype == args.in[1].dtype;
+           const bool types =
+               args.in[0].dtype == args.in[1].dtype && args.in[3].dtype == args.in[1].dtype;
            if (!types || !(args.in[0].shape == loss[0].shape) ||
                !(args.in[3].shape == args.in[2].shape))
              args.mismatch("'grad' like the loss and 'lse' like the target");
@@ -225,12 +225,14 @@ void declare_cross_entropy(Registry& r) {
 void declare_softmax(Registry& r) {
   declare_softmax_pair<false>(
       r, "softmax", "Exponentials along an axis, scaled to add up to 1.",
-      {"exp(x) / sum(exp(x))", R"(\frac{e^{x_i}}{\sum_j e^{x_j}})",
+      {"exp(x) / sum(exp(x))",
+       R"(\frac{e^{x_i}}{\sum_j e^{x_j}})",
        {{"x", "s - s sum(s), weighted by g: s (g - sum(g s))", R"(s_i(g_i - \sum_j g_j s_j))"}}});
-  declare_softmax_pair<true>(
-      r, "log_softmax", "Logarithm of softmax along an axis, without overflow.",
-      {"x - log(sum(exp(x)))", R"(x_i - \ln\sum_j e^{x_j})",
-       {{"x", "g - softmax(x) sum(g)", R"(g_i - s_i\sum_j g_j)"}}});
+  declare_softmax_pair<true>(r, "log_softmax",
+                             "Logarithm of softmax along an axis, without overflow.",
+                             {"x - log(sum(exp(x)))",
+                              R"(x_i - \ln\sum_j e^{x_j})",
+                              {{"x", "g - softmax(x) sum(g)", R"(g_i - s_i\sum_j g_j)"}}});
   declare_cross_entropy(r);
 }
 

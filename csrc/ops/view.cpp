@@ -188,8 +188,7 @@ Tensors permute_back(const BackwardArgs& args) {
 
 bool squeeze_view(const AttrReader& args, const Layout& in, Layout* out) {
   out->offset = in.offset;
-  const int only =
-      args.given(0) ? normal_axis("squeeze", args.integer(0), in.shape.size()) : -1;
+  const int only = args.given(0) ? normal_axis("squeeze", args.integer(0), in.shape.size()) : -1;
   for (int i = 0; i < in.shape.size(); ++i) {
     if (in.shape[i] == 1 && (only < 0 || only == i)) continue;
     out->shape.push_back(in.shape[i]);
@@ -212,8 +211,8 @@ bool expand_view(const AttrReader& args, const Layout& in, Layout* out) {
   out->offset = in.offset;
   const int extra = out->shape.size() - in.shape.size();
   const auto wrong = [&] {
-    fail(ErrorKind::shape, "[expand] expected sizes that equal or widen 1 in ",
-         to_string(in.shape), ", got ", to_string(args.dims(0)));
+    fail(ErrorKind::shape, "[expand] expected sizes that equal or widen 1 in ", to_string(in.shape),
+         ", got ", to_string(args.dims(0)));
   };
   if (extra < 0) wrong();
   for (int i = 0; i < out->shape.size(); ++i) {
@@ -250,17 +249,17 @@ void declare_axes(Registry& r) {
          .formula = {"x^T", "x^T", {{"x", "g^T", "g^T"}}},
          .example = "rv.transpose(rv.ones(2, 3), 0, 1)",
          .method = true});
-  r.add({.name = "permute",
-         .doc = "A view with the axes in another order.",
-         .inputs = {"input"},
-         .attrs = {sizes("dims")},
-         .infer = infer_view,
-         .backward = permute_back,
-         .view = permute_view,
-         .formula = {"x with its axes in another order", "x",
-                     {{"x", "g in the inverse order", "g"}}},
-         .example = "rv.permute(rv.ones(2, 3, 4), [2, 0, 1])",
-         .method = true});
+  r.add(
+      {.name = "permute",
+       .doc = "A view with the axes in another order.",
+       .inputs = {"input"},
+       .attrs = {sizes("dims")},
+       .infer = infer_view,
+       .backward = permute_back,
+       .view = permute_view,
+       .formula = {"x with its axes in another order", "x", {{"x", "g in the inverse order", "g"}}},
+       .example = "rv.permute(rv.ones(2, 3, 4), [2, 0, 1])",
+       .method = true});
   r.add({.name = "squeeze",
          .doc = "A view without an axis of size 1, or without all of them.",
          .inputs = {"input"},
@@ -290,8 +289,7 @@ void declare_axes(Registry& r) {
            return {reduce_to(args.grad[0], args.in_meta[0].shape)};
          },
          .view = expand_view,
-         .formula = {"x, repeated", "x",
-                     {{"x", "sum of g over repeated axes", R"(\sum g)"}}},
+         .formula = {"x, repeated", "x", {{"x", "sum of g over repeated axes", R"(\sum g)"}}},
          .example = "rv.expand(rv.ones(3, 1), [3, 4])",
          .method = true});
 }
@@ -323,9 +321,7 @@ bool slice_view(const AttrReader& args, const Layout& in, Layout* out) {
   const int64_t size = in.shape[axis], step = args.integer(3);
   if (step < 1)
     fail(ErrorKind::value, "[slice] expected a step of at least 1, got ", step, "; use flip()");
-  const auto clamp = [&](int64_t i) {
-    return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size);
-  };
+  const auto clamp = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
   const int64_t start = args.given(1) ? clamp(args.integer(1)) : 0;
   const int64_t end = args.given(2) ? clamp(args.integer(2)) : size;
   const int64_t n = end > start ? (end - start - 1) / step + 1 : 0;
@@ -396,20 +392,20 @@ void declare_views(Registry& r) {
     return AttrDef{name, AttrKind::integer, std::move(value), required, optional};
   };
   declare_part(r, {.name = "select",
-                          .doc = "A view of one position along an axis, which disappears.",
-                          .inputs = {"input"},
-                          .attrs = {integer("dim", {}, true, false), integer("index", {}, true, false)},
-                          .view = select_view,
-                          .example = "rv.select(rv.ones(2, 3), 0, 1)",
-                          .method = true});
-  declare_part(r, {.name = "slice",
-                         .doc = "A view of every step-th position from start up to end along an axis.",
-                         .inputs = {"input"},
-                         .attrs = {integer("dim", int64_t{0}, false, false),
-                                   integer("start", {}, false, true), integer("end", {}, false, true),
-                                   integer("step", int64_t{1}, false, false)},
-                         .view = slice_view,
-                         .example = "rv.slice(rv.arange(6), 0, 1, 5, 2)"});
+                   .doc = "A view of one position along an axis, which disappears.",
+                   .inputs = {"input"},
+                   .attrs = {integer("dim", {}, true, false), integer("index", {}, true, false)},
+                   .view = select_view,
+                   .example = "rv.select(rv.ones(2, 3), 0, 1)",
+                   .method = true});
+  declare_part(
+      r, {.name = "slice",
+          .doc = "A view of every step-th position from start up to end along an axis.",
+          .inputs = {"input"},
+          .attrs = {integer("dim", int64_t{0}, false, false), integer("start", {}, false, true),
+                    integer("end", {}, false, true), integer("step", int64_t{1}, false, false)},
+          .view = slice_view,
+          .example = "rv.slice(rv.arange(6), 0, 1, 5, 2)"});
 }
 
 }  // namespace ranvier

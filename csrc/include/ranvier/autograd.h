@@ -23,7 +23,7 @@ bool requires_grad(const Tensor& t);
 bool is_leaf(const Tensor& t);
 // An Error unless `t` is a floating leaf.
 void set_requires_grad(const Tensor& t, bool value);
-Tensor grad(const Tensor& t);  // undefined where there is none yet
+Tensor grad(const Tensor& t);                         // undefined where there is none yet
 void set_grad(const Tensor& t, const Tensor& value);  // an undefined value clears it
 
 // Adds the gradients of `root` to every leaf that it came from. `seed` is the gradient of root

@@ -17,7 +17,7 @@ constexpr int64_t kBlockM = 192;   // of packed A per task: kBlockM * kBlockK fl
 constexpr int64_t kBlockN = 4096;  // of packed B: kBlockN * kBlockK floats stay in L3
 constexpr int64_t kDirectBytes = 512 << 10;  // B up to this size is read where it lies
 constexpr int64_t kFewRows = 4, kFewRowsStep = 16;
-constexpr int64_t kTaskWork = 1 << 18;       // multiply-adds worth a task of their own
+constexpr int64_t kTaskWork = 1 << 18;  // multiply-adds worth a task of their own
 
 int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -34,8 +34,9 @@ struct Cut {
 // Rows [i0, i1) and columns [j0, j1) of C from A and B that may be packed or not: `a_at(i)` and
 // `b_at(j)` point to the first element of a tile, with the strides beside them.
 template <class T, class AtA, class AtB>
-void tiles(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t k, AtA a_at,
-           int64_t a_row, int64_t a_k, AtB b_at, int64_t b_k, bool accumulate) {
+void tiles(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0,
+           int64_t j1, int64_t k, AtA a_at, int64_t a_row, int64_t a_k, AtB b_at, int64_t b_k,
+           bool accumulate) {
   const int64_t width = kernel.lanes * kernel.tile_vectors;
   for (int64_t j = j0; j < j1; j += width) {
     const int64_t cols = std::min(width, j1 - j);
@@ -43,8 +44,16 @@ void tiles(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, i
     const int64_t last = cols - (vectors - 1) * kernel.lanes;
     for (int64_t i = i0; i < i1; i += kernel.tile_rows) {
       const int64_t rows = std::min<int64_t>(kernel.tile_rows, i1 - i);
-      const GemmTile<T> tile{k,   a_at(i), a_row, a_k, b_at(j), b_k, g.c + i * g.c_row + j, g.c_row,
-                             static_cast<int>(last), accumulate};
+      const GemmTile<T> tile{k,
+                             a_at(i),
+                             a_row,
+                             a_k,
+                             b_at(j),
+                             b_k,
+                             g.c + i * g.c_row + j,
+                             g.c_row,
+                             static_cast<int>(last),
+                             accumulate};
       kernel.gemm_tile[rows][vectors][last < kernel.lanes](tile);
     }
   }
@@ -52,9 +61,9 @@ void tiles(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, i
 
 // Bias and activation of a finished part of C.
 template <class T>
-void finish(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-  if (g.bias)
-    kernel.add_bias(i1 - i0, j1 - j0, g.c + i0 * g.c_row + j0, g.c_row, g.bias + j0);
+void finish(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0,
+            int64_t j1) {
+  if (g.bias) kernel.add_bias(i1 - i0, j1 - j0, g.c + i0 * g.c_row + j0, g.c_row, g.bias + j0);
   if (!g.activation) return;
   for (int64_t i = i0; i < i1; ++i) {
     T* row = g.c + i * g.c_row + j0;
@@ -84,9 +93,10 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
     const int64_t r = chunk / cols.pieces(), c = chunk % cols.pieces();
     for (int64_t k0 = 0; k0 < std::max<int64_t>(g.k, 1); k0 += step) {
       tiles(
-          kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c), std::min(step, g.k - k0),
-          [&](int64_t i) { return g.a + i * g.a_row + k0 * g.a_k; }, g.a_row, g.a_k,
-          [&](int64_t j) { return g.b + j + k0 * g.b_k; }, g.b_k, g.accumulate || k0 > 0);
+          kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c),
+          std::min(step, g.k - k0), [&](int64_t i) { return g.a + i * g.a_row + k0 * g.a_k; },
+          g.a_row, g.a_k, [&](int64_t j) { return g.b + j + k0 * g.b_k; }, g.b_k,
+          g.accumulate || k0 > 0);
     }
     finish(kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c));
   });
@@ -119,9 +129,10 @@ void gemm_packed(const Kernels<T>& kernel, const Gemm<T>& g) {
   const int64_t width = kernel.lanes * kernel.tile_vectors, height = kernel.tile_rows;
   const int64_t block_k = std::min(g.k, kBlockK), block_n = std::min(g.n, kBlockN);
   const int64_t tasks = task_count(g);
-  const Cut rows(g.m, std::clamp<int64_t>(tasks, (g.m + kBlockM - 1) / kBlockM,
-                                          std::max<int64_t>(g.m / 48, 1)),
-                 height);
+  const Cut rows(
+      g.m,
+      std::clamp<int64_t>(tasks, (g.m + kBlockM - 1) / kBlockM, std::max<int64_t>(g.m / 48, 1)),
+      height);
   const int64_t a_size = round_up(rows.step, height) * block_k;
   const Scratch b_memory(static_cast<size_t>(round_up(block_n, width) * block_k) * sizeof(T));
   const Scratch a_memory(static_cast<size_t>(a_size * workers) * sizeof(T));
