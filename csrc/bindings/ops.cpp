@@ -1,6 +1,5 @@
 // Every op of the registry as a Python callable: `_C.ops.<name>`, methods and operators of Tensor.
 // Calls come in through the vectorcall protocol, without a Python wrapper around them.
-#include <structmember.h>  // after Python.h
 
 #include <algorithm>
 #include <cstddef>
