@@ -88,12 +88,16 @@ void bind_creation(py::module_& m) {
 
 Tensors tensors_of(const py::object& results) {
   Tensors tensors;
+  const auto one = [&](py::handle item) {
+    if (!py::isinstance<TensorImpl>(item))
+      fail(ErrorKind::type, "[program] expected tensors to go in and come out, got ",
+           std::string(py::repr(item)));
+    tensors.push_back(item.cast<Tensor>());
+  };
   if (py::isinstance<py::tuple>(results) || py::isinstance<py::list>(results))
-    for (const py::handle item : results) tensors.push_back(item.cast<Tensor>());
+    for (const py::handle item : results) one(item);
   else if (!results.is_none())
-    tensors.push_back(results.cast<Tensor>());
-  for (const Tensor& t : tensors)
-    if (!t.defined()) fail(ErrorKind::type, "[record] expected tensors to be returned, got None");
+    one(results);
   return tensors;
 }
 

@@ -455,6 +455,12 @@ void bind_ops(py::module_& m) {
     for (const OpDef& op : registry().all()) list.append(description(op));
     return list;
   });
+  m.def("op_names", [] {
+    py::list names;
+    for (const OpDef& op : registry().all())
+      if (op.gradient_of.empty()) names.append(op.name);
+    return names;
+  });
   m.def("cost", [](const std::string& name, const std::vector<std::vector<int64_t>>& shapes) {
     const OpDef* op = registry().find(name);
     if (!op) fail(ErrorKind::key, "[cost] there is no op '", name, "'");

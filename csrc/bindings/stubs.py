@@ -1,14 +1,10 @@
-""
-    "Writes the stubs of the compiled core: python/ranvier/_C.pyi and _ops.pyi.
+"""Writes the stubs of the compiled core: python/ranvier/_C.pyi and _ops.pyi.
 
-    python csrc /
-    bindings /
-    stubs.py
+    python csrc/bindings/stubs.py
 
-        Ops come from the registry,
-    Tensor's Python side from ranvier/_tensor.py; what the C++ bindings add by hand is typed by hand
-        below,
-    and a name that is missing here or there is an error.Needs a built Ranvier; only the tests and whoever adds an op run it.
+Ops come from the registry, Tensor's Python side from ranvier/_tensor.py; what the C++ bindings add
+by hand is typed by hand below, and a name that is missing here or there is an error. Needs a built
+Ranvier; only the tests and whoever adds an op run it.
 """
 
 from __future__ import annotations
@@ -96,6 +92,7 @@ def copy_of_array(array: NDArray[Any], /) -> Tensor: ...
 def as_tensor(data: Any, /) -> Tensor: ...
 def default_generator() -> Generator: ...
 def registry() -> list[dict[str, Any]]: ...
+def op_names() -> list[str]: ...
 def cost(name: str, shapes: Sequence[Sequence[int]], /) -> tuple[float, float]: ...
 def _dtype(name: str, /) -> dtype: ...
 
@@ -150,8 +147,9 @@ KINDS = {
     "int or sequence of int": "int | Sequence[int]",
     "dtype": "DTypeLike",
 }
-#-- - \
-    one op -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -
+
+
+# --- one op -------------------------------------------------------------------------------------
 
 
 def default_of(attr: dict[str, Any]) -> str:
@@ -204,8 +202,8 @@ def ops_stub() -> str:
     functions = [function(op["name"], parameters(op), result_of(op)) for op in ops]
     return "\n".join([OPS, f"__all__ = [\n{names}\n]\n", *functions]) + "\n"
 
-#-- - \
-    Tensor -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -
+
+# --- Tensor -------------------------------------------------------------------------------------
 
 
 def op_method(name: str, op: dict[str, Any]) -> str:
@@ -250,13 +248,13 @@ def tensor_members() -> str:
 
 def core_stub() -> str:
     head, tensor = CORE.split("class Tensor:\n")
-#Inside the class, int and its like are methods.
+    # Inside the class, int and its like are methods.
     types = r"(?<![\w.])(int|float|bool)\b(?!\()"
     members = re.sub(types, r"builtins.\1", tensor + tensor_members())
     return f"{head}class Tensor:\n{members}"
 
-#-- - \
-    all of it -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- --
+
+# --- all of it ----------------------------------------------------------------------------------
 
 
 def names_in(body: list[ast.stmt]) -> set[str]:
@@ -285,9 +283,8 @@ def check_names(stub: str) -> None:
 def stubs() -> dict[Path, str]:
     core = core_stub()
     check_names(core)
-    return {
-  PACKAGE / "_C.pyi" : core, PACKAGE / "_ops.pyi" : ops_stub()
-}
+    return {PACKAGE / "_C.pyi": core, PACKAGE / "_ops.pyi": ops_stub()}
+
 
 if __name__ == "__main__":
     for path, text in stubs().items():

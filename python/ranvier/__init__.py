@@ -59,7 +59,8 @@ from ranvier._random import (
 # The parts below are made of the ones above.
 from ranvier import data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
-from ranvier.training import History, evaluate, fit, predict  # isort: skip
+from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: skip
+from ranvier.training import evaluate, fit, predict  # isort: skip
 
 __version__ = _version()
 
@@ -83,6 +84,7 @@ __all__ = [
     "nn", "optim",
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "History", "save", "load", "data", "Program", "ShapeError",
+    "NonFiniteError", "RanvierWarning",
     # this installation
     "set_num_threads", "get_num_threads", "cpu_info", "show_config",
 ]  # fmt: skip

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from ranvier import _C
 
-__all__ = [op["name"] for op in _C.registry() if not op["gradient_of"]]
+__all__ = _C.op_names()
 
 globals().update({name: getattr(_C.ops, name) for name in __all__})

@@ -275,20 +275,6 @@ def __pow__(self: Tensor, exponent: float) -> Tensor:  # noqa: N807
     return self.pow(exponent)
 
 
-def _comparison(name: str, op: str, for_none: bool) -> Callable[[Tensor, Any], Any]:
-    function = getattr(Tensor, name)
-
-    def compare(self: Tensor, other: Any) -> Any:
-        return for_none if other is None else function(self, other)
-
-    compare.__name__ = compare.__qualname__ = name
-    return compare
-
-
-def __hash__(self: Tensor) -> int:  # noqa: N807
-    return object.__hash__(self)
-
-
 # --- copies and pickles --------------------------------------------------------------------------
 
 
@@ -340,7 +326,7 @@ METHODS: dict[str, Any] = {
             *(__repr__, __format__, size, t, view_as, contiguous, tolist, __array__),
             *(__array_function__, __len__, __iter__, __contains__, __bool__, __float__),
             *(__int__, __index__, to, cpu, type_as, new_zeros, zero_, detach_, __pow__),
-            *(__hash__, __deepcopy__, __reduce_ex__),
+            *(__deepcopy__, __reduce_ex__),
         )
     },
     **{
@@ -353,8 +339,6 @@ METHODS: dict[str, Any] = {
             "bool": _C.bool_,
         }.items()
     },
-    "__eq__": _comparison("__eq__", "eq", False),
-    "__ne__": _comparison("__ne__", "ne", True),
 }
 PROPERTIES: dict[str, property] = {
     "T": property(_reversed_axes),
@@ -365,5 +349,32 @@ PROPERTIES: dict[str, property] = {
 # NumPy's operators leave `array * tensor` to Tensor.
 CONSTANTS: dict[str, Any] = {"__array_priority__": 1000, "__array_ufunc__": None}
 
+DOC = """Numbers of one dtype in a grid of any shape, with gradients if asked for.
+
+Parameters
+----------
+data : array, number, nested list or Tensor
+    Shared where it is an array or a tensor; `ranvier.tensor` makes a copy.
+
+Attributes
+----------
+shape : tuple of int
+dtype : dtype
+requires_grad : bool
+grad : Tensor or None
+    What `backward` added up for a leaf.
+
+Examples
+--------
+>>> import ranvier as rv
+>>> x = rv.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
+
+Tensor.__doc__ = DOC
+# Tensors are keys by identity; == compares elements.
+Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 for _name, _value in {**METHODS, **PROPERTIES, **CONSTANTS}.items():
     setattr(Tensor, _name, _value)

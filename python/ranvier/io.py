@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -200,7 +199,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         )
     if os.path.exists(target) and not os.path.isfile(target):
         raise OSError(f"[save] {os.fspath(path)}: expected a file, got a folder or a device")
-    temporary = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
+    temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -63,7 +63,7 @@ def test_matmul_any_layout_threads_and_isa(m: int, n: int, k: int, dtype: str) -
                 for i, (x, y) in enumerate(forms):
                     got = _C.ops.matmul(x, y).numpy()
                     want = got if want is None else want
-                    assert equal_bits(got, want), f"{isa}, {threads} threads, grain {grain}, form {i}"
+                    assert equal_bits(got, want), f"{isa}, {threads} threads, {grain}, form {i}"
     assert want is not None
     exact = a.astype(np.longdouble)[:64] @ b.astype(np.longdouble)
     size = np.abs(a[:64].astype(np.float64)) @ np.abs(b.astype(np.float64))
@@ -92,7 +92,8 @@ def test_matmul_base_isa(dtype: str) -> None:
 def test_linear_rows_do_not_know_their_batch(dtype: str, activation: str | None, isa: str) -> None:
     """A row alone, in any batch and at any place gives the same bits."""
     for width, out in ((784, 128), (33, 17), (1, 1), (600, 513)):
-        x, w, b = floats(67, width, dtype=dtype), floats(out, width, dtype=dtype), floats(out, dtype=dtype)
+        x, w = floats(67, width, dtype=dtype), floats(out, width, dtype=dtype)
+        b = floats(out, dtype=dtype)
         weight, bias = t(w.T).transpose(0, 1), t(b)
         whole = _C.ops.linear(t(x), weight, bias, activation).numpy()
         packed = _C.ops.linear(t(x), t(w), bias, activation).numpy()
@@ -253,13 +254,13 @@ def test_uniform_numbers_look_uniform(dtype: str) -> None:
     """Mean, variance, and the largest gap to the distribution function (Kolmogorov, Smirnov)."""
     n = 200000
     x = np.sort(fill("uniform", 1, [n], 0.0, 1.0, getattr(_C, dtype)).astype(np.float64))
-    assert 0 <= x[0] and x[-1] < 1
+    assert x[0] >= 0 and x[-1] < 1
     assert abs(x.mean() - 0.5) < 5 * math.sqrt(1 / 12 / n)
     assert abs(x.var() - 1 / 12) < 5 * math.sqrt(1 / 180 / n)
     gap = np.max(np.abs(x - (np.arange(n) + 0.5) / n))
     assert gap < 2.0 / math.sqrt(n), "p below 1e-3"
     shifted = fill("uniform", 1, [n], -2.0, 6.0, getattr(_C, dtype))
-    assert -2 <= shifted.min() and shifted.max() < 6
+    assert shifted.min() >= -2 and shifted.max() < 6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,7 +1,8 @@
 """The core under bad input and hard use: every call raises or works; none crashes.
 
 Sizes, indices, dtypes, gradients asked for wrongly, memory shared with NumPy, deep graphs,
-threads, fork. Bad arguments of single ops are in the case table.
+recordings. Bad arguments of single ops are in the case table, threads and fork in
+test_core_attacks.py.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ import gc
 import os
 import pickle
 import re
-import subprocess
-import sys
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -29,14 +27,6 @@ f32, f64, i64 = _C.float32, _C.float64, _C.int64
 
 def leaf(*values: float) -> Any:
     return _C.as_tensor(list(values)).requires_grad_(True)
-
-
-def in_child(code: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in a process of its own, as what might crash must not take pytest along."""
-    full = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **env}
-    text = "import numpy as np\nfrom ranvier import _C\n" + code
-    return subprocess.run([sys.executable, "-c", text], env=full, capture_output=True, text=True,
-                          timeout=300)
 
 
 # ---- sizes and memory
@@ -190,7 +180,7 @@ def test_in_place_on_what_asks_for_a_gradient() -> None:
              lambda: (p * 2.0).add_(1.0), lambda: plain.add_(p), lambda: plain.copy_(p),
              lambda: plain.mul_(p), lambda: plain.__setitem__(0, p[0]))
     for i, call in enumerate(calls):
-        with pytest.raises(RuntimeError, match="no_grad|gradient"):
+        with pytest.raises(RuntimeError, match=r"no_grad|gradient"):
             call()
             pytest.fail(f"change {i} was allowed")
     assert p.detach().numpy().tolist() == [1, 2]
@@ -353,7 +343,8 @@ def test_recorded_training_step_equals_eager() -> None:
         draws = [rng.standard_normal(s).astype("f4") for s in ((8, 2), (8,), (1, 8), (1,))]
         params = [_C.copy_of_array(d).requires_grad_(True) for d in draws]
         moments = [(_C.zeros(p.shape, f32), _C.zeros(p.shape, f32)) for p in params]
-        count, lr, state = _C.zeros((len(params),), f64), _C.full((), 0.01, f64), _C.Generator(3).state
+        count, lr = _C.zeros((len(params),), f64), _C.full((), 0.01, f64)
+        state = _C.Generator(3).state
 
         def step(x: Any, t: Any) -> Any:
             noise = _C.ops.normal(state, [4, 2], 0.0, 0.01)
@@ -404,8 +395,8 @@ def test_indices_out_of_range() -> None:
 
 def test_assignment() -> None:
     """NumPy's result; overlapping sides; and an error leaves everything as it was."""
-    for index, value in ((0, 5.0), ((slice(None), 1), 7.0), ((Ellipsis, slice(None, None, 2)), -1.0),
-                         ((slice(None), [1]), None)):
+    for index, value in ((0, 5.0), ((slice(None), 1), 7.0), ((slice(None), [1]), None),
+                         ((Ellipsis, slice(None, None, 2)), -1.0)):
         array = np.arange(12.0).reshape(3, 4)
         t = _C.copy_of_array(array)
         if value is None:
@@ -542,7 +533,7 @@ def test_numbers_that_do_not_fit() -> None:
         except ValueError as e:
             assert "9007199254740993" in str(e)  # an attribute is a float64: said, not rounded
     assert (whole + (2**62 - 1)).item() == 2**53 + 2**62
-    assert _C.ops.add(_C.full((1,), 2**63 - 1, i64), 1).item() == -(2**63), "as NumPy"
+    assert _C.ops.add(_C.as_tensor([2**63 - 1]), 1).item() == -(2**63), "as NumPy"
 
 
 def test_conversions_to_integers() -> None:
@@ -569,10 +560,10 @@ def test_item_of_several() -> None:
 
 def test_writing_to_expanded_memory() -> None:
     """One place for several elements cannot be written to; empty tensors always can."""
-    z = _C.zeros((1,), f32)
+    z, rate = _C.zeros((1,), f32), _C.full((), 1.0, f64)
     for write in (lambda: z.expand(9).add_(_C.full((9,), 1.0, f32)),
                   lambda: z.expand(9).fill_(1.0),
-                  lambda: _C.ops.sgd_update(z.expand(9), _C.zeros((9,), f32), _C.full((), 1., f64))):
+                  lambda: _C.ops.sgd_update(z.expand(9), _C.zeros((9,), f32), rate)):
         with pytest.raises(RuntimeError, match=r"expanded|memory"):
             write()
     assert z.item() == 0
@@ -580,74 +571,7 @@ def test_writing_to_expanded_memory() -> None:
     _C.zeros((1,), f32).expand(1).fill_(1.0)
 
 
-# ---- gradient kernels, states, programs: what only our own code calls must not crash either
-
-
-def test_gradient_kernels_check_their_inputs() -> None:
-    """Every kernel that backward calls, called wrongly: an error, in a process of its own."""
-    code = """
-import itertools
-pool = [None, _C.zeros((2,), _C.float32), _C.zeros((100000,), _C.float32), _C.zeros((), _C.float64),
-        _C.as_tensor([1, 2]), _C.as_tensor([0] * 100000), _C.zeros((2, 3), _C.float32),
-        _C.as_tensor([2**40, -5]), _C.zeros((0,), _C.float32), _C.zeros((2,), _C.bool_)]
-values = {"int": [0, 1, -1, 5], "bool": [False], "float": [0.5], "str": ["mean", "none"],
-          "int or sequence of int": [[3], [2, 3], [-1], []], "dtype": [_C.float64]}
-rng = np.random.default_rng(0)
-done = 0
-for entry in _C.registry():
-    if not entry["gradient_of"]:
-        continue
-    op = getattr(_C.ops, entry["name"])
-    for _ in range(COUNT):
-        inputs = [pool[i] for i in rng.integers(0, len(pool), len(entry["inputs"]))]
-        attrs = {a["name"]: values[a["kind"]][rng.integers(len(values[a["kind"]]))]
-                 for a in entry["attrs"]}
-        try:
-            op(**dict(zip(entry["inputs"], inputs)), **attrs)
-            done += 1
-        except (ValueError, TypeError, IndexError, RuntimeError):
-            pass
-print("alive", done)
-""".replace("COUNT", "40" if FAST else "400")
-    run = in_child(code)
-    assert run.returncode == 0 and "alive" in run.stdout, run.stderr[-2000:]
-
-
-def test_ops_survive_random_arguments() -> None:
-    """Every public op with inputs that seldom fit: it works or raises, and never crashes."""
-    code = """
-rng = np.random.default_rng(SEED)
-f = np.float32
-pool = [_C.zeros((2,), _C.float32), _C.zeros((2, 3), _C.float32), _C.zeros((3, 2), _C.float32),
-        _C.zeros((), _C.float32), _C.zeros((), _C.float64), _C.zeros((0, 3), _C.float32),
-        _C.as_tensor([1, 0]), _C.as_tensor([[0, 1, 2], [2, 1, 0]]), _C.as_tensor([5, -7]),
-        _C.zeros((2, 3), _C.float32).transpose(0, 1), _C.zeros((1,), _C.float32).expand(2, 3),
-        _C.zeros((2, 3, 4), _C.float64), _C.zeros((2, 3), _C.bool_), _C.zeros((2, 3), _C.uint8),
-        _C.from_numpy(np.zeros((4, 6), f)[::2, ::2]), _C.Generator(0).state, 1.5, 2, True, None,
-        [1.0, 2.0], [[1, 2], [3]], "text", _C.zeros((1,), _C.int64).expand(2)]
-values = {"int": [0, 1, -1, 5, -9, 2**40, -2**63], "bool": [False, True], "str": ["mean", "x"],
-          "float": [0.5, float("nan"), float("inf"), 1e300, -1.0, 0.0],
-          "int or sequence of int": [[3], [2, 3], [-1], [], 0, 1, -5, [0, 1], [1, 0], [2**40] * 3],
-          "dtype": [_C.float64, _C.int32, "float32"]}
-for entry in _C.registry():
-    op = getattr(_C.ops, entry["name"])
-    for _ in range(COUNT):
-        inputs = [pool[i] for i in rng.integers(0, len(pool), len(entry["inputs"]))]
-        attrs = {a["name"]: values[a["kind"]][rng.integers(len(values[a["kind"]]))]
-                 for a in entry["attrs"]}
-        if attrs.get("n") == 2**40:
-            continue
-        try:
-            op(**dict(zip(entry["inputs"], inputs)), **attrs)
-        except (ValueError, TypeError, IndexError, RuntimeError, MemoryError, OverflowError):
-            pass
-        except AttributeError as e:
-            raise SystemExit(f"{entry['name']}: {e}")
-print("alive")
-""".replace("COUNT", "30" if FAST else "600")
-    for seed in ("1", "2"):
-        run = in_child(code.replace("SEED", seed))
-        assert run.returncode == 0 and "alive" in run.stdout, run.stderr[-2000:]
+# ---- states, settings, dtypes
 
 
 def test_generator_states_must_be_packed() -> None:
@@ -675,101 +599,9 @@ def test_settings_are_checked() -> None:
     assert _C.ops.exp(_C.zeros((10,), f32)).sum().item() == 10
 
 
-# ---- dtypes and op objects
-
-
 def test_dtypes_and_ops_survive_pickle() -> None:
     """As copy and multiprocessing need."""
     assert pickle.loads(pickle.dumps(f32)) is f32
     assert copy.deepcopy({"d": i64})["d"] is i64
     assert re.search("float32", repr(f32))
     assert f32.itemsize == 4 and f64.is_floating_point and not i64.is_floating_point
-
-
-# ---- threads and fork
-
-
-def test_many_python_threads_at_once() -> None:
-    """Eight threads call ops, backward and replay; everybody gets the right numbers."""
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((70, 90)).astype("f4"), rng.standard_normal((40, 90)).astype("f4")
-    want = _C.ops.linear(_C.from_numpy(x), _C.from_numpy(w), None, "tanh").numpy().tobytes()
-    errors: list[BaseException] = []
-    _C.set_num_threads(3)
-    _C.set_grain(64)
-
-    def work() -> None:
-        try:
-            for _ in range(5 if FAST else 40):
-                p = _C.from_numpy(w).requires_grad_(True)
-                y = _C.ops.linear(_C.from_numpy(x), p, None, "tanh")
-                assert y.detach().numpy().tobytes() == want
-                y.sum().backward()
-                assert p.grad is not None
-                _C.set_grad_enabled(False)
-                assert not (p * 2.0).requires_grad
-                _C.set_grad_enabled(True)
-                program = _C.Program.record(lambda t: t.exp().sum(), _C.zeros((5000,), f32))
-                assert program.replay(_C.zeros((5000,), f32)).item() == 5000
-        except BaseException as e:
-            errors.append(e)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors, errors[0]
-    assert _C.is_grad_enabled(), "gradient mode belongs to the thread"
-
-
-def test_settings_change_while_others_compute() -> None:
-    """Threads, grain and instruction set may change at any moment: numbers stay right."""
-    code = """
-import threading
-rng = np.random.default_rng(0)
-a = _C.from_numpy(rng.standard_normal((150, 700)).astype("f4"))
-b = _C.from_numpy(rng.standard_normal((700, 300)).astype("f4"))
-s = _C.from_numpy(rng.standard_normal((64, 500)).astype("f4"))
-_C.set_isa(_C.available_isas()[-1])
-want = _C.ops.matmul(a, b).numpy().tobytes()
-soft = _C.ops.softmax(s, 0).numpy().tobytes()
-stop = False
-def disturb():
-    n = 0
-    isas = [i for i in _C.available_isas() if i != "base"] or ["base"]
-    while not stop:
-        n += 1
-        _C.set_num_threads(1 + n % 8)
-        _C.set_grain([0, 1000, 100000][n % 3])
-        _C.set_isa(isas[n % len(isas)])
-t = threading.Thread(target=disturb)
-t.start()
-bad = 0
-for _ in range(COUNT):
-    bad += _C.ops.matmul(a, b).numpy().tobytes() != want
-    bad += _C.ops.softmax(s, 0).numpy().tobytes() != soft
-stop = True
-t.join()
-print("wrong:", bad)
-""".replace("COUNT", "20" if FAST else "150")
-    run = in_child(code)
-    assert run.returncode == 0 and "wrong: 0" in run.stdout, run.stdout + run.stderr[-2000:]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_fork_after_parallel_work() -> None:
-    """A child of fork computes, with one thread, and does not hang."""
-    code = """
-import os, signal
-x = _C.from_numpy(np.random.default_rng(0).standard_normal((300, 300)).astype("f4"))
-_C.set_num_threads(2)
-want = _C.ops.matmul(x, x).numpy().tobytes()
-pid = os.fork()
-if pid == 0:
-    signal.alarm(60)
-    os._exit(0 if _C.ops.matmul(x, x).numpy().tobytes() == want else 1)
-print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"""
-    run = in_child(code)
-    assert "child 0" in run.stdout, run.stdout + run.stderr

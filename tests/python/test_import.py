@@ -68,3 +68,8 @@ def test_changes_no_file_beside_byte_code(tmp_path: Path) -> None:
     changed = run(CHANGED, tmp_path)
     assert [path for path in changed if "__pycache__" not in path] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_star_import_leaves_pythons_types_alone() -> None:
+    assert not {"int", "float", "bool"} & set(ranvier.__all__)
+    assert len(ranvier.__all__) == len(set(ranvier.__all__))

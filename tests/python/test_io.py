@@ -239,8 +239,14 @@ DAMAGED = {
         "bytes of data",
     ),
     "shape mismatch": (file_of({"a": {**F32, "shape": [3]}}, b"\0" * 8), "12 bytes for tensor"),
-    "offsets backwards": (file_of({"a": {**F32, "data_offsets": [8, 0]}}, b"\0" * 8), "two offsets"),
-    "offsets negative": (file_of({"a": {**F32, "data_offsets": [-8, 0]}}, b"\0" * 8), "two offsets"),
+    "offsets backwards": (
+        file_of({"a": {**F32, "data_offsets": [8, 0]}}, b"\0" * 8),
+        "two offsets",
+    ),
+    "offsets negative": (
+        file_of({"a": {**F32, "data_offsets": [-8, 0]}}, b"\0" * 8),
+        "two offsets",
+    ),
     "three offsets": (file_of({"a": {**F32, "data_offsets": [0, 8, 8]}}, b"\0" * 8), "two offsets"),
     "gap before": (file_of({"a": {**F32, "data_offsets": [8, 16]}}, b"\0" * 16), "a gap"),
     "overlap": (

@@ -338,7 +338,8 @@ def test_module_list_only_holds():
 
 def test_state_goes_from_model_to_model():
     a, b = Net(), Net()
-    assert b.load_state_dict(a.state_dict()) == ([], [])
+    result = b.load_state_dict(a.state_dict())
+    assert result == ([], []) and repr(result) == "<All keys matched successfully>"
     assert all(rv.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     kept = b.out.weight
     b.load_state_dict({k: v.numpy() for k, v in a.state_dict().items()})

@@ -59,7 +59,9 @@ def test_dtypes_may_be_given_in_several_ways(like):
 
 
 def test_aliases_of_dtypes():
-    assert (rv.float, rv.double, rv.long, rv.int) == (rv.float32, rv.float64, rv.int64, rv.int32)
+    for alias, dtype in ((rv.float, rv.float32), (rv.double, rv.float64), (rv.long, rv.int64)):
+        assert alias is dtype
+    assert rv.int is rv.int32 and rv.bool.name == "bool"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -163,7 +165,7 @@ def test_a_generator_draws_by_itself():
 def test_random_numbers_are_where_they_should_be():
     rv.manual_seed(0)
     u, n, i = rv.rand(10_000), rv.randn(10_000, dtype=rv.float64), rv.randint(-2, 3, (10_000,))
-    assert 0 <= u.numpy().min() and u.numpy().max() < 1
+    assert u.numpy().min() >= 0 and u.numpy().max() < 1
     assert abs(u.numpy().mean() - 0.5) < 0.015  # 5 standard errors
     assert abs(n.numpy().mean()) < 0.05 and abs(n.numpy().std() - 1) < 0.036
     assert set(i.tolist()) == {-2, -1, 0, 1, 2}
@@ -238,7 +240,7 @@ def test_len_iteration_and_membership():
     t = rv.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert len(t) == 2
     assert [row.tolist() for row in t] == [[1, 2], [3, 4]]
-    a, b = t
+    _, b = t
     assert b.tolist() == [3, 4]
     assert 3.0 in t and 5.0 not in t
     with pytest.raises(TypeError, match=r"\(\)"):

@@ -1,4 +1,4 @@
-"""`fit`, `evaluate` and `predict`: results, bits, what is kept, what is refused, what stops a run."""
+"""`fit`, `evaluate`, `predict`: results, bits, what is kept and refused, what stops a run."""
 
 from __future__ import annotations
 
@@ -169,7 +169,9 @@ def test_a_seed_leaves_the_default_generator_alone() -> None:
 # --- data of any type -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", ">f4", "?"])
+@pytest.mark.parametrize(
+    "dtype", ["f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", ">f4", "?"]
+)
 def test_arrays_of_any_type(dtype: str) -> None:
     rows = (np.abs(X) * 10).astype(dtype)
     plain, cast = classifier(), classifier()
@@ -588,7 +590,7 @@ def test_weight_that_is_not_finite_is_named() -> None:
 def test_an_update_that_overflows_is_seen() -> None:
     net = nn.Linear(4, 1)
     optimizer = optim.SGD(net.parameters(), lr=1e39)
-    with pytest.raises(NonFiniteError, match="epoch 1, step 1, (weight|bias): expected finite"):
+    with pytest.raises(NonFiniteError, match=r"epoch 1, step 1, (weight|bias): expected finite"):
         fit(net, X, VALUES, loss="mse", optimizer=optimizer, epochs=1, batch_size=None)
 
 

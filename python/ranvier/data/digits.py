@@ -7,7 +7,7 @@ NumPy. Source and terms are in README.md beside this file. No download, no cache
 from __future__ import annotations
 
 import math
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -62,8 +62,7 @@ def load_digits(test: float | None = None, seed: int = 0) -> Split | tuple[Split
     >>> X.shape, X_test.shape
     ((1437, 64), (360, 64))
     """
-    source = resources.files("ranvier.data").joinpath("digits.npz")
-    with source.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as archive:
         images, labels = archive["images"], archive["labels"]
     X = images.reshape(len(images), -1).astype(np.float32) / np.float32(16)
     y = labels.astype(np.int64)

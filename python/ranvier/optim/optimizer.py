@@ -229,13 +229,15 @@ class Optimizer:
             self._take_state(parameter, copies.get(number, {}))
 
     def _take_state(self, parameter: Tensor, new: dict[str, Tensor]) -> None:
-        # Into the tensors that are there, as recorded steps hold them.
-        old = self.state.pop(parameter, {})
-        if new:
-            self.state[parameter] = {
-                name: old[name].copy_(value) if name in old else value
-                for name, value in new.items()
-            }
+        # Into the tensors that are there, as recorded steps hold them; zeros are a fresh start.
+        old = self.state.get(parameter, {})
+        for name, tensor in old.items():
+            if name in new:
+                tensor.copy_(new[name])
+            else:
+                tensor.fill_(0)
+        if new or old:
+            self.state[parameter] = {**new, **old}
 
     def __repr__(self) -> str:
         lines = [

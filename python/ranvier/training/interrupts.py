@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 
 class WholeSteps:
-    """A context in which `with updates.one():` cannot be left by Ctrl-C half-way."""
+    """A context in which Ctrl-C cannot come between `begin()` and `end()`."""
 
     def __init__(self) -> None:
-        self._previous: signal.Handlers | object = None
-        self._installed = self._updating = self._pending = False
+        self._previous: Callable[[int, FrameType | None], object] | None = None
+        self._updating = self._pending = False
 
     def __enter__(self) -> WholeSteps:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)
-            if callable(self._previous):
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):
+                self._previous = previous
                 signal.signal(signal.SIGINT, self._handle)
-                self._installed = True
         return self
 
     def __exit__(
@@ -33,8 +34,9 @@ class WholeSteps:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous)  # type: ignore[arg-type]
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
 
     def begin(self) -> None:
         """From here on the signal waits."""
@@ -50,5 +52,5 @@ class WholeSteps:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._updating:
             self._pending = True
-        elif callable(self._previous):
+        elif self._previous is not None:
             self._previous(number, frame)

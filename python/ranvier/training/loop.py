@@ -166,7 +166,7 @@ def _prepare(
     other = validation_rows = None
     if isinstance(validation, (tuple, list)) and len(validation) == 2:
         names = ("validation X", "validation y")
-        other = _check_data(model, *validation, *names, chosen_loss, measures)
+        other = _check_data(model, validation[0], validation[1], *names, chosen_loss, measures)
     elif validation is not None:
         validation_rows = _fraction(validation, len(rows[0]))
     spec, chosen_optimizer = optimizers.resolve("fit", model, optimizer, lr)

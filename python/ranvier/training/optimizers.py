@@ -6,6 +6,7 @@ The updates are in `ranvier.optim`; this file only finds, makes and keeps them.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ def resolve(
         For what is no optimizer, trains nothing of this model, or has no such learning rate.
     """
     rate = None if lr is None else check_lr(where, lr)
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
             f"[{where}] model: expected at least one parameter that requires a gradient, got none"
@@ -94,8 +95,8 @@ def resolve(
         warnings.warn(
             f"[{where}] optimizer: {spec} starts anew, as {reason}", RanvierWarning, stacklevel=4
         )
-    arguments = {} if rate is None else {"lr": rate}
-    return spec, spec.kind(parameters, **arguments)
+    make: Callable[..., optim.Optimizer] = spec.kind
+    return spec, make(parameters) if rate is None else make(parameters, lr=rate)
 
 
 def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | None:

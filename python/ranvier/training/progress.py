@@ -111,10 +111,9 @@ def _interval(epochs: int) -> int:
     """Every how many epochs a line is printed: 1, 2, 5, 10, 20, ... for about five lines."""
     if epochs <= 10:
         return 1
-    exponent = 0
+    power = 1
     while True:
         for factor in (1, 2, 5):
-            every = factor * 10**exponent
-            if epochs / every <= 5:
-                return every
-        exponent += 1
+            if epochs <= 5 * factor * power:
+                return factor * power
+        power *= 10

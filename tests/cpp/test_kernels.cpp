@@ -1,0 +1,436 @@
+// Every kernel on every instruction set: odd tails, misalignment, guard zones. Inputs end where
+// the page ends, so that a read past them stops the process; outputs lie between sentinels.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "ranvier/ranvier.h"
+
+namespace ranvier {
+namespace {
+
+// Memory whose last byte is followed by a page that nobody may touch.
+class Guarded {
+ public:
+  explicit Guarded(size_t bytes) {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    size_ = (bytes + page - 1) / page * page + page;
+    base_ = static_cast<char*>(
+        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (base_ == MAP_FAILED) std::abort();
+    mprotect(base_ + size_ - page, page, PROT_NONE);
+    data_ = base_ + size_ - page - bytes;
+  }
+  ~Guarded() { munmap(base_, size_); }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  char* data() const { return data_; }
+
+ private:
+  char *base_, *data_;
+  size_t size_;
+};
+
+constexpr unsigned char kSentinel = 0xc3;
+constexpr size_t kZone = 128;  // bytes, wider than two vectors
+
+// n elements between sentinels, `shift` elements off an aligned address.
+template <class T>
+class Output {
+ public:
+  Output(int64_t n, int64_t shift)
+      : n_(n), bytes_(2 * kZone + 64 + static_cast<size_t>(n + shift) * sizeof(T), kSentinel) {
+    const size_t start = (64 - reinterpret_cast<uintptr_t>(bytes_.data()) % 64) % 64 + kZone;
+    at_ = bytes_.data() + start + static_cast<size_t>(shift) * sizeof(T);
+  }
+  T* data() { return reinterpret_cast<T*>(at_); }
+  bool untouched_around() const {
+    const auto* end = at_ + static_cast<size_t>(n_) * sizeof(T);
+    for (const unsigned char* p = bytes_.data(); p != bytes_.data() + bytes_.size(); ++p)
+      if ((p < at_ || p >= end) && *p != kSentinel) return false;
+    return true;
+  }
+  std::vector<T> values() { return {data(), data() + n_}; }
+
+ private:
+  int64_t n_;
+  std::vector<unsigned char> bytes_;
+  unsigned char* at_;
+};
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+const std::vector<int64_t> kLengths = [] {
+  std::vector<int64_t> n;
+  for (int64_t i = 0; i <= 50; ++i) n.push_back(i);
+  for (const int64_t i : {63, 64, 65, 127, 255, 1000}) n.push_back(i);
+  return n;
+}();
+
+template <class T>
+std::vector<T> numbers(int64_t n, uint32_t seed, T low = -3, T high = 3) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<T> draw(low, high);
+  std::vector<T> x(static_cast<size_t>(n));
+  for (T& v : x) v = draw(random);
+  return x;
+}
+
+class Kernels : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    before_ = current_isa();
+    set_isa(GetParam());
+  }
+  void TearDown() override { set_isa(before_); }
+
+ private:
+  std::string before_;
+};
+
+// Runs a map kernel on inputs that end at a guarded page; checks zones, and that every element is
+// what it is alone: no result depends on its place in a vector or in the tail.
+template <class T, class Out>
+void check_map(MapFn f, int inputs, const std::string& what, T low, T high) {
+  if (!f) return;
+  const int64_t most = kLengths.back();
+  std::vector<std::vector<T>> x;
+  for (int i = 0; i < inputs; ++i) x.push_back(numbers<T>(most, 5u + unsigned(i), low, high));
+  std::vector<Out> alone(static_cast<size_t>(most));
+  for (int64_t i = 0; i < most; ++i) {
+    const void* in[4] = {};
+    for (int j = 0; j < inputs; ++j) in[j] = &x[size_t(j)][size_t(i)];
+    f(1, in, &alone[size_t(i)], 0.25);
+  }
+  for (const int64_t n : kLengths)
+    for (const int64_t shift : {0, 1, 3}) {
+      std::vector<std::unique_ptr<Guarded>> memory;
+      const void* in[4] = {};
+      for (int j = 0; j < inputs; ++j) {
+        const size_t bytes = static_cast<size_t>(n) * sizeof(T);
+        memory.push_back(std::make_unique<Guarded>(bytes));
+        std::memcpy(memory.back()->data(), x[size_t(j)].data(), bytes);
+        in[j] = memory.back()->data();
+      }
+      Output<Out> out(n, shift);
+      f(n, in, out.data(), 0.25);
+      ASSERT_TRUE(out.untouched_around()) << what << " n " << n << " shift " << shift;
+      ASSERT_TRUE(same_bits(out.values(), std::vector<Out>(alone.begin(), alone.begin() + n)))
+          << what << " n " << n << " shift " << shift;
+    }
+}
+
+struct RowInfo {
+  const char* name;
+  bool comparison;
+};
+constexpr RowInfo kRowInfo[] = {
+#define RV_UNARY(name, ...) {#name, false},
+#define RV_BINARY(name, ...) {#name, false},
+#define RV_COMPARE(name, ...) {#name, true},
+#include "ops/elementwise.def"
+};
+
+TEST_P(Kernels, EveryRowOfTheTable) {
+  const KernelTable& table = kernel_table();
+  EXPECT_EQ(table.name, GetParam());
+  for (int row = 0; row < kRows; ++row) {
+    const std::string name = kRowInfo[row].name;
+    ASSERT_TRUE(table.forward[row][0] && table.forward[row][1]) << name;
+    if (kRowInfo[row].comparison) {
+      check_map<float, uint8_t>(table.forward[row][0], 2, name, -3, 3);
+      check_map<double, uint8_t>(table.forward[row][1], 2, name, -3, 3);
+      continue;
+    }
+    check_map<float, float>(table.forward[row][0], 2, name, 0.01f, 0.99f);
+    check_map<double, double>(table.forward[row][1], 2, name, 0.01, 0.99);
+    check_map<float, float>(table.forward[row][0], 2, name, -90, 90);
+    check_map<double, double>(table.forward[row][1], 2, name, -700, 700);
+    for (const auto* backward : {&table.backward_x, &table.backward_y}) {
+      check_map<float, float>((*backward)[row][0], 4, name + " backward", -3, 3);
+      check_map<double, double>((*backward)[row][1], 4, name + " backward", -3, 3);
+    }
+  }
+}
+
+// Results of two kernels may overlap their inputs: gemm's epilogue and in-place ops rely on it.
+TEST_P(Kernels, MapsMayWriteOverTheirInput) {
+  for (int row = 0; row < kRows; ++row) {
+    if (kRowInfo[row].comparison) continue;
+    const MapFn f = kernel_table().forward[row][0];
+    for (const int64_t n : kLengths) {
+      std::vector<float> x = numbers<float>(n, 9, 0.1f, 0.9f), y(x.size());
+      const void* in[] = {x.data(), x.data()};
+      f(n, in, y.data(), 0.25);
+      f(n, in, x.data(), 0.25);
+      ASSERT_TRUE(same_bits(x, y)) << kRowInfo[row].name << " " << n;
+    }
+  }
+}
+
+template <class T>
+T tree_of_lanes(std::vector<T> lanes) {
+  for (size_t n = lanes.size() / 2; n > 0; n /= 2)
+    for (size_t i = 0; i < n; ++i) lanes[i] += lanes[i + n];
+  return lanes[0];
+}
+
+// 64 bytes of lanes, each summing every lanes-th element, then the two halves, and so on: the
+// order is part of the contract, also for base x86-64.
+template <class T>
+void check_sums(const ranvier::Kernels<T>& k) {
+  for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 4095, 4096}) {
+    const std::vector<T> x = numbers<T>(n, 3);
+    Guarded memory(size_t(n) * sizeof(T));
+    std::memcpy(memory.data(), x.data(), size_t(n) * sizeof(T));
+    std::vector<T> lanes(64 / sizeof(T), T(0));
+    for (size_t i = 0; i < x.size(); ++i) lanes[i % lanes.size()] += x[i];
+    const T got = k.sum(n, reinterpret_cast<const T*>(memory.data()));
+    const T want = tree_of_lanes(lanes);
+    EXPECT_EQ(std::memcmp(&got, &want, sizeof(T)), 0) << n << " " << got << " " << want;
+  }
+  for (const int64_t rows : {0, 1, 3, 17})
+    for (const int64_t cols : {1, 7, 16, 17, 33}) {
+      const int64_t stride = cols + 3;
+      const std::vector<T> x = numbers<T>(rows * stride, 4);
+      const size_t used = rows ? size_t((rows - 1) * stride + cols) * sizeof(T) : 0;
+      Guarded memory(used);
+      if (used) std::memcpy(memory.data(), x.data(), used);
+      Output<T> out(cols, 1);
+      k.sum_rows(rows, cols, reinterpret_cast<const T*>(memory.data()), stride, out.data());
+      EXPECT_TRUE(out.untouched_around());
+      for (int64_t j = 0; j < cols; ++j) {
+        T chain = 0;
+        for (int64_t r = 0; r < rows; ++r) chain = chain + x[size_t(r * stride + j)];
+        EXPECT_EQ(out.data()[j], chain);
+      }
+    }
+}
+TEST_P(Kernels, SumsHaveTheDocumentedOrder) {
+  check_sums(kernels<float>());
+  check_sums(kernels<double>());
+}
+
+template <class T>
+void check_finite(const ranvier::Kernels<T>& k) {
+  for (const int64_t n : kLengths) {
+    Guarded memory(size_t(n) * sizeof(T));
+    T* x = reinterpret_cast<T*>(memory.data());
+    for (int64_t i = 0; i < n; ++i) x[i] = i % 2 ? std::numeric_limits<T>::max() : T(-1);
+    EXPECT_TRUE(k.all_finite(n, x)) << n;
+    for (const T bad : {T(NAN), T(INFINITY), T(-INFINITY)})
+      for (int64_t i = 0; i < n; ++i) {
+        const T was = x[i];
+        x[i] = bad;
+        ASSERT_FALSE(k.all_finite(n, x)) << bad << " at " << i << " of " << n;
+        x[i] = was;
+      }
+  }
+}
+TEST_P(Kernels, AllFiniteSeesEveryPosition) {
+  check_finite(kernels<float>());
+  check_finite(kernels<double>());
+}
+
+template <class T>
+void check_rows(const ranvier::Kernels<T>& k) {
+  for (const int64_t n : kLengths) {
+    if (n == 0) continue;
+    const std::vector<T> values = numbers<T>(n, 6, -8, 8), grads = numbers<T>(n, 7);
+    const size_t bytes = size_t(n) * sizeof(T);
+    Guarded x_memory(bytes), g_memory(bytes), y_memory(bytes);
+    const T* x = reinterpret_cast<T*>(x_memory.data());
+    const T* g = reinterpret_cast<T*>(g_memory.data());
+    T* y = reinterpret_cast<T*>(y_memory.data());
+    std::memcpy(x_memory.data(), values.data(), bytes);
+    std::memcpy(g_memory.data(), grads.data(), bytes);
+    long double total = 0, most = -1e9, loss = 0;
+    for (const T v : values) most = std::max<long double>(most, v);
+    for (const T v : values) total += std::exp(static_cast<long double>(v) - most);
+    const T eps = std::numeric_limits<T>::epsilon();
+    for (const int64_t shift : {0, 1}) {
+      Output<T> soft(n, shift), logs(n, shift), d(n, shift), dl(n, shift), ce(n, shift);
+      k.softmax(n, x, soft.data());
+      k.log_softmax(n, x, logs.data());
+      for (int64_t i = 0; i < n; ++i) {
+        const long double e = std::exp(static_cast<long double>(x[i]) - most) / total;
+        EXPECT_NEAR(soft.data()[i], e, 24 * eps * e);
+        EXPECT_NEAR(logs.data()[i], std::log(e), 4 * eps * (std::fabs(std::log(e)) + 1));
+      }
+      std::memcpy(y, soft.data(), bytes);
+      k.softmax_backward(n, g, y, d.data());
+      k.log_softmax_backward(n, g, y, dl.data());
+      T lse = 0;
+      const int64_t target = n / 2;
+      loss = std::log(total) + most - x[target];
+      EXPECT_NEAR(k.cross_entropy(n, x, target, &lse), loss, 8 * eps * (std::fabs(loss) + 1));
+      k.cross_entropy_backward(n, x, target, lse, T(0.5), ce.data());
+      for (int64_t i = 0; i < n; ++i)
+        EXPECT_NEAR(ce.data()[i], (soft.data()[i] - (i == target)) * T(0.5), 64 * eps);
+      for (Output<T>* o : {&soft, &logs, &d, &dl, &ce})
+        EXPECT_TRUE(o->untouched_around()) << n << " shift " << shift;
+    }
+  }
+}
+TEST_P(Kernels, SoftmaxFamily) {
+  check_rows(kernels<float>());
+  check_rows(kernels<double>());
+}
+
+// Target at every position: the one element that is written alone stays inside the row.
+TEST_P(Kernels, CrossEntropyTargets) {
+  for (int64_t n : {1, 15, 16, 17}) {
+    const std::vector<float> x = numbers<float>(n, 8);
+    for (int64_t target = 0; target < n; ++target) {
+      Output<float> dx(n, 1);
+      float lse = 0;
+      kernels<float>().cross_entropy(n, x.data(), target, &lse);
+      kernels<float>().cross_entropy_backward(n, x.data(), target, lse, 1.0f, dx.data());
+      EXPECT_TRUE(dx.untouched_around());
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        sum += dx.data()[i];
+        EXPECT_EQ(dx.data()[i] <= 0, i == target || dx.data()[i] == 0);
+      }
+      EXPECT_NEAR(sum, 0, 1e-5);
+    }
+  }
+}
+
+template <class T>
+void check_updates(const ranvier::Kernels<T>& k) {
+  const SgdArgs sgd{0.1, 0.9, 0.1, 0.01, true, false, false};
+  const AdamArgs adam{0.01, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, false, false};
+  for (const int64_t n : kLengths)
+    for (const int64_t shift : {0, 1}) {
+      const auto p0 = numbers<T>(n, 1), g = numbers<T>(n, 2), m0 = numbers<T>(n, 3);
+      const auto v0 = numbers<T>(n, 4, T(0.1), T(1));
+      Output<T> p(n, shift), m(n, shift), q(n, shift), a(n, shift), v(n, shift);
+      for (auto [to, from] : {std::pair{&p, &p0}, {&m, &m0}, {&q, &p0}, {&a, &m0}, {&v, &v0}})
+        std::copy(from->begin(), from->end(), to->data());
+      Guarded grads(size_t(n) * sizeof(T));
+      std::memcpy(grads.data(), g.data(), size_t(n) * sizeof(T));
+      const T* gp = reinterpret_cast<const T*>(grads.data());
+      k.sgd(n, p.data(), gp, m.data(), sgd);
+      k.adam(n, q.data(), gp, a.data(), v.data(), adam);
+      for (Output<T>* o : {&p, &m, &q, &a, &v}) ASSERT_TRUE(o->untouched_around()) << n;
+      for (int64_t i = 0; i < n; ++i) {
+        const auto at = size_t(i);
+        T p1 = p0[at], m1 = m0[at], q1 = p0[at], a1 = m0[at], v1 = v0[at];
+        k.sgd(1, &p1, &g[at], &m1, sgd);
+        k.adam(1, &q1, &g[at], &a1, &v1, adam);
+        ASSERT_EQ(p.data()[i], p1);
+        ASSERT_EQ(m.data()[i], m1);
+        ASSERT_EQ(q.data()[i], q1);
+        ASSERT_EQ(a.data()[i], a1);
+        ASSERT_EQ(v.data()[i], v1);
+      }
+    }
+}
+TEST_P(Kernels, UpdatesDoNotDependOnPlace) {
+  check_updates(kernels<float>());
+  check_updates(kernels<double>());
+}
+
+// A dead unit's moments become 0 and not denormal, on every instruction set at the same step.
+TEST_P(Kernels, AdamFlushesWhatNeverMattersAgain) {
+  float p = 1, m = 1e-3f, v = 1e-6f;
+  const float g = 0;
+  AdamArgs adam{0.01, 0.9, 0.999, 1e-8, 0, 1, 1, false, false};
+  for (int step = 0; step < 2000; ++step) {
+    kernels<float>().adam(1, &p, &g, &m, &v, adam);
+    ASSERT_TRUE(m == 0 || std::fabs(m) >= 1e-30f);
+  }
+  EXPECT_EQ(m, 0);
+}
+
+template <class T>
+void check_noise(const ranvier::Kernels<T>& k) {
+  for (const int64_t n : kLengths) {
+    std::vector<T> u = numbers<T>(n, 1, 0, 1), v = numbers<T>(n, 2, 0, 1);
+    if (n > 2) u[0] = 0, u[1] = 1 - std::numeric_limits<T>::epsilon() / 2, v[2] = 0;
+    Output<T> z0(n, 1), z1(n, 1);
+    k.box_muller(n, u.data(), v.data(), z0.data(), z1.data());
+    EXPECT_TRUE(z0.untouched_around() && z1.untouched_around());
+    for (int64_t i = 0; i < n; ++i) {
+      const double r = std::sqrt(-2 * std::log1p(-double(u[size_t(i)])));
+      const double turn = 2 * M_PI * double(v[size_t(i)]);
+      const double bound = 16 * std::numeric_limits<T>::epsilon() * (r + 1);
+      ASSERT_NEAR(z0.data()[i], r * std::cos(turn), bound) << u[size_t(i)];
+      ASSERT_NEAR(z1.data()[i], r * std::sin(turn), bound);
+    }
+  }
+}
+TEST_P(Kernels, BoxMuller) {
+  check_noise(kernels<float>());
+  check_noise(kernels<double>());
+}
+
+TEST_P(Kernels, AddBiasStaysInItsColumns) {
+  for (const int64_t cols : {1, 7, 16, 17, 40}) {
+    const int64_t rows = 3, stride = cols + 5;
+    std::vector<float> c(size_t(rows * stride), 1.0f);
+    const std::vector<float> bias = numbers<float>(cols, 3);
+    Guarded memory(size_t(cols) * sizeof(float));
+    std::memcpy(memory.data(), bias.data(), size_t(cols) * sizeof(float));
+    kernels<float>().add_bias(rows, cols, c.data(), stride,
+                              reinterpret_cast<const float*>(memory.data()));
+    for (int64_t i = 0; i < rows * stride; ++i)
+      EXPECT_EQ(c[size_t(i)], i % stride < cols ? 1.0f + bias[size_t(i % stride)] : 1.0f);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, Kernels, testing::ValuesIn(available_isas()),
+                         [](const auto& info) { return info.param; });
+
+// AVX2 against AVX-512, over every float pattern class: bits of both, NaN included.
+TEST(KernelBits, FmaIsasAgreeOnAllKindsOfNumbers) {
+  const auto isas = available_isas();
+  if (isas.size() < 3) GTEST_SKIP() << "this machine has no AVX-512 beside AVX2";
+  const std::string before = current_isa();
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 40503) {
+    const auto word = static_cast<uint32_t>(bits);
+    float v;
+    std::memcpy(&v, &word, sizeof v);
+    x.push_back(v);
+  }
+  std::vector<double> xd;
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 60000; ++i) {
+    const uint64_t word = random();
+    double v;
+    std::memcpy(&v, &word, sizeof v);
+    xd.push_back(i % 2 ? v : std::ldexp(double(word >> 11), -int(word % 70) - 10));
+  }
+  const auto n = static_cast<int64_t>(x.size()), nd = static_cast<int64_t>(xd.size());
+  for (int row = 0; row < kRows; ++row) {
+    if (kRowInfo[row].comparison) continue;
+    std::vector<float> y[2] = {std::vector<float>(x.size()), std::vector<float>(x.size())};
+    std::vector<double> yd[2] = {std::vector<double>(xd.size()), std::vector<double>(xd.size())};
+    for (int i = 0; i < 2; ++i) {
+      set_isa(i ? "avx512" : "avx2");
+      const void* in[] = {x.data(), x.data()};
+      kernel_table().forward[row][0](n, in, y[i].data(), 0.25);
+      const void* ind[] = {xd.data(), xd.data()};
+      kernel_table().forward[row][1](nd, ind, yd[i].data(), 0.25);
+    }
+    EXPECT_TRUE(same_bits(y[0], y[1])) << kRowInfo[row].name;
+    EXPECT_TRUE(same_bits(yd[0], yd[1])) << kRowInfo[row].name << " float64";
+  }
+  set_isa(before);
+}
+
+}  // namespace
+}  // namespace ranvier

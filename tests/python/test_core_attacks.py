@@ -1,0 +1,184 @@
+"""Attacks on the core: random arguments, many threads, settings that change meanwhile, fork.
+
+What might take the process along runs in one of its own. Refuses to know which error is right:
+that is the case table's; here every call raises something or works.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from ranvier import _C
+
+FAST = os.environ.get("RANVIER_CHECK_FAST") == "1"
+f32 = _C.float32
+
+
+def in_child(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a process of its own, as what might crash must not take pytest along."""
+    full = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **env}
+    text = "import numpy as np\nfrom ranvier import _C\n" + code
+    return subprocess.run([sys.executable, "-c", text], env=full, capture_output=True, text=True,
+                          timeout=300)
+
+
+def test_gradient_kernels_check_their_inputs() -> None:
+    """Every kernel that backward calls, called wrongly: an error, in a process of its own."""
+    code = """
+import itertools
+pool = [None, _C.zeros((2,), _C.float32), _C.zeros((100000,), _C.float32), _C.zeros((), _C.float64),
+        _C.as_tensor([1, 2]), _C.as_tensor([0] * 100000), _C.zeros((2, 3), _C.float32),
+        _C.as_tensor([2**40, -5]), _C.zeros((0,), _C.float32), _C.zeros((2,), _C.bool_)]
+values = {"int": [0, 1, -1, 5], "bool": [False], "float": [0.5], "str": ["mean", "none"],
+          "int or sequence of int": [[3], [2, 3], [-1], []], "dtype": [_C.float64]}
+rng = np.random.default_rng(0)
+done = 0
+for entry in _C.registry():
+    if not entry["gradient_of"]:
+        continue
+    op = getattr(_C.ops, entry["name"])
+    for _ in range(COUNT):
+        inputs = [pool[i] for i in rng.integers(0, len(pool), len(entry["inputs"]))]
+        attrs = {a["name"]: values[a["kind"]][rng.integers(len(values[a["kind"]]))]
+                 for a in entry["attrs"]}
+        try:
+            op(**dict(zip(entry["inputs"], inputs)), **attrs)
+            done += 1
+        except (ValueError, TypeError, IndexError, RuntimeError):
+            pass
+print("alive", done)
+""".replace("COUNT", "40" if FAST else "400")
+    run = in_child(code)
+    assert run.returncode == 0 and "alive" in run.stdout, run.stderr[-2000:]
+
+
+def test_ops_survive_random_arguments() -> None:
+    """Every public op with inputs that seldom fit: it works or raises, and never crashes."""
+    code = """
+rng = np.random.default_rng(SEED)
+f = np.float32
+pool = [_C.zeros((2,), _C.float32), _C.zeros((2, 3), _C.float32), _C.zeros((3, 2), _C.float32),
+        _C.zeros((), _C.float32), _C.zeros((), _C.float64), _C.zeros((0, 3), _C.float32),
+        _C.as_tensor([1, 0]), _C.as_tensor([[0, 1, 2], [2, 1, 0]]), _C.as_tensor([5, -7]),
+        _C.zeros((2, 3), _C.float32).transpose(0, 1), _C.zeros((1,), _C.float32).expand(2, 3),
+        _C.zeros((2, 3, 4), _C.float64), _C.zeros((2, 3), _C.bool_), _C.zeros((2, 3), _C.uint8),
+        _C.from_numpy(np.zeros((4, 6), f)[::2, ::2]), _C.Generator(0).state, 1.5, 2, True, None,
+        [1.0, 2.0], [[1, 2], [3]], "text", _C.zeros((1,), _C.int64).expand(2)]
+values = {"int": [0, 1, -1, 5, -9, 2**40, -2**63], "bool": [False, True], "str": ["mean", "x"],
+          "float": [0.5, float("nan"), float("inf"), 1e300, -1.0, 0.0],
+          "int or sequence of int": [[3], [2, 3], [-1], [], 0, 1, -5, [0, 1], [1, 0], [2**40] * 3],
+          "dtype": [_C.float64, _C.int32, "float32"]}
+for entry in _C.registry():
+    op = getattr(_C.ops, entry["name"])
+    for _ in range(COUNT):
+        inputs = [pool[i] for i in rng.integers(0, len(pool), len(entry["inputs"]))]
+        attrs = {a["name"]: values[a["kind"]][rng.integers(len(values[a["kind"]]))]
+                 for a in entry["attrs"]}
+        if attrs.get("n") == 2**40:
+            continue
+        try:
+            op(**dict(zip(entry["inputs"], inputs)), **attrs)
+        except (ValueError, TypeError, IndexError, RuntimeError, MemoryError, OverflowError):
+            pass
+        except AttributeError as e:
+            raise SystemExit(f"{entry['name']}: {e}")
+print("alive")
+""".replace("COUNT", "30" if FAST else "600")
+    for seed in ("1", "2"):
+        run = in_child(code.replace("SEED", seed))
+        assert run.returncode == 0 and "alive" in run.stdout, run.stderr[-2000:]
+
+
+# ---- threads and fork
+
+
+def test_many_python_threads_at_once() -> None:
+    """Eight threads call ops, backward and replay; everybody gets the right numbers."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((70, 90)).astype("f4"), rng.standard_normal((40, 90)).astype("f4")
+    want = _C.ops.linear(_C.from_numpy(x), _C.from_numpy(w), None, "tanh").numpy().tobytes()
+    errors: list[BaseException] = []
+    _C.set_num_threads(3)
+    _C.set_grain(64)
+
+    def work() -> None:
+        try:
+            for _ in range(5 if FAST else 40):
+                p = _C.from_numpy(w).requires_grad_(True)
+                y = _C.ops.linear(_C.from_numpy(x), p, None, "tanh")
+                assert y.detach().numpy().tobytes() == want
+                y.sum().backward()
+                assert p.grad is not None
+                _C.set_grad_enabled(False)
+                assert not (p * 2.0).requires_grad
+                _C.set_grad_enabled(True)
+                program = _C.Program.record(lambda t: t.exp().sum(), _C.zeros((5000,), f32))
+                assert program.replay(_C.zeros((5000,), f32)).item() == 5000
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[0]
+    assert _C.is_grad_enabled(), "gradient mode belongs to the thread"
+
+
+def test_settings_change_while_others_compute() -> None:
+    """Threads, grain and instruction set may change at any moment: numbers stay right."""
+    code = """
+import threading
+rng = np.random.default_rng(0)
+a = _C.from_numpy(rng.standard_normal((150, 700)).astype("f4"))
+b = _C.from_numpy(rng.standard_normal((700, 300)).astype("f4"))
+s = _C.from_numpy(rng.standard_normal((64, 500)).astype("f4"))
+_C.set_isa(_C.available_isas()[-1])
+want = _C.ops.matmul(a, b).numpy().tobytes()
+soft = _C.ops.softmax(s, 0).numpy().tobytes()
+stop = False
+def disturb():
+    n = 0
+    isas = [i for i in _C.available_isas() if i != "base"] or ["base"]
+    while not stop:
+        n += 1
+        _C.set_num_threads(1 + n % 8)
+        _C.set_grain([0, 1000, 100000][n % 3])
+        _C.set_isa(isas[n % len(isas)])
+t = threading.Thread(target=disturb)
+t.start()
+bad = 0
+for _ in range(COUNT):
+    bad += _C.ops.matmul(a, b).numpy().tobytes() != want
+    bad += _C.ops.softmax(s, 0).numpy().tobytes() != soft
+stop = True
+t.join()
+print("wrong:", bad)
+""".replace("COUNT", "20" if FAST else "150")
+    run = in_child(code)
+    assert run.returncode == 0 and "wrong: 0" in run.stdout, run.stdout + run.stderr[-2000:]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_fork_after_parallel_work() -> None:
+    """A child of fork computes, with one thread, and does not hang."""
+    code = """
+import os, signal
+x = _C.from_numpy(np.random.default_rng(0).standard_normal((300, 300)).astype("f4"))
+_C.set_num_threads(2)
+want = _C.ops.matmul(x, x).numpy().tobytes()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    os._exit(0 if _C.ops.matmul(x, x).numpy().tobytes() == want else 1)
+print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    run = in_child(code)
+    assert "child 0" in run.stdout, run.stdout + run.stderr

@@ -1,0 +1,234 @@
+"""Recorded steps: the same bits as the eager run, and every way of recording something wrong.
+
+What changes between steps must reach a replay; what cannot be recorded must raise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import nn, optim
+
+X = rv.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+Y = rv.tensor([[0.0], [1.0], [1.0], [0.0]])
+
+OPTIMIZERS = {
+    "sgd": lambda p: optim.SGD(p, lr=0.5),
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "adam": lambda p: optim.Adam(p, lr=0.05),
+    "adamw": lambda p: optim.AdamW(p, lr=0.05),
+}
+
+
+def xor(optimizer, seed=0):
+    rv.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(2, 4), nn.Sigmoid(), nn.Linear(4, 1), nn.Sigmoid())
+    return net, OPTIMIZERS[optimizer](net.parameters()), nn.MSELoss()
+
+
+def step_of(net, optimizer, loss_of):
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = loss_of(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def bits(tensors):
+    return [t.detach().numpy().tobytes() for t in tensors]
+
+
+# --- replay is eager ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_xor_replays_a_thousand_steps_to_the_bits_of_the_eager_run(optimizer, threads):
+    rv.set_num_threads(threads)
+    eager, recorded = xor(optimizer), xor(optimizer)
+    step = step_of(*eager)
+    program = rv.Program.record(step_of(*recorded), X, Y)
+    losses = [bits([step(X, Y)])] + [bits([step(X, Y)]) for _ in range(1000)]
+    replayed = [bits([program.first])] + [bits([program.replay(X, Y)]) for _ in range(1000)]
+    assert losses == replayed
+    assert bits(eager[0].parameters()) == bits(recorded[0].parameters())
+
+
+def test_eager_and_replay_may_be_mixed():
+    eager, mixed = xor("adam"), xor("adam")
+    step, other = step_of(*eager), step_of(*mixed)
+    for _ in range(3):
+        other(X, Y)  # the state exists before the recording
+    program = rv.Program.record(other, X, Y)
+    for i in range(20):
+        program.replay(X, Y) if i % 2 else other(X, Y)
+    for _ in range(24):
+        step(X, Y)
+    assert bits(eager[0].parameters()) == bits(mixed[0].parameters())
+
+
+def test_a_replay_computes_with_its_own_inputs():
+    net = xor("sgd")[0]
+    program = rv.Program.record(lambda x: net(x), X)
+    np.testing.assert_array_equal(
+        program.replay(1 - X).detach().numpy(), net(1 - X).detach().numpy()
+    )
+    with pytest.raises(rv.ShapeError, match=r"\(4, 2\).*\(3, 2\)"):
+        program.replay(X[:3])
+    with pytest.raises(rv.ShapeError, match="float64"):
+        program.replay(X.double())
+    with pytest.raises(ValueError, match="1 inputs, got 2"):
+        program.replay(X, Y)
+
+
+# --- what changes between steps -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_learning_rate_reaches_the_replay(optimizer):
+    eager, recorded = xor(optimizer), xor(optimizer)
+    step = step_of(*eager)
+    program = rv.Program.record(step_of(*recorded), X, Y)
+    step(X, Y)
+    for lr in (0.5, 0.01, 0.0, 1.0):
+        eager[1].param_groups[0]["lr"] = lr
+        recorded[1].param_groups[0]["lr"] = lr
+        step(X, Y)
+        program.replay(X, Y)
+    assert bits(eager[0].parameters()) == bits(recorded[0].parameters())
+
+
+def test_a_loaded_optimizer_state_reaches_the_replay():
+    eager, recorded = xor("adam"), xor("adam")
+    step = step_of(*eager)
+    program = rv.Program.record(step_of(*recorded), X, Y)
+    for _ in range(5):
+        step(X, Y)
+    recorded[0].load_state_dict(eager[0].state_dict())
+    recorded[1].load_state_dict(eager[1].state_dict())
+    step(X, Y)
+    program.replay(X, Y)
+    assert bits(eager[0].parameters()) == bits(recorded[0].parameters())
+
+
+def test_random_numbers_go_on():
+    def noisy(x):
+        return x + rv.rand(3)
+
+    rv.manual_seed(3)
+    eager = [noisy(rv.zeros(3)).tolist() for _ in range(4)]
+    rv.manual_seed(3)
+    program = rv.Program.record(noisy, rv.zeros(3))
+    replayed = [program.first.tolist()] + [program.replay(rv.zeros(3)).tolist() for _ in range(3)]
+    assert eager == replayed
+    rv.manual_seed(3)
+    assert program.replay(rv.zeros(3)).tolist() == eager[0]
+
+
+def test_a_weight_changed_by_hand_reaches_the_replay():
+    net = nn.Linear(2, 1)
+    program = rv.Program.record(net, X)
+    net.weight.data = rv.tensor([[1.0, 2.0]])
+    np.testing.assert_array_equal(program.replay(X).detach().numpy(), net(X).detach().numpy())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rv.zeros(2),
+        lambda: rv.ones(2) * 0,
+        lambda: rv.full((2,), 0.0),
+        lambda: rv.tensor([0.0, 0.0]),
+        lambda: rv.zeros_like(rv.empty(2)),
+        lambda: rv.empty(2).zero_(),
+        lambda: rv.linspace(0, 0, 2),
+        lambda: rv.empty(2).new_zeros(2),
+    ],
+)
+def test_a_tensor_made_inside_is_made_anew_each_time(make):
+    def total(x):
+        sum_of = make()
+        for _ in range(3):
+            sum_of += x
+        return sum_of
+
+    x = rv.tensor([1.0, 2.0])
+    program = rv.Program.record(total, x)
+    for _ in range(2):
+        assert program.replay(x).tolist() == [3, 6]
+
+
+# --- what cannot be recorded --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda t: t.item(),
+        lambda t: t.tolist(),
+        lambda t: float(t),
+        lambda t: bool(t > 1),
+        lambda t: t.numpy(),
+        lambda t: np.asarray(t),
+        lambda t: f"{t:.3f}",
+        lambda t: rv.equal(t, t),
+    ],
+)
+def test_reading_a_value_raises(read):
+    with pytest.raises(RuntimeError, match="record"):
+        rv.Program.record(lambda x: read(x.sum()) and x, X)
+    assert rv.is_grad_enabled()
+    assert X.sum().item() == 4  # and reading works again
+
+
+def test_printing_shows_the_shape():
+    seen = []
+    rv.Program.record(lambda x: seen.append(repr(x)) or x, X)
+    assert seen == ["tensor(..., shape=(4, 2))"]
+
+
+def test_gradients_must_be_cleared_inside():
+    net, optimizer, loss_of = xor("sgd")
+
+    def forgetful(x, y):
+        loss = loss_of(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    with pytest.raises(RuntimeError, match="zero_grad"):
+        rv.Program.record(forgetful, X, Y)
+
+
+def test_a_learning_rate_set_inside_raises():
+    net, optimizer, loss_of = xor("sgd")
+
+    def scheduled(x, y):
+        optimizer.param_groups[0]["lr"] *= 0.5
+        return step_of(net, optimizer, loss_of)(x, y)
+
+    with pytest.raises(RuntimeError, match="record"):
+        rv.Program.record(scheduled, X, Y)
+    assert optimizer.param_groups[0]["lr"] == optimizer.param_groups[0].lr.item() == 0.5
+
+
+def test_an_error_while_recording_ends_the_recording():
+    with pytest.raises(KeyError):
+        rv.Program.record(lambda x: {}["missing"], X)
+    assert len(rv.Program.record(lambda x: x + 1, X)) == 1
+    with pytest.raises(TypeError):
+        rv.Program.record(lambda x: 3, X)
+
+
+def test_dump_names_every_instruction():
+    net, optimizer, loss_of = xor("adam")
+    program = rv.Program.record(step_of(net, optimizer, loss_of), X, Y)
+    lines = program.dump().splitlines()
+    assert len(lines) == len(program)
+    assert sum("adam_update" in line for line in lines) == 4
+    assert sum(" linear(" in line for line in lines) == 2
