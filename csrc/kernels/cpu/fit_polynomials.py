@@ -6,8 +6,10 @@
 
 Method: weighted minimax (Remez exchange on a dense Chebyshev grid) in mpmath.  The
 coefficients are then rounded to the target precision; after each of the first three the
-rest is fitted again, so that it absorbs their rounding.  Nothing here is taken from a library; nothing here runs when Ranvier runs.
+rest is fitted again, so that it absorbs their rounding.  Nothing here is taken from a library;
+nothing here runs when Ranvier runs.
 """
+
 import argparse
 import sys
 
@@ -39,7 +41,7 @@ def remez(xs, target, weight, n):
         c = list(mp.lu_solve(a, b))
         levelled = abs(c[n])
         c = c[:n]
-        error = [w * (mp.fdot(c, row) - t) for w, row, t in zip(weight, rows, target)]
+        error = [w * (mp.fdot(c, row) - t) for w, row, t in zip(weight, rows, target, strict=False)]
         worst = max(abs(e) for e in error)
         if best is None or worst < best[0]:
             best = (worst, c)
@@ -76,7 +78,11 @@ def rounded(x, dtype):
     if dtype is np.float64:
         return float(x)
     near = np.float32(float(x))
-    near_by = (np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf)))
+    near_by = (
+        np.nextafter(near, np.float32(-np.inf)),
+        near,
+        np.nextafter(near, np.float32(np.inf)),
+    )
     return min(near_by, key=lambda v: abs(mp.mpf(float(v)) - x))
 
 
@@ -88,14 +94,18 @@ def fit(f, weight, lo, hi, degree, dtype):
     while len(done) <= degree:
         # Points of nearly no weight cannot be extrema, and make the linear system singular.
         keep = [i for i, wi in enumerate(w) if wi > max(w) / 10**12]
-        c = remez([xs[i] for i in keep], [target[i] for i in keep], [w[i] for i in keep],
-                  degree + 1 - len(done))
+        c = remez(
+            [xs[i] for i in keep],
+            [target[i] for i in keep],
+            [w[i] for i in keep],
+            degree + 1 - len(done),
+        )
         for cj in c[:1] if len(done) < refitted else c:
             done.append(rounded(cj, dtype))
             # What is left is x times a lower polynomial (no grid point is 0).
-            target = [(t - float(done[-1])) / x for t, x in zip(target, xs)]
-            w = [wi * abs(x) for wi, x in zip(w, xs)]
-    return done, max(wi * abs(t) for wi, t in zip(w, target))
+            target = [(t - float(done[-1])) / x for t, x in zip(target, xs, strict=False)]
+            w = [wi * abs(x) for wi, x in zip(w, xs, strict=False)]
+    return done, max(wi * abs(t) for wi, t in zip(w, target, strict=False))
 
 
 def text(x, dtype):
@@ -114,6 +124,7 @@ def split(x, bits, dtype):
 
 
 # ---- the functions fitted ---------------------------------------------------------------
+
 
 def exp_tail(r):
     """(e^r - 1 - r) / r^2"""
@@ -163,86 +174,130 @@ def sin_over_v(w):
 
 def tail_ratio(k):
     """Q(z) e^(z^2/2) (z + k), Q(z) = 1 - Phi(z), as a function of t = (z - k) / (z + k)"""
+
     def f(t):
         z = k * (1 + t) / (1 - t)
         return mp.erfc(z / mp.sqrt(2)) / 2 * mp.exp(z * z / 2) * (z + k)
+
     return f
 
 
-def tables():
+def tables_of(dtype, name):
+    """Declarations of every table of one type, in the order of math.inc."""
     ln2 = mp.log(2)
     half_ln2 = ln2 / 2 * mp.mpf("1.001")  # n is rounded from an inexact product
+    single = dtype is np.float32
+    print(f"\n// {name}")
+
+    def scalar(label, value):
+        return f"static constexpr {name} {label} = {text(value, dtype)};"
+
+    def table(label, fitted):
+        c, error = fitted
+        print(
+            f"// {label}: degree {len(c) - 1}, weighted error {float(error):.2e}",
+            file=sys.stderr,
+        )
+        body = [text(x, dtype) for x in c]
+        lines, line = [], f"static constexpr {name} {label}[] = {{"
+        for i, item in enumerate(body):
+            item += "," if i + 1 < len(body) else "};"
+            if len(line) + 1 + len(item) > 92:
+                lines.append(line)
+                line = "   "
+            line += ("" if line.endswith("{") else " ") + item
+        return "\n".join([*lines, line])
+
+    # |n| <= 151 takes 8 bits of float's 24, |n| <= 1077 takes 11 of double's 53.
+    hi, lo = split(ln2, 15 if single else 42, dtype)
+    yield scalar("log2e", rounded(1 / ln2, dtype))
+    yield scalar("ln2_hi", hi)
+    yield scalar("ln2_lo", lo)
+    yield scalar("sqrt2", rounded(mp.sqrt(2), dtype))
+    # log's reduced mantissa lies in (log_top / 2, log_top].
+    log_top = mp.mpf(4) / 3 if single else mp.sqrt(2)
+    yield scalar("log_top", rounded(log_top, dtype))
+
+    # The error of e^r relative to e^r.
+    yield table(
+        "exp_c",
+        fit(exp_tail, lambda r: r**2 / mp.exp(r), -half_ln2, half_ln2, 4 if single else 9, dtype),
+    )
+    if single:
+        # The error relative to log(1 + f).
+        yield table("log_c", fit(log_tail, log_tail_weight, log_top / 2 - 1, log_top - 1, 7, dtype))
+    else:
+        limit = ((log_top - 1) / (log_top + 1)) ** 2 * mp.mpf("1.0001")
+        yield table("log_c", fit(atanh_tail, lambda z: z / 2, mp.mpf(0), limit, 6, dtype))
+
+    # All relative; tanh up to |x| = tanh_near, erf up to 1.
+    near = mp.mpf(5) / 16
+    yield scalar("tanh_near", rounded(near, dtype))
+    yield table(
+        "tanh_c",
+        fit(
+            tanh_tail,
+            lambda w: w / (1 + w * tanh_tail(w)),
+            mp.mpf(0),
+            near**2,
+            2 if single else 7,
+            dtype,
+        ),
+    )
+    yield table(
+        "erf_c",
+        fit(
+            erf_rest,
+            lambda w: 1 / (1 + erf_rest(w)),
+            mp.mpf(0),
+            mp.mpf(1),
+            7 if single else 11,
+            dtype,
+        ),
+    )
+    k = mp.mpf(4) if single else mp.mpf(5)
+    limit = mp.mpf(15) if single else mp.mpf(39)
+    g = tail_ratio(k)
+    yield scalar("tail_k", rounded(k, dtype))
+    yield table(
+        "tail_c",
+        fit(
+            g,
+            lambda t: 1 / g(t),
+            mp.mpf(-1),
+            (limit - k) / (limit + k),
+            9 if single else 22,
+            dtype,
+        ),
+    )
+
+    # Absolute.
+    yield table(
+        "sin_c", fit(sin_over_v, mp.sqrt, mp.mpf(0), mp.mpf(1) / 16, 4 if single else 8, dtype)
+    )
+
+
+def tables():
     for dtype, name in ((np.float32, "float"), (np.float64, "double")):
-        single = dtype is np.float32
-        print(f"\n// {name}")
-
-        def scalar(label, value):
-            return f"static constexpr {name} {label} = {text(value, dtype)};"
-
-        def table(label, fitted):
-            c, error = fitted
-            print(f"// {label}: degree {len(c) - 1}, weighted error {float(error):.2e}", file=sys.stderr)
-            body = [text(x, dtype) for x in c]
-            lines, line = [], f"static constexpr {name} {label}[] = {{"
-            for i, item in enumerate(body):
-                item += "," if i + 1 < len(body) else "};"
-                if len(line) + 1 + len(item) > 92:
-                    lines.append(line)
-                    line = "   "
-                line += ("" if line.endswith("{") else " ") + item
-            return "\n".join(lines + [line])
-
-        # |n| <= 151 takes 8 bits of float's 24, |n| <= 1077 takes 11 of double's 53.
-        hi, lo = split(ln2, 15 if single else 42, dtype)
-        yield scalar("log2e", rounded(1 / ln2, dtype))
-        yield scalar("ln2_hi", hi)
-        yield scalar("ln2_lo", lo)
-        yield scalar("sqrt2", rounded(mp.sqrt(2), dtype))
-        # log's reduced mantissa lies in (log_top / 2, log_top].
-        log_top = mp.mpf(4) / 3 if single else mp.sqrt(2)
-        yield scalar("log_top", rounded(log_top, dtype))
-
-        # The error of e^r relative to e^r.
-        yield table("exp_c", fit(exp_tail, lambda r: r**2 / mp.exp(r), -half_ln2, half_ln2,
-                                 4 if single else 9, dtype))
-        if single:
-            # The error relative to log(1 + f).
-            yield table("log_c", fit(log_tail, log_tail_weight, log_top / 2 - 1, log_top - 1, 7, dtype))
-        else:
-            limit = ((log_top - 1) / (log_top + 1)) ** 2 * mp.mpf("1.0001")
-            yield table("log_c", fit(atanh_tail, lambda z: z / 2, mp.mpf(0), limit, 6, dtype))
-
-        # All relative; tanh up to |x| = tanh_near, erf up to 1.
-        near = mp.mpf(5) / 16
-        yield scalar("tanh_near", rounded(near, dtype))
-        yield table("tanh_c", fit(tanh_tail, lambda w: w / (1 + w * tanh_tail(w)), mp.mpf(0), near**2,
-                                  2 if single else 7, dtype))
-        yield table("erf_c", fit(erf_rest, lambda w: 1 / (1 + erf_rest(w)), mp.mpf(0), mp.mpf(1),
-                                 7 if single else 11, dtype))
-        k = mp.mpf(4) if single else mp.mpf(5)
-        limit = (mp.mpf(15) if single else mp.mpf(39))
-        g = tail_ratio(k)
-        yield scalar("tail_k", rounded(k, dtype))
-        yield table("tail_c", fit(g, lambda t: 1 / g(t), mp.mpf(-1), (limit - k) / (limit + k),
-                                  9 if single else 22, dtype))
-
-        # Absolute.
-        yield table("sin_c", fit(sin_over_v, mp.sqrt, mp.mpf(0), mp.mpf(1) / 16,
-                                 4 if single else 8, dtype))
+        yield from tables_of(dtype, name)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", metavar="FILE", help="fail unless FILE holds every printed table")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", metavar="FILE", help="fail unless FILE holds every printed table"
+    )
     arguments = parser.parse_args()
     held = None
     if arguments.check:
         with open(arguments.check, encoding="utf-8") as file:
-            held = " ".join(file.read().split())
+            held = "".join(file.read().split())
     missing = 0
     for block in tables():
         print(block, flush=True)
-        if held is not None and " ".join(block.split()) not in held:
+        if held is not None and "".join(block.split()) not in held:
             print("// MISSING from " + arguments.check)
             missing += 1
     return 1 if missing else 0
