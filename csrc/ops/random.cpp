@@ -91,7 +91,10 @@ void normal_forward(const ForwardArgs& args) {
       }
       kernels<T>().box_muller(pairs, a, b, z0, z1);
       T* to = out.data<T>() + first;
-      for (int64_t i = 0; i < n; ++i) to[i] = mean + std * (i % 2 ? z1 : z0)[i / 2];
+      for (int64_t i = 0; i < n; ++i) {
+        const T* z = i % 2 ? z1 : z0;
+        to[i] = mean + std * z[i / 2];
+      }
     });
   });
 }

@@ -26,7 +26,8 @@ std::vector<double> values(const Tensor& t) {
 //   z = x W^T + b = (1*1 + 2*0.5 + 0.5, 1*-1 + 2*-1 + 0) = (2.5, -3); h = (2.5, 0)
 //   loss = ((2.5 - 1)^2 + (0 - 1)^2) / 2 = 1.625; dL/dh = (1.5, -1); dL/dz = (1.5, 0)
 TEST(Autograd, LinearReluMse) {
-  const Tensor x = leaf({1, 2}, {1, 2}), w = leaf({2, 2}, {1, 0.5, -1, -1}), b = leaf({2}, {0.5, 0});
+  const Tensor x = leaf({1, 2}, {1, 2}), w = leaf({2, 2}, {1, 0.5, -1, -1}),
+               b = leaf({2}, {0.5, 0});
   const Tensor target = Tensor::from<double>({1, 2}, {1, 1});
   for (const bool fused : {true, false}) {
     for (const Tensor& t : {x, w, b}) set_grad(t, {});

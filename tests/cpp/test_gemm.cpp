@@ -31,8 +31,12 @@ struct Problem {
   int64_t m, n, k;
   std::vector<T> a, b, start;
   Problem(int64_t rows, int64_t cols, int64_t depth)
-      : m(rows), n(cols), k(depth),
-        a(numbers<T>(m * k, 1)), b(numbers<T>(k * n, 2)), start(numbers<T>(m * n, 3)) {}
+      : m(rows),
+        n(cols),
+        k(depth),
+        a(numbers<T>(m * k, 1)),
+        b(numbers<T>(k * n, 2)),
+        start(numbers<T>(m * n, 3)) {}
 
   std::vector<T> chains(bool fused, bool accumulate) const {
     std::vector<T> c = accumulate ? start : std::vector<T>(size_t(m * n), T(0));
@@ -69,10 +73,14 @@ constexpr Layout kLayouts[] = {Layout::normal, Layout::transposed, Layout::padde
 
 std::pair<int64_t, int64_t> strides_of(Layout layout, int64_t rows, int64_t cols) {
   switch (layout) {
-    case Layout::normal: return {std::max<int64_t>(cols, 1), 1};
-    case Layout::transposed: return {1, std::max<int64_t>(rows, 1)};
-    case Layout::padded: return {cols + 3, 1};
-    case Layout::strided: break;
+    case Layout::normal:
+      return {std::max<int64_t>(cols, 1), 1};
+    case Layout::transposed:
+      return {1, std::max<int64_t>(rows, 1)};
+    case Layout::padded:
+      return {cols + 3, 1};
+    case Layout::strided:
+      break;
   }
   return {2 * cols + 1, 2};
 }
@@ -88,11 +96,21 @@ void check(const Problem<T>& q, const std::vector<T>& want, bool accumulate, Lay
   const int64_t c_row = q.n + kGap;
   std::vector<T> c = spread(q.start, q.m, q.n, c_row, 1);
   c.resize(size_t(q.m * c_row), T(12345));
-  gemm(Gemm<T>{.m = q.m, .n = q.n, .k = q.k, .a = a.data(), .a_row = a_row, .a_k = a_k,
-               .b = b.data(), .b_k = b_k, .b_col = b_col, .c = c.data(), .c_row = c_row,
+  gemm(Gemm<T>{.m = q.m,
+               .n = q.n,
+               .k = q.k,
+               .a = a.data(),
+               .a_row = a_row,
+               .a_k = a_k,
+               .b = b.data(),
+               .b_k = b_k,
+               .b_col = b_col,
+               .c = c.data(),
+               .c_row = c_row,
                .accumulate = accumulate});
   for (int64_t i = 0; i < q.m; ++i) {
-    ASSERT_EQ(std::memcmp(&c[size_t(i * c_row)], &want[size_t(i * q.n)], size_t(q.n) * sizeof(T)), 0)
+    ASSERT_EQ(std::memcmp(&c[size_t(i * c_row)], &want[size_t(i * q.n)], size_t(q.n) * sizeof(T)),
+              0)
         << what << ": row " << i << " of " << q.m << " x " << q.n << " x " << q.k << ", layouts "
         << int(la) << int(lb) << (accumulate ? ", accumulating" : "");
     for (int64_t j = q.n; j < c_row; ++j)
@@ -121,7 +139,8 @@ class Gemms : public testing::TestWithParam<std::string> {
       const std::vector<T> want = q.chains(fused(), accumulate);
       for (const Layout la : kLayouts)
         for (const Layout lb : kLayouts) {
-          if (!every_layout && la != Layout::normal && lb != Layout::normal) continue;
+          const bool plain = la == lb || la == Layout::normal || lb == Layout::normal;
+          if (!every_layout && !plain) continue;
           check(q, want, accumulate, la, lb, GetParam());
           if (HasFatalFailure()) return;
         }
@@ -159,7 +178,7 @@ TEST_P(Gemms, Tails) {
 }
 
 TEST_P(Gemms, ShapesOfTheDesign) {
-  const int64_t shapes[][3] = {{1, 1, 1}, {7, 300, 100}, {3, 3, 5000}, {96, 384, 96},
+  const int64_t shapes[][3] = {{1, 1, 1},    {7, 300, 100}, {3, 3, 5000},    {96, 384, 96},
                                {17, 33, 65}, {50, 10, 100}, {128, 128, 1000}};
   for (const auto& [m, n, k] : shapes) {
     all_ways<float>(m, n, k);
@@ -169,14 +188,24 @@ TEST_P(Gemms, ShapesOfTheDesign) {
 }
 
 TEST_P(Gemms, LargeWithSeveralBlocks) {
+  all_ways<float>(200, 97, 1030, false);
+  all_ways<double>(200, 65, 1030, false);
+#ifndef __SANITIZE_ADDRESS__  // the scalar chains take a minute there
   all_ways<float>(333, 777, 555, false);
-  all_ways<double>(101, 333, 600, false);
+#endif
 }
 
 TEST_P(Gemms, ThinOnes) {
-  for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{
-           {1, 1000, 300}, {1, 1, 4000}, {1000, 1, 300}, {2, 5000, 7}, {5, 4200, 40}, {600, 2, 513},
-           {4, 1024, 600}, {5, 1024, 600}, {1, 1024, 1024}, {200, 17, 1}}) {
+  for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{{1, 1000, 300},
+                                                                             {1, 1, 4000},
+                                                                             {1000, 1, 300},
+                                                                             {2, 5000, 7},
+                                                                             {5, 4200, 40},
+                                                                             {600, 2, 513},
+                                                                             {4, 1024, 600},
+                                                                             {5, 1024, 600},
+                                                                             {1, 1024, 1024},
+                                                                             {200, 17, 1}}) {
     all_ways<float>(m, n, k, false);
     all_ways<double>(m, n, k, false);
     if (HasFatalFailure()) return;
@@ -186,8 +215,18 @@ TEST_P(Gemms, ThinOnes) {
 TEST_P(Gemms, NothingToDo) {
   float c[4] = {1, 2, 3, 4};
   const float bias[2] = {5, 6};
-  Gemm<float> g{.m = 2, .n = 2, .k = 0, .a = nullptr, .a_row = 0, .a_k = 0, .b = nullptr,
-                .b_k = 0, .b_col = 1, .c = c, .c_row = 2, .accumulate = true};
+  Gemm<float> g{.m = 2,
+                .n = 2,
+                .k = 0,
+                .a = nullptr,
+                .a_row = 0,
+                .a_k = 0,
+                .b = nullptr,
+                .b_k = 0,
+                .b_col = 1,
+                .c = c,
+                .c_row = 2,
+                .accumulate = true};
   gemm(g);
   EXPECT_EQ(c[3], 4);
   g.accumulate = false;
@@ -218,12 +257,22 @@ void check_epilogue(bool fused, int64_t m, int64_t n, int64_t k) {
     const auto [b_k, b_col] = strides_of(lb, k, n);
     const std::vector<T> b = spread(q.b, k, n, b_k, b_col);
     std::vector<T> c(size_t(m * (n + kGap)), T(12345));
-    gemm(Gemm<T>{.m = m, .n = n, .k = k, .a = q.a.data(), .a_row = k, .a_k = 1, .b = b.data(),
-                 .b_k = b_k, .b_col = b_col, .c = c.data(), .c_row = n + kGap,
-                 .bias = bias.data(), .activation = tanh});
+    gemm(Gemm<T>{.m = m,
+                 .n = n,
+                 .k = k,
+                 .a = q.a.data(),
+                 .a_row = k,
+                 .a_k = 1,
+                 .b = b.data(),
+                 .b_k = b_k,
+                 .b_col = b_col,
+                 .c = c.data(),
+                 .c_row = n + kGap,
+                 .bias = bias.data(),
+                 .activation = tanh});
     for (int64_t i = 0; i < m; ++i) {
-      ASSERT_EQ(std::memcmp(&c[size_t(i * (n + kGap))], &want[size_t(i * n)], size_t(n) * sizeof(T)),
-                0)
+      ASSERT_EQ(
+          std::memcmp(&c[size_t(i * (n + kGap))], &want[size_t(i * n)], size_t(n) * sizeof(T)), 0)
           << "row " << i;
       for (int64_t j = n; j < n + kGap; ++j) ASSERT_EQ(c[size_t(i * (n + kGap) + j)], T(12345));
     }
@@ -247,9 +296,18 @@ TEST_P(Gemms, PartsOfKAreTheSameChain) {
   for (const int64_t part : {1, 7, 96, 500}) {
     std::vector<float> c(want.size(), -1.0f);
     for (int64_t k0 = 0; k0 < q.k; k0 += part)
-      gemm(Gemm<float>{.m = q.m, .n = q.n, .k = std::min(part, q.k - k0), .a = q.a.data() + k0,
-                       .a_row = q.k, .a_k = 1, .b = q.b.data() + k0 * q.n, .b_k = q.n, .b_col = 1,
-                       .c = c.data(), .c_row = q.n, .accumulate = k0 > 0});
+      gemm(Gemm<float>{.m = q.m,
+                       .n = q.n,
+                       .k = std::min(part, q.k - k0),
+                       .a = q.a.data() + k0,
+                       .a_row = q.k,
+                       .a_k = 1,
+                       .b = q.b.data() + k0 * q.n,
+                       .b_k = q.n,
+                       .b_col = 1,
+                       .c = c.data(),
+                       .c_row = q.n,
+                       .accumulate = k0 > 0});
     ASSERT_EQ(std::memcmp(c.data(), want.data(), c.size() * sizeof(float)), 0) << part;
   }
 }
@@ -259,8 +317,17 @@ TEST_P(Gemms, BroadcastOperands) {
   const std::vector<float> a = numbers<float>(40, 1), b = numbers<float>(50, 2);
   for (const auto& [b_k, b_col] : {std::pair<int64_t, int64_t>{0, 1}, {1, 0}, {0, 0}}) {
     std::vector<float> c(13 * 50);
-    gemm(Gemm<float>{.m = 13, .n = 50, .k = 40, .a = a.data(), .a_row = 0, .a_k = 1, .b = b.data(),
-                     .b_k = b_k, .b_col = b_col, .c = c.data(), .c_row = 50});
+    gemm(Gemm<float>{.m = 13,
+                     .n = 50,
+                     .k = 40,
+                     .a = a.data(),
+                     .a_row = 0,
+                     .a_k = 1,
+                     .b = b.data(),
+                     .b_k = b_k,
+                     .b_col = b_col,
+                     .c = c.data(),
+                     .c_row = 50});
     for (int64_t j = 0; j < 50; ++j) {
       float chain = 0;
       for (int64_t p = 0; p < 40; ++p) {

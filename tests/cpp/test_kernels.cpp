@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -32,6 +33,10 @@ class Guarded {
   ~Guarded() { munmap(base_, size_); }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
+  template <class T>
+  Guarded(const std::vector<T>& values, int64_t n) : Guarded(static_cast<size_t>(n) * sizeof(T)) {
+    std::copy_n(values.begin(), n, reinterpret_cast<T*>(data_));
+  }
   char* data() const { return data_; }
 
  private:
@@ -68,7 +73,8 @@ class Output {
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
 const std::vector<int64_t> kLengths = [] {
@@ -118,9 +124,7 @@ void check_map(MapFn f, int inputs, const std::string& what, T low, T high) {
       std::vector<std::unique_ptr<Guarded>> memory;
       const void* in[4] = {};
       for (int j = 0; j < inputs; ++j) {
-        const size_t bytes = static_cast<size_t>(n) * sizeof(T);
-        memory.push_back(std::make_unique<Guarded>(bytes));
-        std::memcpy(memory.back()->data(), x[size_t(j)].data(), bytes);
+        memory.push_back(std::make_unique<Guarded>(x[size_t(j)], n));
         in[j] = memory.back()->data();
       }
       Output<Out> out(n, shift);
@@ -192,8 +196,7 @@ template <class T>
 void check_sums(const ranvier::Kernels<T>& k) {
   for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 4095, 4096}) {
     const std::vector<T> x = numbers<T>(n, 3);
-    Guarded memory(size_t(n) * sizeof(T));
-    std::memcpy(memory.data(), x.data(), size_t(n) * sizeof(T));
+    const Guarded memory(x, n);
     std::vector<T> lanes(64 / sizeof(T), T(0));
     for (size_t i = 0; i < x.size(); ++i) lanes[i % lanes.size()] += x[i];
     const T got = k.sum(n, reinterpret_cast<const T*>(memory.data()));
@@ -204,9 +207,7 @@ void check_sums(const ranvier::Kernels<T>& k) {
     for (const int64_t cols : {1, 7, 16, 17, 33}) {
       const int64_t stride = cols + 3;
       const std::vector<T> x = numbers<T>(rows * stride, 4);
-      const size_t used = rows ? size_t((rows - 1) * stride + cols) * sizeof(T) : 0;
-      Guarded memory(used);
-      if (used) std::memcpy(memory.data(), x.data(), used);
+      const Guarded memory(x, rows ? (rows - 1) * stride + cols : 0);
       Output<T> out(cols, 1);
       k.sum_rows(rows, cols, reinterpret_cast<const T*>(memory.data()), stride, out.data());
       EXPECT_TRUE(out.untouched_around());
@@ -249,12 +250,10 @@ void check_rows(const ranvier::Kernels<T>& k) {
     if (n == 0) continue;
     const std::vector<T> values = numbers<T>(n, 6, -8, 8), grads = numbers<T>(n, 7);
     const size_t bytes = size_t(n) * sizeof(T);
-    Guarded x_memory(bytes), g_memory(bytes), y_memory(bytes);
+    const Guarded x_memory(values, n), g_memory(grads, n), y_memory(bytes);
     const T* x = reinterpret_cast<T*>(x_memory.data());
     const T* g = reinterpret_cast<T*>(g_memory.data());
     T* y = reinterpret_cast<T*>(y_memory.data());
-    std::memcpy(x_memory.data(), values.data(), bytes);
-    std::memcpy(g_memory.data(), grads.data(), bytes);
     long double total = 0, most = -1e9, loss = 0;
     for (const T v : values) most = std::max<long double>(most, v);
     for (const T v : values) total += std::exp(static_cast<long double>(v) - most);
@@ -319,8 +318,7 @@ void check_updates(const ranvier::Kernels<T>& k) {
       Output<T> p(n, shift), m(n, shift), q(n, shift), a(n, shift), v(n, shift);
       for (auto [to, from] : {std::pair{&p, &p0}, {&m, &m0}, {&q, &p0}, {&a, &m0}, {&v, &v0}})
         std::copy(from->begin(), from->end(), to->data());
-      Guarded grads(size_t(n) * sizeof(T));
-      std::memcpy(grads.data(), g.data(), size_t(n) * sizeof(T));
+      const Guarded grads(g, n);
       const T* gp = reinterpret_cast<const T*>(grads.data());
       k.sgd(n, p.data(), gp, m.data(), sgd);
       k.adam(n, q.data(), gp, a.data(), v.data(), adam);
@@ -382,8 +380,7 @@ TEST_P(Kernels, AddBiasStaysInItsColumns) {
     const int64_t rows = 3, stride = cols + 5;
     std::vector<float> c(size_t(rows * stride), 1.0f);
     const std::vector<float> bias = numbers<float>(cols, 3);
-    Guarded memory(size_t(cols) * sizeof(float));
-    std::memcpy(memory.data(), bias.data(), size_t(cols) * sizeof(float));
+    const Guarded memory(bias, cols);
     kernels<float>().add_bias(rows, cols, c.data(), stride,
                               reinterpret_cast<const float*>(memory.data()));
     for (int64_t i = 0; i < rows * stride; ++i)

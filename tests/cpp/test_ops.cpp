@@ -69,17 +69,27 @@ TEST(Ops, NumbersTakeTheTypeOfTheAttribute) {
 }
 
 TEST(Ops, EveryGradientKernelRefusesNonsense) {
-  const Tensors pool = {Tensor(), Tensor::zeros({2}), Tensor::zeros({50000}),
-                        Tensor::zeros({2}, DType::int64), Tensor::zeros({2, 3}, DType::float64),
-                        Tensor::full({50000}, 1e6, DType::int64), Tensor::zeros({0})};
+  const Tensors pool = {Tensor(),
+                        Tensor::zeros({2}),
+                        Tensor::zeros({50000}),
+                        Tensor::zeros({2}, DType::int64),
+                        Tensor::zeros({2, 3}, DType::float64),
+                        Tensor::full({50000}, 1e6, DType::int64),
+                        Tensor::zeros({0})};
   const auto attr = [](const AttrDef& def, size_t n) -> Attr {
     switch (def.kind) {
-      case AttrKind::flag: return n % 2 == 0;
-      case AttrKind::integer: return int64_t(n % 3) - 1;
-      case AttrKind::number: return 0.5;
-      case AttrKind::text: return std::string(n % 2 ? "mean" : "none");
-      case AttrKind::integers: return std::vector<int64_t>{3};
-      case AttrKind::dtype: return int64_t{0};
+      case AttrKind::flag:
+        return n % 2 == 0;
+      case AttrKind::integer:
+        return int64_t(n % 3) - 1;
+      case AttrKind::number:
+        return 0.5;
+      case AttrKind::text:
+        return std::string(n % 2 ? "mean" : "none");
+      case AttrKind::integers:
+        return std::vector<int64_t>{3};
+      case AttrKind::dtype:
+        return int64_t{0};
     }
     return {};
   };

@@ -49,9 +49,8 @@ TEST_F(Parallel, ChunksDependOnSizeAndGrainAlone) {
   const auto cuts = [](int threads) {
     set_num_threads(threads);
     std::vector<std::atomic<int64_t>> ends(1000);
-    parallel_items(1000, 7, 100, [&](int64_t begin, int64_t end) {
-      ends[static_cast<size_t>(begin)] = end;
-    });
+    parallel_items(1000, 7, 100,
+                   [&](int64_t begin, int64_t end) { ends[static_cast<size_t>(begin)] = end; });
     return std::vector<int64_t>(ends.begin(), ends.end());
   };
   const auto one = cuts(1);
@@ -84,7 +83,9 @@ TEST_F(Parallel, ExceptionsReachTheCaller) {
                             }),
                  std::runtime_error);
     EXPECT_LT(ran, 100);
-    EXPECT_THROW(for_chunks(8, max_workers(), [](int64_t, int) { fail(ErrorKind::index, "all of them"); }), Error);
+    EXPECT_THROW(
+        for_chunks(8, max_workers(), [](int64_t, int) { fail(ErrorKind::index, "all of them"); }),
+        Error);
     ran = 0;
     for_chunks(100, max_workers(), [&](int64_t, int) { ++ran; });
     EXPECT_EQ(ran, 100) << "the next loop is whole";
@@ -171,8 +172,8 @@ TEST_F(Parallel, FlushToZeroOfTheCallerChangesNoResult) {
                            {static_cast<int64_t>(DType::float64)})[0]);
     results.push_back(Tensor::full({2}, 3e-42));
     results.push_back(call("argmax", {Tensor::from<float>({2}, {0.0f, tiny})})[0]);
-    results.push_back(call("gather_backward", {few, index},
-                           {std::vector<int64_t>{1, 7}, int64_t{1}})[0]);
+    results.push_back(
+        call("gather_backward", {few, index}, {std::vector<int64_t>{1, 7}, int64_t{1}})[0]);
     results.push_back(call("index_select_backward", {few, Tensor::zeros({7}, DType::int64)},
                            {std::vector<int64_t>{1, 3}, int64_t{1}})[0]);
     results.push_back(call("mse_loss", {Tensor::full({9000}, 1e-20), Tensor::zeros({9000})})[0]);

@@ -17,8 +17,8 @@ struct Net {
   Net() {
     Generator g(3);
     const auto draw = [&](const Dims& shape) {
-      const Tensor t = call("normal", {g.state()},
-                            {std::vector<int64_t>(shape.begin(), shape.end())})[0];
+      const Tensor t =
+          call("normal", {g.state()}, {std::vector<int64_t>(shape.begin(), shape.end())})[0];
       set_requires_grad(t, true);
       return t;
     };
@@ -43,7 +43,8 @@ struct Net {
   bool equals(const Net& other) const {
     const Tensors mine = {w1, b1, w2, b2}, its = {other.w1, other.b1, other.w2, other.b2};
     for (size_t i = 0; i < mine.size(); ++i)
-      if (std::memcmp(mine[i].raw(), its[i].raw(), mine[i].impl()->storage->bytes) != 0) return false;
+      if (std::memcmp(mine[i].raw(), its[i].raw(), mine[i].impl()->storage->bytes) != 0)
+        return false;
     return true;
   }
 };
@@ -57,8 +58,8 @@ TEST(Program, XorReplaysToTheBitsOfEager) {
     set_num_threads(threads);
     const Net eager, recorded;
     ASSERT_TRUE(eager.equals(recorded));
-    Program program = Program::record([&](const Tensors& in) { return recorded.step(in); },
-                                      {xor_x, xor_y});
+    Program program =
+        Program::record([&](const Tensors& in) { return recorded.step(in); }, {xor_x, xor_y});
     float want = static_cast<float>(eager.step({xor_x, xor_y})[0].item());
     EXPECT_EQ(static_cast<float>(program.first()[0].item()), want);
     for (int i = 1; i < 1000; ++i) {
@@ -73,8 +74,8 @@ TEST(Program, XorReplaysToTheBitsOfEager) {
 
 TEST(Program, WhatChangesIsASlot) {
   const Net eager, recorded;
-  Program program = Program::record([&](const Tensors& in) { return recorded.step(in); },
-                                    {xor_x, xor_y});
+  Program program =
+      Program::record([&](const Tensors& in) { return recorded.step(in); }, {xor_x, xor_y});
   eager.step({xor_x, xor_y});
   for (const double lr : {0.1, 0.0, 2.0}) {
     *eager.lr.data<double>() = *recorded.lr.data<double>() = lr;
@@ -87,8 +88,8 @@ TEST(Program, WhatChangesIsASlot) {
 TEST(Program, RandomNumbersGoOn) {
   Generator g(5), h(5);
   const Attrs three = {std::vector<int64_t>{3}};
-  Program program = Program::record(
-      [&](const Tensors&) { return call("uniform", {g.state()}, three); }, {});
+  Program program =
+      Program::record([&](const Tensors&) { return call("uniform", {g.state()}, three); }, {});
   for (int i = 0; i < 4; ++i) {
     const Tensor want = call("uniform", {h.state()}, three)[0];
     const Tensor got = i == 0 ? program.first()[0] : program.replay({})[0];
@@ -117,23 +118,25 @@ TEST(Program, Errors) {
   EXPECT_THROW(Program::record([](const Tensors&) -> Tensors { throw std::runtime_error("mine"); },
                                {Tensor::zeros({2})}),
                std::runtime_error);
-  EXPECT_THROW(Program::record([&](const Tensors& in) {
-                 return Program::record(twice, in).first();
-               }, {Tensor::zeros({2})}),
-               Error);
-  EXPECT_THROW(Program::record([&](const Tensors& in) { return program.replay(in); },
-                               {Tensor::zeros({2})}),
-               Error);
+  EXPECT_THROW(
+      Program::record([&](const Tensors& in) { return Program::record(twice, in).first(); },
+                      {Tensor::zeros({2})}),
+      Error);
+  EXPECT_THROW(
+      Program::record([&](const Tensors& in) { return program.replay(in); }, {Tensor::zeros({2})}),
+      Error);
   EXPECT_EQ(Program::record(twice, {Tensor::full({1}, 4)}).first()[0].item(), 8) << "still works";
 }
 
 TEST(Program, GradientsThatStayAreRefused) {
   const Tensor p = Tensor::full({2}, 1);
   set_requires_grad(p, true);
-  EXPECT_THROW(Program::record([&](const Tensors& in) {
-                 backward(call("sum", {p * in[0]})[0]);
-                 return in;
-               }, {Tensor::full({2}, 1)}),
+  EXPECT_THROW(Program::record(
+                   [&](const Tensors& in) {
+                     backward(call("sum", {p * in[0]})[0]);
+                     return in;
+                   },
+                   {Tensor::full({2}, 1)}),
                Error);
 }
 
@@ -154,8 +157,8 @@ TEST(Program, GradientsThatWereThereGrow) {
 
 TEST(Program, DumpNamesEverything) {
   const Net net;
-  const Program program = Program::record([&](const Tensors& in) { return net.step(in); },
-                                          {xor_x, xor_y});
+  const Program program =
+      Program::record([&](const Tensors& in) { return net.step(in); }, {xor_x, xor_y});
   const std::string text = program.dump();
   for (const char* part : {"linear", "activation='sigmoid'", "sgd_update", "i0(4, 2)", "h", "t"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;

@@ -175,11 +175,6 @@ TEST(Allocator, LiveBlocksAreDistinct) {
     char* p = static_cast<char*>(allocate(bytes));
     std::memset(p, static_cast<int>(i & 127), bytes);
     live.emplace_back(p, bytes);
-    if (i % 3 == 2) {
-      const auto [q, n] = live[i / 3];
-      (void)q;
-      (void)n;
-    }
   }
   for (size_t i = 0; i < live.size(); ++i)
     for (size_t j = 0; j < live[i].second; ++j)
