@@ -70,9 +70,11 @@ struct Kernels {
   void (*softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
   void (*log_softmax)(int64_t n, const T* x, T* y);
   void (*log_softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
-  // Returns the loss of one row; *lse is log(sum(exp(x))).
+  // Returns the loss of one row. log(sum(exp(x))) is lse[0] + lse[1], the largest x and the rest:
+  // added up they would lose the small digits of large logits.
   T (*cross_entropy)(int64_t n, const T* x, int64_t target, T* lse);
-  void (*cross_entropy_backward)(int64_t n, const T* x, int64_t target, T lse, T scale, T* dx);
+  void (*cross_entropy_backward)(int64_t n, const T* x, int64_t target, const T* lse, T scale,
+                                 T* dx);
   // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
   void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);

@@ -127,7 +127,9 @@ Metas check_cross_entropy(const InferArgs& args, const Meta& input, const Meta& 
          name_of(target.dtype), "; call .long() on it");
   if (x.empty() || x.size() > 2 || t.size() != x.size() - 1 || (x.size() == 2 && t[0] != x[0]))
     args.mismatch("input (rows, classes) with target (rows,)");
-  return {{reduced_shape(args, t), input.dtype}, {t, input.dtype}};
+  Dims lse = t;
+  lse.push_back(2);
+  return {{reduced_shape(args, t), input.dtype}, {lse, input.dtype}};
 }
 
 std::vector<Meta> infer_cross_entropy(const InferArgs& args) {
@@ -151,7 +153,7 @@ void cross_entropy_forward(const ForwardArgs& args) {
     parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         each.data<T>()[i] = kernels<T>().cross_entropy(rows.classes, x.data<T>() + i * rows.classes,
-                                                       target[i], args.out[1].data<T>() + i);
+                                                       target[i], args.out[1].data<T>() + 2 * i);
     });
   });
   reduce_loss(args, each, args.out[0]);
@@ -169,7 +171,7 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
     parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         kernels<T>().cross_entropy_backward(rows.classes, x.data<T>() + i * rows.classes,
-                                            labels.data<int64_t>()[i], lse.data<T>()[i],
+                                            labels.data<int64_t>()[i], lse.data<T>() + 2 * i,
                                             g.data<T>()[each ? i : 0] / n,
                                             args.out[0].data<T>() + i * rows.classes);
     });
@@ -210,8 +212,8 @@ void declare_cross_entropy(Registry& r) {
            const bool types =
                args.in[0].dtype == args.in[1].dtype && args.in[3].dtype == args.in[1].dtype;
            if (!types || !(args.in[0].shape == loss[0].shape) ||
-               !(args.in[3].shape == args.in[2].shape))
-             args.mismatch("'grad' like the loss and 'lse' like the target");
+               !(args.in[3].shape == loss[1].shape))
+             args.mismatch("'grad' like the loss and 'lse' with two numbers a row");
            return {args.in[1]};
          },
          .forward = cross_entropy_backward_forward,
