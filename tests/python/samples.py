@@ -269,8 +269,17 @@ def unary(
         return made + [one((33,), "packed", others) for others in attrs[1:]]
 
     special_attrs = attrs[0]
-    add(Case(name, reference, make, tolerance, magnitude, special=((SPECIAL,),),
-             special_attrs=special_attrs))
+    add(
+        Case(
+            name,
+            reference,
+            make,
+            tolerance,
+            magnitude,
+            special=((SPECIAL,),),
+            special_attrs=special_attrs,
+        )
+    )
 
 
 def binary(
@@ -303,10 +312,20 @@ def binary(
         return made
 
     grid = np.meshgrid(SPECIAL, SPECIAL)
-    add(Case(name, reference, make, tolerance, magnitude,
-             special=((grid[0].ravel(), grid[1].ravel()),) if special else (),
-             bad=(Bad(((3, 5), (4,)), {}, _C.ShapeError, (f"[{name}]", "(3, 5)", "(4,)")),
-                  Bad(((2, 1, 3), (2, 2)), {}, _C.ShapeError, (name, "(2, 1, 3)", "(2, 2)")))))
+    add(
+        Case(
+            name,
+            reference,
+            make,
+            tolerance,
+            magnitude,
+            special=((grid[0].ravel(), grid[1].ravel()),) if special else (),
+            bad=(
+                Bad(((3, 5), (4,)), {}, _C.ShapeError, (f"[{name}]", "(3, 5)", "(4,)")),
+                Bad(((2, 1, 3), (2, 2)), {}, _C.ShapeError, (name, "(2, 1, 3)", "(2, 2)")),
+            ),
+        )
+    )
 
 
 def comparison(name: str, reference: Reference) -> None:
@@ -340,8 +359,11 @@ def rows(
         for inputs, attrs, *rest in entries:
             layouts = rest[0] if rest else ("packed",) * len(inputs)
             arrays = tuple(
-                None if x is None else x(rng) if callable(x) else
-                laid_out(draw(rng, x, low, high), w)
+                None
+                if x is None
+                else x(rng)
+                if callable(x)
+                else laid_out(draw(rng, x, low, high), w)
                 for x, w in zip(inputs, layouts, strict=True)
             )
             made.append(Sample(arrays, attrs, tuple(layouts), frozenset(fixed)))
@@ -350,8 +372,10 @@ def rows(
     add(Case(name, reference, make, tolerance, **options))
 
 
-def one_input(entries: Sequence[tuple[Shape, dict[str, Any]]],
-              views: Sequence[str] = ("transposed", "strided")) -> Iterator[tuple[Any, ...]]:
+def one_input(
+    entries: Sequence[tuple[Shape, dict[str, Any]]],
+    views: Sequence[str] = ("transposed", "strided"),
+) -> Iterator[tuple[Any, ...]]:
     """Entries for an op of one tensor: each packed, those with two axes or more as views too."""
     for shape, attrs in entries:
         yield (shape,), attrs
@@ -367,13 +391,29 @@ def in_place(case: Case, name: str) -> Case:
     """The row of `name`, which overwrites its first input with what `case` computes."""
 
     def make(rng: np.random.Generator) -> list[Sample]:
-        return [s for s in case.make(rng) if s.layouts[0] != "expanded" and s.inputs[0] is not None
-                and s.inputs[0].shape == np.broadcast_shapes(*[np.shape(x) for x in s.inputs])]
+        return [
+            s
+            for s in case.make(rng)
+            if s.layouts[0] != "expanded"
+            and s.inputs[0] is not None
+            and s.inputs[0].shape == np.broadcast_shapes(*[np.shape(x) for x in s.inputs])
+        ]
 
     inputs = [_C.zeros((1,), _C.int64)] * len(case.entry["inputs"])
     floating = call(case.name, inputs, {}).dtype.is_floating_point
-    bad = [Bad((a, b), {}, _C.ShapeError, (f"[{name}]", str(a), str(b)))
-           for a, b in (((3, 5), (4,)), ((1,), (4,)), ((3,), (1, 3)))]
-    return Case(name, case.reference, make, case.tolerance, case.magnitude, writes=True,
-                integers="refused" if floating else "taken", special=case.special,
-                special_attrs=case.special_attrs, bad=tuple(bad) if len(inputs) > 1 else ())
+    bad = [
+        Bad((a, b), {}, _C.ShapeError, (f"[{name}]", str(a), str(b)))
+        for a, b in (((3, 5), (4,)), ((1,), (4,)), ((3,), (1, 3)))
+    ]
+    return Case(
+        name,
+        case.reference,
+        make,
+        case.tolerance,
+        case.magnitude,
+        writes=True,
+        integers="refused" if floating else "taken",
+        special=case.special,
+        special_attrs=case.special_attrs,
+        bad=tuple(bad) if len(inputs) > 1 else (),
+    )

@@ -18,8 +18,16 @@ import pytest
 from ranvier import _C
 
 FAST = os.environ.get("RANVIER_CHECK_FAST") == "1"
-MATMULS = [(1, 1, 1), (7, 300, 100), (3, 3, 5000), (333, 777, 555), (96, 384, 96), (17, 33, 65),
-           (50, 10, 100), (128, 128, 1000)]
+MATMULS = [
+    (1, 1, 1),
+    (7, 300, 100),
+    (3, 3, 5000),
+    (333, 777, 555),
+    (96, 384, 96),
+    (17, 33, 65),
+    (50, 10, 100),
+    (128, 128, 1000),
+]
 MATMULS = [s for s in MATMULS if not FAST or s[0] * s[1] * s[2] < 10**6]
 THREADS = (1, 2, 3, 7)
 DTYPES = ("float32", "float64")
@@ -51,8 +59,12 @@ def fma_isas() -> list[str]:
 def test_matmul_any_layout_threads_and_isa(m: int, n: int, k: int, dtype: str) -> None:
     """NN, NT, TN and TT; 1, 2, 3 and 7 threads; two grains; AVX2 and AVX-512: the same bits."""
     a, b = floats(m, k, dtype=dtype), floats(k, n, dtype=dtype, seed=1)
-    forms = [(t(a), t(b)), (t(a), t(b.T).transpose(0, 1)), (t(a.T).transpose(0, 1), t(b)),
-             (t(a.T).transpose(0, 1), t(b.T).transpose(0, 1))]
+    forms = [
+        (t(a), t(b)),
+        (t(a), t(b.T).transpose(0, 1)),
+        (t(a.T).transpose(0, 1), t(b)),
+        (t(a.T).transpose(0, 1), t(b.T).transpose(0, 1)),
+    ]
     want = None
     for isa in fma_isas() or ["base"]:
         _C.set_isa(isa)
@@ -150,8 +162,9 @@ def test_accumulated_batches_equal_one_large_batch(dtype: str, isa: str) -> None
         b = t(np.zeros(17, dtype)).requires_grad_(True)
         _C.ops.linear(t(x), w, b).backward(t(g))
         assert equal_bits(b.grad.numpy(), chain)
-        assert equal_bits(np.ascontiguousarray(w.grad.numpy().T),
-                          _C.ops.matmul(t(x.T), t(g)).numpy())
+        assert equal_bits(
+            np.ascontiguousarray(w.grad.numpy().T), _C.ops.matmul(t(x.T), t(g)).numpy()
+        )
 
 
 # ---- sums
@@ -186,8 +199,12 @@ def test_sums_along_axes_of_any_size(shape: tuple[int, ...]) -> None:
                 _C.set_num_threads(threads)
                 got = _C.ops.sum(t(x), dim).numpy()
                 seen.add(got.tobytes())
-                view = _C.ops.sum(t(np.moveaxis(x, dim, 0)).permute(
-                    list(np.argsort([dim, *[i for i in range(x.ndim) if i != dim]]))), dim)
+                view = _C.ops.sum(
+                    t(np.moveaxis(x, dim, 0)).permute(
+                        list(np.argsort([dim, *[i for i in range(x.ndim) if i != dim]]))
+                    ),
+                    dim,
+                )
                 seen.add(np.ascontiguousarray(view.numpy()).tobytes())
         assert len(seen) == 1
         exact = x.astype(np.float64).sum(dim)
@@ -337,10 +354,21 @@ def test_environment_variables_change_no_bit() -> None:
     seen = set()
     for isa in fma_isas() or ["base"]:
         for threads, grain in (("1", ""), ("2", "1"), ("3", "64"), ("7", "1")):
-            env = {**os.environ, "RANVIER_ISA": isa, "RANVIER_NUM_THREADS": threads,
-                   "RANVIER_GRAIN": grain, "PYTHONPATH": os.pathsep.join(sys.path)}
-            run = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True,
-                                 text=True, check=True, timeout=120)
+            env = {
+                **os.environ,
+                "RANVIER_ISA": isa,
+                "RANVIER_NUM_THREADS": threads,
+                "RANVIER_GRAIN": grain,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            }
+            run = subprocess.run(
+                [sys.executable, "-c", SCRIPT],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=120,
+            )
             used, digest = run.stdout.split()
             assert used == isa
             seen.add(digest)
@@ -351,7 +379,8 @@ def test_unknown_isa_in_the_environment() -> None:
     """A misspelt RANVIER_ISA is an error that lists what there is, not a crash."""
     env = {**os.environ, "RANVIER_ISA": "avx1024", "PYTHONPATH": os.pathsep.join(sys.path)}
     code = "from ranvier import _C; _C.ops.exp(_C.zeros((3,), _C.float32))"
-    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True,
-                         timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
+    )
     assert run.returncode == 1, run.stderr
     assert "avx1024" in run.stderr and "base" in run.stderr and "Error" in run.stderr

@@ -24,8 +24,9 @@ def in_child(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs code in a process of its own, as what might crash must not take pytest along."""
     full = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **env}
     text = "import numpy as np\nfrom ranvier import _C\n" + code
-    return subprocess.run([sys.executable, "-c", text], env=full, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", text], env=full, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_gradient_kernels_check_their_inputs() -> None:

@@ -38,8 +38,10 @@ def leaf(*values: float) -> Any:
     lambda s: _C.ops.uniform(_C.Generator(0).state, s),
     lambda s: _C.ops.integers(_C.Generator(0).state, s, 0, 2),
 ])  # fmt: skip
-@pytest.mark.parametrize("shape", [[-1, 2], [2, -5], [2**62, 2**62], [2**62, 0], [2**31] * 4,
-                                   [2**63 - 1], [1] * 9, [0] * 9])
+@pytest.mark.parametrize(
+    "shape",
+    [[-1, 2], [2, -5], [2**62, 2**62], [2**62, 0], [2**31] * 4, [2**63 - 1], [1] * 9, [0] * 9],
+)
 def test_impossible_shapes(make: Callable[[list[int]], Any], shape: list[int]) -> None:
     """Negative, overflowing and too many sizes raise ShapeError everywhere."""
     try:
@@ -176,9 +178,16 @@ def test_replay_counts_as_a_change() -> None:
 def test_in_place_on_what_asks_for_a_gradient() -> None:
     """Refused with the remedy; no gradient is lost without a word."""
     p, plain = leaf(1.0, 2.0), _C.zeros((2,), f32)
-    calls = (lambda: p.add_(1.0), lambda: p.fill_(0.0), lambda: p.__setitem__(0, 1.0),
-             lambda: (p * 2.0).add_(1.0), lambda: plain.add_(p), lambda: plain.copy_(p),
-             lambda: plain.mul_(p), lambda: plain.__setitem__(0, p[0]))
+    calls = (
+        lambda: p.add_(1.0),
+        lambda: p.fill_(0.0),
+        lambda: p.__setitem__(0, 1.0),
+        lambda: (p * 2.0).add_(1.0),
+        lambda: plain.add_(p),
+        lambda: plain.copy_(p),
+        lambda: plain.mul_(p),
+        lambda: plain.__setitem__(0, p[0]),
+    )
     for i, call in enumerate(calls):
         with pytest.raises(RuntimeError, match=r"no_grad|gradient"):
             call()
@@ -308,8 +317,9 @@ def test_reading_values_while_recording() -> None:
 
 def test_replay_checks_its_inputs() -> None:
     """Count, shape and dtype; a label out of range raises like the op."""
-    program = _C.Program.record(lambda x, y: _C.ops.cross_entropy(x, y), _C.zeros((2, 3), f32),
-                                _C.as_tensor([0, 1]))
+    program = _C.Program.record(
+        lambda x, y: _C.ops.cross_entropy(x, y), _C.zeros((2, 3), f32), _C.as_tensor([0, 1])
+    )
     with pytest.raises(ValueError, match="2 inputs"):
         program.replay(_C.zeros((2, 3), f32))
     with pytest.raises(_C.ShapeError, match=r"\(2, 3\).*\(3, 3\)"):
@@ -319,7 +329,8 @@ def test_replay_checks_its_inputs() -> None:
     with pytest.raises(IndexError, match="7"):
         program.replay(_C.zeros((2, 3), f32), _C.as_tensor([0, 7]))
     assert program.replay(_C.zeros((2, 3), f32), _C.as_tensor([2, 1])).item() == pytest.approx(
-        np.log(3))
+        np.log(3)
+    )
 
 
 def test_a_gradient_left_behind_is_refused() -> None:
@@ -380,23 +391,54 @@ def test_indices_out_of_range() -> None:
     """IndexError with the index, and NumPy's own answers elsewhere."""
     array = np.arange(24.0).reshape(2, 3, 4)
     t = _C.from_numpy(array)
-    for index in (2, -3, (0, 3), (0, 0, 4), (0, 0, 0, 0), (Ellipsis, Ellipsis), 2**70, 1.5, "a",
-                  np.array([True, False]), [0.5], (slice(None),) * 4, [[0, 1], [1, 0]]):
+    for index in (
+        2,
+        -3,
+        (0, 3),
+        (0, 0, 4),
+        (0, 0, 0, 0),
+        (Ellipsis, Ellipsis),
+        2**70,
+        1.5,
+        "a",
+        np.array([True, False]),
+        [0.5],
+        (slice(None),) * 4,
+        [[0, 1], [1, 0]],
+    ):
         with pytest.raises((IndexError, TypeError)):
             t[index]
     for index in (slice(None, None, 0), slice(None, None, -1)):
         with pytest.raises(ValueError):
             t[index]
-    for index in (0, -1, (1, 2), (Ellipsis, 1), (slice(1, None), None, 2), (None, Ellipsis, None),
-                  (slice(None), [2, 0, 2]), (slice(5, 9),), (), Ellipsis, np.int64(1), [1, 0],
-                  (slice(-100, 100, 2), slice(None, -1), -1), (1, Ellipsis), (slice(2, 1), 0)):
+    for index in (
+        0,
+        -1,
+        (1, 2),
+        (Ellipsis, 1),
+        (slice(1, None), None, 2),
+        (None, Ellipsis, None),
+        (slice(None), [2, 0, 2]),
+        (slice(5, 9),),
+        (),
+        Ellipsis,
+        np.int64(1),
+        [1, 0],
+        (slice(-100, 100, 2), slice(None, -1), -1),
+        (1, Ellipsis),
+        (slice(2, 1), 0),
+    ):
         assert np.array_equal(t[index].numpy(), array[index]), index
 
 
 def test_assignment() -> None:
     """NumPy's result; overlapping sides; and an error leaves everything as it was."""
-    for index, value in ((0, 5.0), ((slice(None), 1), 7.0), ((slice(None), [1]), None),
-                         ((Ellipsis, slice(None, None, 2)), -1.0)):
+    for index, value in (
+        (0, 5.0),
+        ((slice(None), 1), 7.0),
+        ((slice(None), [1]), None),
+        ((Ellipsis, slice(None, None, 2)), -1.0),
+    ):
         array = np.arange(12.0).reshape(3, 4)
         t = _C.copy_of_array(array)
         if value is None:
@@ -432,9 +474,16 @@ def test_read_only_arrays_are_not_written_to() -> None:
     t = _C.from_numpy(array)
     one, lr = _C.full((4,), 1.0, f32), _C.full((), 0.1, f64)
     writes: tuple[Callable[[], Any], ...] = (
-        lambda: t.add_(one), lambda: t.fill_(2.0), lambda: t.copy_(one), lambda: t.exp_(),
-        lambda: t.__setitem__(0, 2.0), lambda: t[1:].add_(1.0), lambda: t.reshape(2, 2).fill_(0.0),
-        lambda: t.detach().fill_(0.0), lambda: _C.ops.sgd_update(t, one, lr))
+        lambda: t.add_(one),
+        lambda: t.fill_(2.0),
+        lambda: t.copy_(one),
+        lambda: t.exp_(),
+        lambda: t.__setitem__(0, 2.0),
+        lambda: t[1:].add_(1.0),
+        lambda: t.reshape(2, 2).fill_(0.0),
+        lambda: t.detach().fill_(0.0),
+        lambda: _C.ops.sgd_update(t, one, lr),
+    )
     for write in writes:
         with pytest.raises(RuntimeError, match="read-only"):
             write()
@@ -470,8 +519,21 @@ def test_memory_is_shared_and_kept_alive() -> None:
     assert copied.sum().item() == 0
 
 
-@pytest.mark.parametrize("layout", ["negative", "fortran", "big-endian", "misaligned", "field",
-                                    "overlapping", "empty", "zero-dim", "bool bytes", "subclass"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "negative",
+        "fortran",
+        "big-endian",
+        "misaligned",
+        "field",
+        "overlapping",
+        "empty",
+        "zero-dim",
+        "bool bytes",
+        "subclass",
+    ],
+)
 def test_odd_arrays(layout: str) -> None:
     """Any layout that NumPy can make gives the same numbers."""
     base = np.arange(60.0).reshape(5, 12)
@@ -500,16 +562,18 @@ def test_odd_arrays(layout: str) -> None:
     assert np.array_equal((t * 2).numpy(), want * 2)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "complex64", "int16", "uint64", "O", "U3", "M8[s]",
-                                   "longdouble"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "complex64", "int16", "uint64", "O", "U3", "M8[s]", "longdouble"]
+)
 def test_unknown_dtypes(dtype: str) -> None:
     """A TypeError that names the dtype and what to do."""
     with pytest.raises(TypeError, match="expected"):
         _C.from_numpy(np.zeros(3, dtype))
 
 
-@pytest.mark.parametrize("data", [[[1, 2], [3]], ["a"], [None], {"a": 1}, object(), [1j], b"xyz",
-                                  [2**64], [[[]], 3]])
+@pytest.mark.parametrize(
+    "data", [[[1, 2], [3]], ["a"], [None], {"a": 1}, object(), [1j], b"xyz", [2**64], [[[]], 3]]
+)
 def test_data_that_is_no_tensor(data: Any) -> None:
     """Ragged lists, text, None, huge integers: TypeError or ValueError."""
     with pytest.raises((TypeError, ValueError)):
@@ -561,9 +625,11 @@ def test_item_of_several() -> None:
 def test_writing_to_expanded_memory() -> None:
     """One place for several elements cannot be written to; empty tensors always can."""
     z, rate = _C.zeros((1,), f32), _C.full((), 1.0, f64)
-    for write in (lambda: z.expand(9).add_(_C.full((9,), 1.0, f32)),
-                  lambda: z.expand(9).fill_(1.0),
-                  lambda: _C.ops.sgd_update(z.expand(9), _C.zeros((9,), f32), rate)):
+    for write in (
+        lambda: z.expand(9).add_(_C.full((9,), 1.0, f32)),
+        lambda: z.expand(9).fill_(1.0),
+        lambda: _C.ops.sgd_update(z.expand(9), _C.zeros((9,), f32), rate),
+    ):
         with pytest.raises(RuntimeError, match=r"expanded|memory"):
             write()
     assert z.item() == 0

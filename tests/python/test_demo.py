@@ -127,7 +127,7 @@ def test_readme_line_is_true(tmp_path: Path) -> None:
 
 
 def test_digits_with_other_seeds() -> None:
-    """The demo's seed reaches 97 %, and so does the mean; a split may hold a few odd digits more."""
+    """The demo's seed reaches 97 %, and so does the mean; a split may hold a few odd digits."""
     right = []
     for seed in range(5):
         (X, y), (X_aside, y_aside) = load_digits(test=0.2, seed=seed)

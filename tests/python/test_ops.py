@@ -48,8 +48,11 @@ def bits(arrays: Sequence[Array]) -> list[tuple[str, tuple[int, ...], bytes]]:
 def results_of(case: Case, inputs: Sequence[Any], output: Any) -> list[Array]:
     """Results, then what the op changed."""
     mutated = case.entry["mutates"]
-    changed = [t for n, t in zip(case.entry["inputs"], inputs, strict=False)
-               if n in mutated and t is not None]
+    changed = [
+        t
+        for n, t in zip(case.entry["inputs"], inputs, strict=False)
+        if n in mutated and t is not None
+    ]
     results = [] if case.writes else [output]
     return [array_of(t) for t in (*results, *changed)]
 
@@ -65,8 +68,11 @@ def seed_for(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def wants_gradient(sample: Sample) -> list[int]:
-    return [i for i, x in enumerate(sample.inputs)
-            if x is not None and x.dtype.kind == "f" and i not in sample.fixed]
+    return [
+        i
+        for i, x in enumerate(sample.inputs)
+        if x is not None and x.dtype.kind == "f" and i not in sample.fixed
+    ]
 
 
 def gradients(case: Case, sample: Sample, composite: bool = False) -> list[Array]:
@@ -121,8 +127,11 @@ def check_values(case: Case, sample: Sample) -> None:
     assert len(got) == len(want)
     for g, w in zip(got, want, strict=True):
         w = w.astype(np.longdouble) if g.dtype.kind == "f" else w
-        magnitude = w if case.magnitude is None or exact else quiet(
-            case.magnitude, w, *widened(sample).inputs, **sample.attrs)
+        magnitude = (
+            w
+            if case.magnitude is None or exact
+            else quiet(case.magnitude, w, *widened(sample).inputs, **sample.attrs)
+        )
         assert_close(case, sample, g, w, np.asarray(magnitude, np.longdouble))
 
 
@@ -248,7 +257,8 @@ def check_gradient(case: Case, sample: Sample) -> None:
             d = d.astype(np.longdouble)
             want, have = difference(case, wide, i, d, seed), np.sum(got * d)
             assert abs(have - want) <= DIFFERENCES * (1 + np.sum(np.abs(got * d))), (
-                f"{case.name} {sample}: derivative of input {i} is {have}, by differences {want}")
+                f"{case.name} {sample}: derivative of input {i} is {have}, by differences {want}"
+            )
 
 
 @names(differentiable)
@@ -273,7 +283,8 @@ def test_gradient_float32(name: str, isa: str) -> None:
             bound = np.abs(want) + np.max(np.abs(want), initial=0) + case.cancels
             bound = GRADIENT_FLOAT32 * np.finfo("float32").eps * bound + 1e-40
             assert (np.abs(got - want) <= bound).all(), (
-                f"{name} {sample}: {np.max(np.abs(got - want) / bound) * GRADIENT_FLOAT32:.3g} eps")
+                f"{name} {sample}: {np.max(np.abs(got - want) / bound) * GRADIENT_FLOAT32:.3g} eps"
+            )
 
 
 @names(lambda case: not differentiable(case))
@@ -323,19 +334,30 @@ def test_layouts_give_equal_bits(name: str) -> None:
                 one = as_dtype(sample, dtype)
                 if "dtype" not in sample.attrs:
                     assert bits(everything(case, one)) == bits(everything(case, one.packed())), (
-                        f"{name} {sample} {dtype}")
+                        f"{name} {sample} {dtype}"
+                    )
 
 
 @names()
 def test_threads_give_equal_bits(name: str) -> None:
     """1, 2, 3 and 7 threads, with the usual chunks and with tiny ones."""
     case = CASES[name]
-    chosen = [as_dtype(s, d) for s in case.samples() for d in FLOATS
-              if "dtype" not in s.attrs or d == "float32"]
+    chosen = [
+        as_dtype(s, d)
+        for s in case.samples()
+        for d in FLOATS
+        if "dtype" not in s.attrs or d == "float32"
+    ]
 
     def run() -> list[Any]:
-        return [bits(forward(case, s) if s.attrs.get("dtype") in (
-            _C.int64, _C.int32, _C.uint8, _C.bool_) else everything(case, s)) for s in chosen]
+        return [
+            bits(
+                forward(case, s)
+                if s.attrs.get("dtype") in (_C.int64, _C.int32, _C.uint8, _C.bool_)
+                else everything(case, s)
+            )
+            for s in chosen
+        ]
 
     _C.set_num_threads(1)
     want = run()
@@ -350,8 +372,10 @@ def test_threads_give_equal_bits(name: str) -> None:
 def one_nan(arrays: Sequence[Array]) -> list[Array]:
     """With one NaN for all: where two NaNs meet in a sum, x86 keeps the first operand's, and which
     operand comes first is the compiler's choice."""
-    return [np.where(np.isnan(a), np.nan, a).astype(a.dtype) if a.dtype.kind == "f" else a
-            for a in arrays]
+    return [
+        np.where(np.isnan(a), np.nan, a).astype(a.dtype) if a.dtype.kind == "f" else a
+        for a in arrays
+    ]
 
 
 @names()
@@ -420,7 +444,8 @@ def test_replay_equals_eager(name: str) -> None:
                 got = list(got) if isinstance(got, tuple) else [got]
                 want = function(*[t for t in tensors(fresh)[0] if t is not None])
                 assert bits([array_of(t) for t in got]) == bits([array_of(t) for t in want]), (
-                    f"{name} {sample} {dtype}")
+                    f"{name} {sample} {dtype}"
+                )
 
 
 # ---- bad calls
@@ -428,19 +453,24 @@ def test_replay_equals_eager(name: str) -> None:
 
 def bad_calls() -> list[Any]:
     """Every bad call of every row, to the kernel and to the composite where there are both."""
-    return [pytest.param(case.name, i, composite,
-                         id=f"{case.name}-{i}{'-composite' if composite else ''}")
-            for case in CASES.values() for i in range(len(case.bad))
-            for composite in (False, True)
-            if not composite or (case.entry["composite"] and case.entry["kernel"])]
+    return [
+        pytest.param(
+            case.name, i, composite, id=f"{case.name}-{i}{'-composite' if composite else ''}"
+        )
+        for case in CASES.values()
+        for i in range(len(case.bad))
+        for composite in (False, True)
+        if not composite or (case.entry["composite"] and case.entry["kernel"])
+    ]
 
 
 @pytest.mark.parametrize(("name", "i", "composite"), bad_calls())
 def test_bad_calls(name: str, i: int, composite: bool) -> None:
     """Wrong shapes, types and attributes raise the right error, with names and both shapes."""
     bad = CASES[name].bad[i]
-    inputs = [_C.zeros(x, _C.float32) if isinstance(x, tuple) else _C.from_numpy(x)
-              for x in bad.inputs]
+    inputs = [
+        _C.zeros(x, _C.float32) if isinstance(x, tuple) else _C.from_numpy(x) for x in bad.inputs
+    ]
     before = [array_of(t).copy() for t in inputs]
     with pytest.raises(bad.error) as caught:
         call(name, inputs, bad.attrs, composite)
@@ -474,8 +504,14 @@ def test_wrong_attributes_raise(name: str) -> None:
     """An attribute of another type is a TypeError (or ValueError) that names it."""
     case = CASES[name]
     sample = case.samples()[0]
-    wrong = {"bool": "yes", "int": "one", "float": "much", "str": 3,
-             "int or sequence of int": ["a"], "dtype": 17}
+    wrong = {
+        "bool": "yes",
+        "int": "one",
+        "float": "much",
+        "str": 3,
+        "int or sequence of int": ["a"],
+        "dtype": 17,
+    }
     for attr in case.entry["attrs"]:
         for value in (wrong[attr["kind"]], object(), *([] if attr["optional"] else [None])):
             inputs, _ = tensors(sample)
@@ -487,8 +523,14 @@ def test_wrong_attributes_raise(name: str) -> None:
                     call(name, tensors(sample)[0], {**sample.attrs, attr["name"]: value})
 
 
-FLOAT_ONLY = names(lambda c: c.integers == "refused" and len(c.samples()[0].inputs) > 1
-                   and c.name != "cross_entropy" and not c.entry["in_place_of"])
+FLOAT_ONLY = names(
+    lambda c: (
+        c.integers == "refused"
+        and len(c.samples()[0].inputs) > 1
+        and c.name != "cross_entropy"
+        and not c.entry["in_place_of"]
+    )
+)
 
 
 @FLOAT_ONLY

@@ -19,7 +19,8 @@ from ranvier import _C
 
 ALL = pytest.mark.parametrize("name", list(REGISTRY))
 PUBLIC = pytest.mark.parametrize(
-    "name", [n for n, e in REGISTRY.items() if not e["gradient_of"] and not e["in_place_of"]])
+    "name", [n for n, e in REGISTRY.items() if not e["gradient_of"] and not e["in_place_of"]]
+)
 KINDS = {"bool", "int", "float", "str", "int or sequence of int", "dtype"}
 
 
@@ -52,7 +53,8 @@ def test_declaration_is_complete(name: str) -> None:
     assert entry["formula"].strip()
     assert entry["latex"].strip()
     assert sorted(entry["arguments"]) == sorted(
-        [*entry["inputs"], *[a["name"] for a in entry["attrs"]]])
+        [*entry["inputs"], *[a["name"] for a in entry["attrs"]]]
+    )
     assert all(a["kind"] in KINDS for a in entry["attrs"])
     assert entry["kernel"] or entry["composite"] or entry["view"]
     assert set(entry["mutates"]) <= set(entry["inputs"])
@@ -103,8 +105,15 @@ def test_examples_run(name: str) -> None:
 @ALL
 def test_cost_never_crashes(name: str) -> None:
     """A cost is two finite numbers, or an error; never a crash."""
-    shapes = [[], [[2, 3]], [[2, 3], [3, 4]], [[2, 3], [4, 3], [4]], [[2, 3]] * 4, [[-1]],
-              [[2] * 9]]
+    shapes = [
+        [],
+        [[2, 3]],
+        [[2, 3], [3, 4]],
+        [[2, 3], [4, 3], [4]],
+        [[2, 3]] * 4,
+        [[-1]],
+        [[2] * 9],
+    ]
     for given in shapes:
         try:
             flops, size = _C.cost(name, given)
