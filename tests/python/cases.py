@@ -65,6 +65,7 @@ unary("sigmoid", sigmoid, tolerance="sigmoid")
 unary("tanh", np.tanh, tolerance="tanh")
 unary("gelu", lambda x: x * normal_cdf(x), tolerance="gelu")
 unary("silu", lambda x: x * sigmoid(x), tolerance="silu")
+unary("softsign", lambda x: x / (1 + np.abs(x)), away_from=(0.0,), tolerance="twice")
 unary("step", lambda x, at_zero=1.0: np.heaviside(x, at_zero), away_from=(0.0,),
       tolerance="exact", attrs=({}, {"at_zero": 0.0}, {"at_zero": 0.5}))
 unary("pow", lambda x, exponent: np.power(x, exponent), low=0.3, high=4.0, tolerance="pow",
