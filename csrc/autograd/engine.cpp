@@ -15,10 +15,11 @@ void add_to(Tensor& sum, const Tensor& g) { sum = sum.defined() ? sum + g : g; }
 // that something else may hold (a view, an expanded scalar, the caller's seed) is copied.
 void accumulate(const Tensor& leaf, const Tensor& g) {
   AutogradMeta& m = autograd_meta(leaf);
+  if (recorder()) recorder()->written.push_back(leaf);
   if (!m.grad.defined()) {
     const bool shared = g.impl()->refs > 1 || g.impl()->storage->refs > 1 || !g.is_dense();
-    m.grad = shared ? clone(g) : g;
-    if (recorder()) recorder()->first_grads.push_back(leaf);
+    m.grad = shared || recorder() ? clone(g) : g;
+    if (recorder() && !contains(recorder()->cleared, leaf)) recorder()->unsettled.push_back(leaf);
   } else {
     m.grad += g;
   }
@@ -49,7 +50,10 @@ Tensors through_composite(const BackwardArgs& args) {
     if (args.grad[i].defined()) backward(outputs[i], args.grad[i]);
   set_grad_enabled(false);
   Tensors grads;
-  for (const Tensor& t : inputs) grads.push_back(t.defined() ? grad(t) : Tensor());
+  for (const Tensor& t : inputs) {
+    grads.push_back(t.defined() ? grad(t) : Tensor());
+    if (t.defined()) set_grad(t, {});  // these leaves are nobody else's
+  }
   return grads;
 }
 
@@ -60,6 +64,25 @@ Tensors run_backward(const Node& node, const Tensors& grads) {
   const Tensors in = unpack(node.inputs, node, "input"), out = unpack(node.outputs, node, "result");
   const BackwardArgs args(*node.op, node.attrs, in, out, grads, node.in_meta, needs);
   return node.op->backward ? node.op->backward(args) : through_composite(args);
+}
+
+// An earlier backward may have freed a part of the graph: said before anything is computed.
+void expect_whole(const Ref<Node>& root) {
+  static std::atomic<uint64_t> walks{0};
+  const uint64_t walk = ++walks;
+  std::vector<Node*> open = {root.get()};
+  while (!open.empty()) {
+    Node* const node = open.back();
+    open.pop_back();
+    if (node->released)
+      fail(ErrorKind::runtime, "[backward] expected a graph that is still there, got one that an ",
+           "earlier backward() freed ('", node->op->name, "'); use retain_graph=True there");
+    for (const Ref<Node>& parent : node->parents)
+      if (parent && parent->seen != walk) {
+        parent->seen = walk;
+        open.push_back(parent.get());
+      }
+  }
 }
 
 struct Latest {
@@ -81,6 +104,7 @@ void backward(const Tensor& root, const Tensor& seed, bool retain_graph) {
     fail(ErrorKind::shape, "[backward] expected a gradient of shape ", to_string(root.shape()),
          " and dtype ", name_of(root.dtype()), ", got ", to_string(seed.shape()), " ",
          name_of(seed.dtype()));
+  if (!is_leaf(root)) expect_whole(autograd_meta(root).node);
   const NoGrad off;
   const Tensor first = seed.defined() ? seed : Tensor::full(root.shape(), 1, root.dtype());
   if (is_leaf(root)) return accumulate(root, first);
@@ -96,9 +120,6 @@ void backward(const Tensor& root, const Tensor& seed, bool retain_graph) {
   while (!ready.empty()) {
     const Ref<Node> node = ready.top();
     ready.pop();
-    if (node->released)
-      fail(ErrorKind::runtime, "[backward] expected a graph that is still there, got one that an ",
-           "earlier backward() freed ('", node->op->name, "'); use retain_graph=True there");
     const Tensors grads = run_backward(*node, arrived.extract(node.get()).mapped());
     for (size_t i = 0; i < grads.size() && i < node->parents.size(); ++i) {
       if (!grads[i].defined()) continue;

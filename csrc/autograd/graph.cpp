@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "autograd/node.h"
+#include "core/recording.h"
 #include "program/recorder.h"
 
 namespace ranvier {
@@ -23,13 +24,21 @@ void set_grad_enabled(bool value) { enabled = value; }
 AutogradMeta::AutogradMeta() = default;
 AutogradMeta::~AutogradMeta() = default;
 
+namespace {
+void expect_tensor(const Tensor& t) {
+  if (!t.defined()) fail(ErrorKind::type, "[autograd] expected a tensor, got None");
+}
+}  // namespace
+
 bool requires_grad(const Tensor& t) {
+  expect_tensor(t);
   const AutogradMeta* m = t.impl()->autograd.get();
   return m && (m->requires_grad || m->node);
 }
 bool is_leaf(const Tensor& t) { return !t.impl()->autograd || !t.impl()->autograd->node; }
 
 void set_requires_grad(const Tensor& t, bool value) {
+  expect_tensor(t);
   if (value && !is_floating(t.dtype()))
     fail(ErrorKind::runtime, "[requires_grad] expected float32 or float64, got ",
          name_of(t.dtype()), "; only floating tensors have gradients");
@@ -41,13 +50,19 @@ void set_requires_grad(const Tensor& t, bool value) {
   autograd_meta(t).requires_grad = value;
 }
 
-Tensor grad(const Tensor& t) { return t.impl()->autograd ? t.impl()->autograd->grad : Tensor(); }
+Tensor grad(const Tensor& t) {
+  expect_tensor(t);
+  return t.impl()->autograd ? t.impl()->autograd->grad : Tensor();
+}
 
 void set_grad(const Tensor& t, const Tensor& value) {
+  expect_tensor(t);
+  // Clearing is part of a step; another tensor in its place would be out of the program's sight.
+  if (value.defined()) forbid_while_recording("an assigned gradient");
   if (value.defined() && (value.shape() != t.shape() || value.dtype() != t.dtype()))
     fail(ErrorKind::shape, "[grad] expected ", to_string(t.shape()), " ", name_of(t.dtype()),
          ", got ", to_string(value.shape()), " ", name_of(value.dtype()));
-  if (recorder() && !value.defined()) recorder()->cleared_grads.push_back(t);
+  if (recorder()) recorder()->cleared.push_back(t);
   autograd_meta(t).grad = value;
 }
 
@@ -81,8 +96,9 @@ void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
   for (const int i : op.saved_in)
     if (inputs[i].defined()) node->inputs[i] = {inputs[i], inputs[i].impl()->storage->version};
   // An output that held itself through its node would never be freed: keep another handle.
+  const bool results = !op.saves_results || op.saves_results(AttrReader(op, attrs));
   for (const int i : op.saved_out)
-    node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
+    if (results) node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
   for (const Tensor& t : inputs) {
     node->in_meta.push_back(t.defined() ? meta_of(t) : Meta{});
     const bool wanted = asks(t);

@@ -23,6 +23,7 @@ struct Node {
   std::vector<Ref<Node>> parents;   // for each input: the node that made it, or null
   std::vector<int> parent_outputs;  // which output of it
   bool released = false;
+  uint64_t seen = 0;  // the last walk that came by
 
   Node() = default;
   Node(const Node&) = delete;

@@ -44,14 +44,15 @@ void set_item(const Tensor& self, const py::object& index, const py::object& val
 
 namespace pybind11::detail {
 
-// A Tensor handle is Python's Tensor object; undefined is None.
+// A Tensor handle is Python's Tensor object. None is no tensor; where it may stand for one that is
+// not given, the signature says std::optional.
 template <>
 struct type_caster<ranvier::Tensor> {
   PYBIND11_TYPE_CASTER(ranvier::Tensor, const_name("Tensor"));
   using Holder = copyable_holder_caster<ranvier::TensorImpl, ranvier::Ref<ranvier::TensorImpl>>;
 
   bool load(handle source, bool convert) {
-    if (source.is_none()) return convert;
+    if (source.is_none()) return false;
     Holder holder;
     if (!holder.load(source, convert)) return false;
     value = ranvier::Tensor(static_cast<ranvier::Ref<ranvier::TensorImpl>&>(holder));

@@ -1,5 +1,7 @@
 // The extension module ranvier._C: errors, settings, generators, programs, and what the other
 // binding files add.
+#include <memory>
+
 #include "bindings/bindings.h"
 #include "core/allocator.h"
 
@@ -66,24 +68,32 @@ void bind_creation(py::module_& m) {
           return Tensor::full(Dims(std::span<const int64_t>(shape)),
                               exact_double("full", "fill_value", value), dtype_from(dtype));
         });
+  // What a recorded step goes on with: zeros that belong to the caller and not to the program.
+  m.def("state_zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
+    const Tensor t = Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
+    t.impl()->storage->unrecorded = false;
+    return t;
+  });
   m.def("zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
   });
   m.def("from_numpy", [](const py::array& array) { return from_array(array, false); });
   m.def("copy_of_array", [](const py::array& array) { return from_array(array, true); });
   m.def("as_tensor", [](const py::object& data) { return tensor_from(data); });
-  py::class_<Generator>(m, "Generator", "A source of random numbers with a seed of its own.")
+  // Held by shared_ptr: pybind11 then refuses an object whose __init__ was never called.
+  using Held = std::shared_ptr<Generator>;
+  py::class_<Generator, Held>(m, "Generator", "A source of random numbers with a seed of its own.")
       .def(py::init<uint64_t>(), py::arg("seed") = 0)
       .def(
           "manual_seed",
-          [](Generator& g, uint64_t seed) -> Generator& {
-            g.manual_seed(seed);
+          [](const Held& g, uint64_t seed) {
+            g->manual_seed(seed);
             return g;
           },
           py::arg("seed"))
-      .def("initial_seed", &Generator::seed)
-      .def_property_readonly("state", &Generator::state);
-  m.def("default_generator", &default_generator, py::return_value_policy::reference);
+      .def("initial_seed", [](const Held& g) { return g->seed(); })
+      .def_property_readonly("state", [](const Held& g) { return g->state(); });
+  m.def("default_generator", [] { return Held(&default_generator(), [](Generator*) {}); });
 }
 
 Tensors tensors_of(const py::object& results) {
@@ -107,10 +117,15 @@ py::object object_of(const Tensors& tensors) {
 }
 
 void bind_program(py::module_& m) {
-  py::class_<Program>(m, "Program", "The instructions of a function, to be run again without it.")
+  using Held = std::shared_ptr<Program>;
+  py::class_<Program, Held>(m, "Program",
+                            "The instructions of a function, to be run again without it.")
       .def_static(
           "record",
-          [](const py::function& function, const py::args& inputs) {
+          [](const py::object& function, const py::args& inputs) {
+            if (!PyCallable_Check(function.ptr()))
+              fail(ErrorKind::type, "[record] expected a function, got ",
+                   std::string(py::repr(function)));
             return Program::record(
                 [&](const Tensors& slots) { return tensors_of(function(*py::cast(slots))); },
                 tensors_of(inputs));
@@ -120,13 +135,14 @@ void bind_program(py::module_& m) {
           "inputs and keeps what it did.")
       .def(
           "replay",
-          [](Program& p, const py::args& in) { return object_of(p.replay(tensors_of(in))); },
+          [](const Held& p, const py::args& in) { return object_of(p->replay(tensors_of(in))); },
           "replay(*inputs)\n\nRuns the instructions again; returns what the function returned.")
       .def_property_readonly(
-          "first", [](const Program& p) { return object_of(p.first()); },
+          "first", [](const Held& p) { return object_of(p->first()); },
           "What the recorded run returned.")
-      .def("dump", &Program::dump, "One line an instruction.")
-      .def("__len__", &Program::size);
+      .def(
+          "dump", [](const Held& p) { return p->dump(); }, "One line an instruction.")
+      .def("__len__", [](const Held& p) { return p->size(); });
 }
 
 }  // namespace

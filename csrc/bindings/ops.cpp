@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <exception>
+#include <memory>
 
 #include "bindings/bindings.h"
 #include "core/dtypes.h"
@@ -43,7 +44,11 @@ Tensor number_tensor(const OpDef& op, PyObject* number, const Tensors& beside) {
     return scalar(value, dtype);
   }
   const int64_t value = PyLong_AsLongLong(number);
-  if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+  if (value == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    fail(ErrorKind::value, "[", op.name, "] expected a number that fits into ", name_of(dtype),
+         ", got ", std::string(py::repr(number)));
+  }
   Tensor t = Tensor::empty({}, dtype);
   visit(dtype, [&]<class T>(Tag<T>) {
     *t.data<T>() = static_cast<T>(value);
@@ -61,7 +66,11 @@ std::vector<int64_t> integers_from(const OpDef& op, const std::string& name, PyO
       fail(ErrorKind::type, "[", op.name, "] expected integers for '", name, "', got ",
            std::string(py::repr(item)));
     const Py_ssize_t value = PyNumber_AsSsize_t(item, PyExc_OverflowError);
-    if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+    if (value == -1 && PyErr_Occurred()) {
+      PyErr_Clear();
+      fail(ErrorKind::value, "[", op.name, "] expected integers of 64 bits for '", name, "', got ",
+           std::string(py::repr(item)));
+    }
     values.push_back(value);
   };
   if (PyTuple_Check(object) || PyList_Check(object)) {
@@ -132,18 +141,21 @@ class Call {
     if (f.swapped) std::swap(given_[0], given_[1]);
   }
 
-  PyObject* run() {
-    collect();
+  // Needs the interpreter's lock, as result() does; compute() does not.
+  void collect() { collect_arguments(); }
+
+  void compute() {
+    results_ = ranvier::run(effective(), inputs_, std::move(attrs_), f_.composite);
+    if (&effective() != &op_) keep_kind();
+  }
+
+  PyObject* result() const { return returned(results_); }
+
+  // Small work is over sooner than another thread could take the lock.
+  bool is_large() const {
     int64_t work = 0;
     for (const Tensor& t : inputs_) work += t.defined() ? t.numel() : 0;
-    Tensors results;
-    {
-      // Small work is over sooner than another thread could take the lock.
-      std::optional<py::gil_scoped_release> release;
-      if (work > kRelease) release.emplace();
-      results = ranvier::run(effective(), inputs_, std::move(attrs_), f_.composite);
-    }
-    return returned(results);
+    return work > kRelease;
   }
 
  private:
@@ -157,6 +169,17 @@ class Call {
     const bool leaf = asks(inputs_[0]) && is_leaf(inputs_[0]);
     if (leaf || std::none_of(inputs_.begin(), inputs_.end(), asks)) return op_;
     return *registry().find(op_.in_place_of);
+  }
+
+  // x += y has the shape and dtype of x, also where it makes a new tensor.
+  void keep_kind() {
+    Tensor& made = results_[0];
+    if (!(made.shape() == inputs_[0].shape()))
+      fail(ErrorKind::shape, "[", op_.name, "] expected a second operand that broadcasts to ",
+           to_string(inputs_[0].shape()), ", got ", to_string(inputs_[1].shape()));
+    static const Op cast("cast");
+    if (made.dtype() != inputs_[0].dtype())
+      made = cast({made}, {static_cast<int64_t>(inputs_[0].dtype())});
   }
 
   int input_index(const std::string& name) const {
@@ -190,7 +213,7 @@ class Call {
     slot = value;
   }
 
-  void collect() {
+  void collect_arguments() {
     inputs_.resize(op_.inputs.size());
     attrs_.resize(op_.attrs.size());
     std::vector<std::pair<size_t, PyObject*>> numbers;
@@ -239,19 +262,59 @@ class Call {
   const OpDef& op_;
   std::vector<PyObject*> given_;  // borrowed, one for each argument
   py::tuple rest_;
-  Tensors inputs_;
+  Tensors inputs_, results_;
   Attrs attrs_;
 };
 
-PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+// Sets Python's error for what is in flight; NotImplemented for an operand that is none.
+PyObject* refused() {
   try {
-    const auto& f = *reinterpret_cast<OpFunction*>(self);
-    return Call(f, args, static_cast<size_t>(PyVectorcall_NARGS(flags)), names).run();
+    throw;
   } catch (const NotAnOperand&) {
     Py_RETURN_NOTIMPLEMENTED;
   } catch (...) {
     set_python_error();
     return nullptr;
+  }
+}
+
+// compute() without the lock. While the interpreter ends, taking the lock again ends this thread
+// by unwinding its stack: no destructor that touches Python and no catch may stand in the way.
+std::exception_ptr compute_unlocked(Call* call) {
+  std::exception_ptr* const error = new std::exception_ptr;
+  PyThreadState* const thread = PyEval_SaveThread();
+  [&]() noexcept {
+    try {
+      call->compute();
+    } catch (...) {
+      *error = std::current_exception();
+    }
+  }();
+  PyEval_RestoreThread(thread);
+  const std::unique_ptr<std::exception_ptr> owned(error);
+  return *owned;
+}
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+  Call* call = nullptr;
+  bool large = false;
+  try {
+    const auto& f = *reinterpret_cast<OpFunction*>(self);
+    call = new Call(f, args, static_cast<size_t>(PyVectorcall_NARGS(flags)), names);
+    call->collect();
+    large = call->is_large();
+    if (!large) call->compute();
+  } catch (...) {
+    delete call;
+    return refused();
+  }
+  const std::exception_ptr error = large ? compute_unlocked(call) : nullptr;
+  const std::unique_ptr<Call> owned(call);
+  try {
+    if (error) std::rethrow_exception(error);
+    return owned->result();
+  } catch (...) {
+    return refused();
   }
 }
 
@@ -343,8 +406,16 @@ PyObject* op_repr(PyObject* self) {
 PyObject* op_get(PyObject* self, PyObject* object, PyObject*) {
   return object ? PyMethod_New(self, object) : Py_NewRef(self);
 }
+// pickle and deepcopy find it again by its name.
 PyObject* op_reduce(PyObject* self, PyObject*) {
-  return get_name(self, nullptr);  // pickle and deepcopy find it again by its name
+  try {
+    const std::string& name = reinterpret_cast<OpFunction*>(self)->op->name;
+    const py::object find = py::module_::import("ranvier._C").attr("_op");
+    return py::make_tuple(find, py::make_tuple(name)).release().ptr();
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
 }
 
 PyTypeObject* op_type() {
@@ -455,6 +526,7 @@ void bind_ops(py::module_& m) {
     for (const OpDef& op : registry().all()) list.append(description(op));
     return list;
   });
+  m.def("_op", [ops](const std::string& name) { return ops.attr(name.c_str()); });
   m.def("op_names", [] {
     py::list names;
     for (const OpDef& op : registry().all())

@@ -4,7 +4,7 @@
 
 #include "bindings/bindings.h"
 #include "core/dtypes.h"
-#include "program/recorder.h"
+#include "core/recording.h"
 
 namespace ranvier::python {
 
@@ -211,9 +211,8 @@ class Indexer {
       const Tensor index = tensor_from(part);
       if (index.dim() != 1 || is_floating(index.dtype()) || index.dtype() == DType::bool_)
         fail(ErrorKind::index,
-             "[index] expected integers, slices, None, '...' or a list of "
-             "integers, got ",
-             std::string(py::repr(part)));
+             "[index] expected integers, slices, None, '...' or a list of integers, got a ",
+             name_of(index.dtype()), " tensor of shape ", to_string(index.shape()));
       t_ = pick({t_, index}, {axis});
       ++axis_;
     }
@@ -241,7 +240,9 @@ void set_item(const Tensor& self, const py::object& index, const py::object& val
   call("copy_", {part, tensor_from(value)});
 }
 
-void bind_tensor(py::module_& m) {
+namespace {
+
+void bind_dtypes(py::module_& m) {
   py::class_<PyDType>(m, "dtype", "The type of a tensor's elements.")
       .def("__repr__", [](const PyDType& d) { return "ranvier." + std::string(name_of(d.value)); })
       .def("__reduce__",
@@ -258,7 +259,12 @@ void bind_tensor(py::module_& m) {
         dtype_objects()[i];
   }
   m.def("_dtype", [](const std::string& name) { return dtype_object(dtype_from(py::str(name))); });
+}
 
+}  // namespace
+
+void bind_tensor(py::module_& m) {
+  bind_dtypes(m);
   py::class_<TensorImpl, Ref<TensorImpl>>(m, "Tensor")
       .def(py::init([](const py::object& data) {
              const Tensor t = tensor_from(data);
@@ -274,7 +280,9 @@ void bind_tensor(py::module_& m) {
           [](const Tensor& t, bool value) { set_requires_grad(t, value); })
       .def_property(
           "grad", [](const Tensor& t) { return grad(t); },
-          [](const Tensor& t, const Tensor& g) { set_grad(t, g); })
+          [](const Tensor& t, const std::optional<Tensor>& g) {
+            set_grad(t, g.value_or(Tensor()));
+          })
       .def("dim", [](const Tensor& t) { return t.dim(); })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("element_size", [](const Tensor& t) { return size_of(t.dtype()); })
@@ -294,9 +302,9 @@ void bind_tensor(py::module_& m) {
           py::arg("requires_grad") = true)
       .def(
           "backward",
-          [](const Tensor& t, const Tensor& gradient, bool retain_graph) {
-            const py::gil_scoped_release release;
-            backward(t, gradient, retain_graph);
+          // Under the interpreter's lock: threads that share a parameter add to one gradient.
+          [](const Tensor& t, const std::optional<Tensor>& gradient, bool retain_graph) {
+            backward(t, gradient.value_or(Tensor()), retain_graph);
           },
           py::arg("gradient") = py::none(), py::arg("retain_graph") = false)
       .def("__getitem__", get_item)

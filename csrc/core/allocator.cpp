@@ -11,6 +11,7 @@
 #include "ranvier/error.h"
 
 #if defined(__linux__)
+#include <pthread.h>
 #include <sys/mman.h>
 #endif
 
@@ -71,7 +72,15 @@ struct Cache {
 
 // Never destroyed: tensors may outlive static destructors.
 Cache& cache() {
-  static Cache* const instance = new Cache;
+  static Cache* const instance = [] {
+    auto* made = new Cache;
+#if defined(__linux__)
+    // A child of fork must not inherit the lock from a thread that it does not have.
+    pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); },
+                   [] { cache().mutex.unlock(); });
+#endif
+    return made;
+  }();
   return *instance;
 }
 

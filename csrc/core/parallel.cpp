@@ -45,12 +45,17 @@ int quota_cpus() {
   return 0;
 }
 
+// A whole number above 0, or 0 where the variable is not set. Another library's variable with
+// another meaning (OMP_NUM_THREADS=4,2) is passed over; one of ours must be right.
 int64_t number_from(const char* variable) {
   const char* text = std::getenv(variable);
   if (!text || !*text) return 0;
   char* end = nullptr;
   const int64_t value = std::strtoll(text, &end, 10);
-  return *end == '\0' && value > 0 ? value : 0;
+  if (*end == '\0' && value > 0) return value;
+  if (std::string(variable).starts_with("RANVIER_"))
+    fail(ErrorKind::value, "[", variable, "] expected a whole number above 0, got '", text, "'");
+  return 0;
 }
 
 int default_threads() {

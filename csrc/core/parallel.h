@@ -27,8 +27,8 @@ class IeeeArithmetic {
 int max_workers();
 
 // Calls run(context, chunk, worker) once for every chunk in [0, chunks), in IEEE arithmetic. An
-// exception in `run` is thrown again to the caller, the first one of several. A loop inside a loop
-// runs in the calling thread. worker < workers.
+// exception in `run` is thrown again to the caller, the first one of several. A loop inside one
+// that several threads run stays in its thread. worker < workers.
 void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int), void* context);
 
 // f(chunk, worker) for every chunk. Who keeps memory for each worker asks max_workers() once and

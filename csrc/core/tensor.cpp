@@ -8,6 +8,7 @@
 #include "core/allocator.h"
 #include "core/dtypes.h"
 #include "core/parallel.h"
+#include "core/recording.h"
 #include "ranvier/autograd.h"
 
 namespace ranvier {
@@ -97,13 +98,36 @@ Tensor Tensor::empty(const Dims& shape, DType dtype) {
   return empty_strided(shape, contiguous_strides(shape), dtype);
 }
 
+namespace {
+
+// Elements from the first to the last one, gaps included.
+int64_t extent(const Dims& shape, const Dims& strides) {
+  const int64_t n = count(shape);
+  int64_t last = 0;
+  bool fits = shape.size() == strides.size();
+  for (int i = 0; fits && i < shape.size(); ++i) {
+    int64_t step = 0;
+    fits = strides[i] >= 0 &&
+           !__builtin_mul_overflow(std::max<int64_t>(shape[i], 1) - 1, strides[i], &step) &&
+           !__builtin_add_overflow(last, step, &last);
+  }
+  if (!fits || last > INT64_MAX / 16)
+    fail(ErrorKind::shape, "[strides] expected one stride of 0 or more for every axis of ",
+         to_string(shape), ", got ", to_string(strides));
+  return n == 0 ? 0 : last + 1;
+}
+
+}  // namespace
+
 Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype) {
+  const auto bytes = static_cast<std::size_t>(extent(shape, strides)) * size_of(dtype);
   Ref<TensorImpl> impl(new TensorImpl);
   impl->numel = count(shape);
   impl->dtype = dtype;
   impl->shape = shape;
   impl->strides = strides;
-  impl->storage = Ref<Storage>(new Storage(static_cast<std::size_t>(impl->numel) * size_of(dtype)));
+  impl->storage = Ref<Storage>(new Storage(bytes));
+  impl->storage->unrecorded = recording;
   return Tensor(std::move(impl));
 }
 
@@ -152,10 +176,7 @@ Tensor Tensor::wrap(void* data, const Dims& shape, const Dims& strides, DType dt
   impl->dtype = dtype;
   impl->shape = shape;
   impl->strides = strides;
-  int64_t last = 0;
-  for (int i = 0; i < shape.size(); ++i) last += (shape[i] - 1) * strides[i];
-  const std::size_t bytes =
-      impl->numel == 0 ? 0 : static_cast<std::size_t>(last + 1) * size_of(dtype);
+  const auto bytes = static_cast<std::size_t>(extent(shape, strides)) * size_of(dtype);
   impl->storage = Ref<Storage>(new Storage(data, bytes, release, context));
   return Tensor(std::move(impl));
 }
@@ -189,6 +210,7 @@ bool Tensor::is_dense() const {
 
 namespace {
 void expect_one_element(const Tensor& t) {
+  forbid_while_recording("item()");
   if (t.numel() != 1)
     fail(ErrorKind::runtime, "[item] expected a tensor with one element, got shape ",
          to_string(t.shape()), "; use tolist() or numpy()");
@@ -214,6 +236,12 @@ Tensor Tensor::alias(const Dims& shape, const Dims& strides, int64_t offset) con
   impl->offset = offset;
   impl->storage = impl_->storage;
   return Tensor(std::move(impl));
+}
+
+void forbid_while_recording(const char* what) {
+  if (recording)
+    fail(ErrorKind::runtime, "[record] expected tensor operations only, got ", what,
+         ": its value would be frozen into the program; return the tensor, or do it outside");
 }
 
 int normal_axis(const char* op, int64_t axis, int dim) {

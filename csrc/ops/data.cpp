@@ -85,6 +85,7 @@ void declare_data(Registry& r) {
                copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
              },
          .mutates = {"input"},
+         .overwrites = true,
          .differentiable = false,
          .formula = {"x = a", R"(x \leftarrow a)", {}},
          .example = "rv.fill_(rv.zeros(3), 2.0)",

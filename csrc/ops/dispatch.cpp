@@ -3,6 +3,7 @@
 
 #include "autograd/node.h"
 #include "core/parallel.h"
+#include "core/recording.h"
 #include "ops/op.h"
 #include "program/recorder.h"
 
@@ -64,6 +65,14 @@ Dims layout_for(const OpDef& op, const Tensors& inputs, const Meta& out) {
 
 void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
   if (!t.defined()) return;
+  Storage& storage = *t.impl()->storage;
+  const bool whole = static_cast<size_t>(t.numel()) * size_of(t.dtype()) == storage.bytes;
+  if (recording && storage.unrecorded && op.overwrites && whole)
+    storage.unrecorded = false;  // from here on every replay makes it anew
+  if (recording && storage.unrecorded)
+    fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
+         "' from an op or from before the recording, got memory made by no instruction, which a ",
+         "replay would not make anew; clone() it, or make it outside");
   if (t.impl()->storage->read_only)
     fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
          "' to be writable, got memory that is read-only; clone() it first");
@@ -108,6 +117,7 @@ Metas inferred(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
 
 Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
   Tensors outputs;
+  const InsideKernel kernel;
   for (const Meta& m : inferred(op, inputs, attrs))
     outputs.push_back(Tensor::empty_strided(m.shape, layout_for(op, inputs, m), m.dtype));
   execute(op, attrs, inputs, outputs);
@@ -118,6 +128,7 @@ Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& at
 
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs) {
   const IeeeArithmetic ieee;
+  const InsideKernel kernel;
   op.forward(ForwardArgs(op, attrs, inputs, outputs));
   for (const int i : op.mutated)
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
@@ -125,6 +136,9 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
 
 Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composite) {
   Tensors inputs = given;
+  if (inputs.size() > op.inputs.size())
+    fail(ErrorKind::type, "[", op.name, "] expected at most ", op.inputs.size(), " tensors, got ",
+         inputs.size());
   for (size_t i = 0; i < op.inputs.size(); ++i) {
     if (i >= inputs.size()) inputs.emplace_back();
     if (!inputs[i].defined() && !op.optional[i])
@@ -186,9 +200,6 @@ void complete(const OpDef& op, Attrs& attrs) {
 Tensors call(std::string_view name, const Tensors& inputs, Attrs attrs) {
   const OpDef* op = registry().find(name);
   if (!op) fail(ErrorKind::key, "[call] there is no op '", name, "'");
-  if (inputs.size() > op->inputs.size())
-    fail(ErrorKind::type, "[", name, "] expected at most ", op->inputs.size(), " tensors, got ",
-         inputs.size());
   complete(*op, attrs);
   return run(*op, inputs, std::move(attrs));
 }

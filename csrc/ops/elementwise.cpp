@@ -1,6 +1,4 @@
 // The ops of elementwise.def, made from its rows.
-#include <cmath>
-#include <cstdlib>
 
 #include "core/dtypes.h"
 #include "ops/families.h"
@@ -319,37 +317,6 @@ void declare_elementwise(Registry& r) {
 #include "ops/elementwise.def"
 #undef NO_ATTR
 #undef ATTR
-  // A power is made of simpler rows, so that its gradient needs no formula of its own.
-  r.add({.name = "pow",
-         .doc = "Power with a constant exponent. Small whole exponents are multiplied out.",
-         .inputs = {"input"},
-         .attrs = {{.name = "exponent", .kind = AttrKind::number, .value = {}, .required = true}},
-         .types = Types::promote_floats,
-         .composite = [](const Tensors& in, const AttrReader& attrs) -> Tensors {
-           static const Op square("square"), root("sqrt"), exp("exp"), log("log");
-           const double p = attrs.number(0);
-           const Tensor& x = in[0];
-           const Tensor one = scalar(1, x.dtype());
-           if (p == 1) return {clone(x)};
-           if (p == 0.5) return {root({x})};
-           if (p == -0.5) return {one / root({x})};
-           if (p == 0) {  // 1, of NaN too; the sum of no elements carries the gradient 0
-             static const Op flatten("flatten"), slice("slice"), sum("sum");
-             const Tensor none = slice({flatten({x})}, {int64_t{0}, int64_t{0}, int64_t{0}});
-             return {Tensor::full(x.shape(), 1, x.dtype()) + sum({none})};
-           }
-           if (!(std::abs(p) <= 64) || p != std::trunc(p)) return {exp({log({x}) * p})};
-           // Square and multiply (Knuth, TAOCP vol. 2, section 4.6.3).
-           Tensor result, factor = x;
-           for (int n = std::abs(static_cast<int>(p)); n > 0; n /= 2) {
-             if (n % 2) result = result.defined() ? result * factor : factor;
-             if (n > 1) factor = square({factor});
-           }
-           return {p < 0 ? one / result : result};
-         },
-         .formula = {"x^a", "x^a", {{"x", "a x^(a-1)", "a x^{a-1}"}}},
-         .example = "rv.pow(rv.tensor([1.0, 2.0]), 3)",
-         .method = true});
 }
 
 }  // namespace ranvier

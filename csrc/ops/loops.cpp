@@ -203,7 +203,11 @@ Tensor converted(const Tensor& t, DType dtype) {
 Tensor apart(const Tensor& from, const Tensor& to) {
   const bool same_view =
       from.raw() == to.raw() && from.shape() == to.shape() && from.strides() == to.strides();
-  if (from.impl()->storage.get() != to.impl()->storage.get() || same_view) return from;
+  // By address: two storages may stand for one array of NumPy's.
+  const auto first = [](const Tensor& t) { return static_cast<char*>(t.impl()->storage->data); };
+  const auto end = [&](const Tensor& t) { return first(t) + t.impl()->storage->bytes; };
+  const bool meet = first(from) < end(to) && first(to) < end(from);
+  if (!meet || same_view) return from;
   const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
   copy(fresh, from);
   return fresh;

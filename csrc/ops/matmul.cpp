@@ -239,6 +239,7 @@ void declare_matmul(Registry& r) {
          .backward = linear_backward,
          .composite = linear_composite,
          .saves = {"input", "weight", "result"},
+         .saves_results = [](const AttrReader& args) { return args.given(0); },
          .cost = linear_cost,
          .formula = {"f(x W^T + b)",
                      R"(f(x W^T + b))",

@@ -132,8 +132,10 @@ struct OpDef {
   bool (*view)(const AttrReader&, const Layout& in, Layout* out) = nullptr;
   bool view_may_copy = false;  // where no view exists, the input is packed first
 
-  std::vector<std::string> saves = {};    // inputs and outputs that backward reads
+  std::vector<std::string> saves = {};                 // inputs and outputs that backward reads
+  bool (*saves_results)(const AttrReader&) = nullptr;  // whether results are needed; null: yes
   std::vector<std::string> mutates = {};  // inputs that forward changes; no other result is theirs
+  bool overwrites = false;                // what it mutates it does not read
   bool elementwise = false;  // one layout for all: results keep the input's if it is dense
   bool differentiable = true;
   Cost (*cost)(const Metas& in, const Metas& out, const AttrReader&) = nullptr;  // null: by size

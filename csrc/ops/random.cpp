@@ -2,6 +2,7 @@
 // same numbers come whoever draws them and however the work is cut.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/dtypes.h"
@@ -144,9 +145,14 @@ std::vector<Meta> infer_fill(const InferArgs& args) {
   if (args.integer(3) < 0 || args.integer(3) >= kDTypes || !is_floating(dtype))
     fail(ErrorKind::type, "[", args.op().name, "] expected float32 or float64");
   const double a = args.number(1), b = args.number(2);
-  if (!std::isfinite(a) || !std::isfinite(b) || (args.op().name == "normal" && b < 0))
-    fail(ErrorKind::value, "[", args.op().name, "] expected finite bounds (or a mean and a ",
-         "deviation of at least 0), got ", a, " and ", b);
+  const double most = dtype == DType::float32 ? double{std::numeric_limits<float>::max()}
+                                              : std::numeric_limits<double>::max();
+  const bool normal = args.op().name == "normal";
+  const bool fits = std::abs(a) <= most && std::abs(b) <= most;
+  if (!fits || (normal ? b < 0 : !(a <= b && b - a <= most)))
+    fail(ErrorKind::value, "[", args.op().name, "] expected ",
+         normal ? "a finite mean and a deviation of at least 0" : "finite bounds, low first",
+         " in the range of ", name_of(dtype), ", got ", a, " and ", b);
   return {{args.dims(0), dtype}};
 }
 

@@ -1,6 +1,7 @@
 // Sums, means and searches along axes. Floating sums run in blocks of kSumBlock elements (or
 // kSumRows rows), and block sums are added in a fixed tree: the order depends on sizes alone.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "core/allocator.h"

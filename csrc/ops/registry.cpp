@@ -1,5 +1,6 @@
 // The registry of ops and the small helpers that declarations share.
 #include <algorithm>
+#include <charconv>
 #include <stdexcept>
 
 #include "core/dtypes.h"
@@ -79,9 +80,9 @@ std::string to_string(const Attr& attr) {
   if (const auto* list = std::get_if<std::vector<int64_t>>(&attr))
     return to_string(Dims(std::span<const int64_t>(*list)));
   if (const auto* x = std::get_if<double>(&attr)) {
-    std::ostringstream text;
-    text << *x;
-    return text.str().find_first_of(".en") == std::string::npos ? text.str() + ".0" : text.str();
+    char text[32];  // the shortest that reads back as the same number
+    const std::string shown(text, std::to_chars(text, text + sizeof text, *x).ptr);
+    return shown.find_first_of(".en") == std::string::npos ? shown + ".0" : shown;
   }
   return "None";
 }

@@ -136,18 +136,23 @@ std::vector<Meta> infer_cross_entropy(const InferArgs& args) {
   return check_cross_entropy(args, args.in[0], args.in[1]);
 }
 
-void check_labels(const int64_t* labels, const Rows& rows) {
+// A copy of the labels, all of them in range: the memory may be NumPy's and change meanwhile.
+Tensor checked_labels(const Tensor& target, const Rows& rows) {
+  Tensor copied = Tensor::empty(target.shape(), DType::int64);
+  copy(copied, target);
+  const int64_t* labels = copied.data<int64_t>();
   for (int64_t i = 0; i < rows.n; ++i)
     if (labels[i] < 0 || labels[i] >= rows.classes)
       fail(ErrorKind::index, "[cross_entropy] expected labels in [0, ", rows.classes - 1, "] for ",
            rows.classes, " classes, got ", labels[i], " in row ", i);
+  return copied;
 }
 
 void cross_entropy_forward(const ForwardArgs& args) {
-  const Tensor x = packed(args.in[0]), labels = converted(args.in[1], DType::int64);
+  const Tensor x = packed(args.in[0]);
   const Rows rows = rows_of(x.shape());
+  const Tensor labels = checked_labels(args.in[1], rows);
   const int64_t* target = labels.data<int64_t>();
-  check_labels(target, rows);
   const Tensor each = Tensor::empty(args.in[1].shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
@@ -161,10 +166,9 @@ void cross_entropy_forward(const ForwardArgs& args) {
 
 // Inputs: grad, input, target, lse.
 void cross_entropy_backward_forward(const ForwardArgs& args) {
-  const Tensor g = packed(args.in[0]), x = packed(args.in[1]);
-  const Tensor labels = converted(args.in[2], DType::int64), lse = packed(args.in[3]);
+  const Tensor g = packed(args.in[0]), x = packed(args.in[1]), lse = packed(args.in[3]);
   const Rows rows = rows_of(x.shape());
-  check_labels(labels.data<int64_t>(), rows);
+  const Tensor labels = checked_labels(args.in[2], rows);
   const bool each = reduction_of(args) == Reduction::none;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     const T n = reduction_of(args) == Reduction::mean ? static_cast<T>(rows.n) : T(1);

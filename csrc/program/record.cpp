@@ -3,6 +3,7 @@
 #include <map>
 
 #include "autograd/node.h"
+#include "core/recording.h"
 #include "ops/op.h"
 #include "program/recorder.h"
 
@@ -13,10 +14,8 @@ Recorder*& recorder() {
   return current;
 }
 
-void forbid_while_recording(const char* what) {
-  if (recorder())
-    fail(ErrorKind::runtime, "[record] expected tensor operations only, got ", what,
-         ": its value would be frozen into the program; return the tensor instead");
+bool contains(const Tensors& list, const Tensor& t) {
+  return std::any_of(list.begin(), list.end(), [&](const Tensor& u) { return u.same(t); });
 }
 
 namespace {
@@ -26,15 +25,15 @@ class Recording {
   explicit Recording(Recorder* r) {
     if (recorder()) fail(ErrorKind::runtime, "[record] expected one recording at a time");
     recorder() = r;
+    recording = true;
   }
-  ~Recording() { recorder() = nullptr; }
+  ~Recording() {
+    recorder() = nullptr;
+    recording = false;
+  }
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 };
-
-bool contains(const Tensors& list, const Tensor& t) {
-  return std::any_of(list.begin(), list.end(), [&](const Tensor& u) { return u.same(t); });
-}
 
 Tensors copies(const Tensors& tensors) {
   static const Op clone("clone");
@@ -56,11 +55,20 @@ Program Program::record(const std::function<Tensors(const Tensors&)>& function,
     for (const Tensor& t : function(program.inputs_)) program.outputs_.push_back(t.detach());
   }
   // A gradient that was written where none was would be added to what is there the next time.
-  for (const Tensor& leaf : recorder.first_grads)
-    if (!contains(recorder.cleared_grads, leaf))
+  for (const Tensor& leaf : recorder.unsettled)
+    if (grad(leaf).defined())
       fail(ErrorKind::runtime, "[record] expected the gradient of ", to_string(leaf.shape()),
            " to be cleared within the recorded function; call optimizer.zero_grad() in it");
+  for (const Tensor& leaf : recorder.written) {
+    if (contains(program.leaves_, leaf)) continue;
+    program.leaves_.push_back(leaf);
+    program.gradients_.push_back(grad(leaf));
+  }
   program.instructions_ = std::move(recorder.instructions);
+  // The graph has done its work; results must not keep it alive.
+  for (const Instruction& step : program.instructions_)
+    for (const Tensor& t : step.outputs)
+      if (!is_leaf(t)) t.impl()->autograd.reset();
   program.first_ = copies(program.outputs_);
   return program;
 }
@@ -69,10 +77,12 @@ Tensors Program::replay(const Tensors& inputs) {
   if (inputs.size() != inputs_.size())
     fail(ErrorKind::value, "[replay] expected ", inputs_.size(), " inputs, got ", inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].shape() != inputs_[i].shape() || inputs[i].dtype() != inputs_[i].dtype())
+    if (!inputs[i].defined() || inputs[i].shape() != inputs_[i].shape() ||
+        inputs[i].dtype() != inputs_[i].dtype())
       fail(ErrorKind::shape, "[replay] expected input ", i, " as recorded, ",
            to_string(inputs_[i].shape()), " ", name_of(inputs_[i].dtype()), ", got ",
-           to_string(inputs[i].shape()), " ", name_of(inputs[i].dtype()));
+           inputs[i].defined() ? to_string(inputs[i].shape()) + " " + name_of(inputs[i].dtype())
+                               : "None");
   forbid_while_recording("a replay");
   const NoGrad off;
   static const Op copy_("copy_");
@@ -80,6 +90,8 @@ Tensors Program::replay(const Tensors& inputs) {
   // Views are the memory of what they look at, so they need no instruction here.
   for (const Instruction& step : instructions_)
     if (step.op->forward) execute(*step.op, step.attrs, step.inputs, step.outputs);
+  // Somebody may have cleared a gradient in between, as PyTorch code does.
+  for (size_t i = 0; i < leaves_.size(); ++i) autograd_meta(leaves_[i]).grad = gradients_[i];
   return copies(outputs_);
 }
 

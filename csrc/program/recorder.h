@@ -9,13 +9,13 @@ namespace ranvier {
 
 struct Recorder {
   std::vector<Instruction> instructions;
-  Tensors first_grads;    // leaves whose gradient was written where there was none
-  Tensors cleared_grads;  // leaves whose gradient was taken away
+  Tensors written;    // leaves whose gradient backward wrote or added to
+  Tensors cleared;    // leaves whose gradient was taken away
+  Tensors unsettled;  // leaves written where no gradient was, before any clearing
 };
 
 Recorder*& recorder();
 
-// An Error while recording: `what` would become a constant of the program.
-void forbid_while_recording(const char* what);
+bool contains(const Tensors& list, const Tensor& t);
 
 }  // namespace ranvier

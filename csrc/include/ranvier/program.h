@@ -37,6 +37,7 @@ class Program {
  private:
   std::vector<Instruction> instructions_;
   Tensors inputs_, outputs_, first_;
+  Tensors leaves_, gradients_;  // where each replay leaves its gradients
 };
 
 }  // namespace ranvier

@@ -128,6 +128,7 @@ struct Storage {
   void (*release)(void* context) = nullptr;  // null: `data` is ours
   void* context = nullptr;
   bool read_only = false;
+  bool unrecorded = false;  // made while a program was recorded, but by no instruction
 
   explicit Storage(std::size_t size);
   Storage(void* memory, std::size_t size, void (*give_back)(void*), void* owner);
@@ -159,7 +160,7 @@ class Tensor {
   explicit Tensor(TensorImpl* impl) : impl_(impl) {}
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
 
-  // Uninitialised memory, contiguous unless strides are given.
+  // Uninitialised memory, contiguous unless strides (of 0 or more) are given.
   static Tensor empty(const Dims& shape, DType dtype = DType::float32);
   static Tensor empty_strided(const Dims& shape, const Dims& strides, DType dtype);
   // All elements are `value`, converted to `dtype`.
