@@ -8,6 +8,17 @@ import sys
 from collections.abc import Sequence
 
 from ranvier import __version__, _demo, _info
+from ranvier._random import checked_seed
+
+
+def _seed(text: str) -> int:
+    """A seed from the command line; argparse reports what is wrong with it."""
+    try:
+        return checked_seed("demo", int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 0 to 2**64 - 1, got {text!r:.60}"
+        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="demo | info")
     demo = commands.add_parser("demo", help="watch a network learn; without a name, list the demos")
     demo.add_argument("name", nargs="?", choices=sorted(_demo.DEMOS), help="which demo")
-    demo.add_argument("--seed", type=int, default=0, help="another start and split (default 0)")
+    demo.add_argument("--seed", type=_seed, default=0, help="another start and split (default 0)")
     commands.add_parser("info", help="what this installation can do")
     given = parser.parse_args(arguments)
     try:

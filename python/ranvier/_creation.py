@@ -6,8 +6,10 @@ values are written by ops. Random tensors are in `_random.py`.
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -39,30 +41,59 @@ def check_device(device: Any, where: str) -> None:
         )
 
 
-def shape_from(size: tuple[Any, ...], where: str) -> tuple[int, ...]:
-    """`zeros(2, 3)` and `zeros((2, 3))` alike."""
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = tuple(size[0])
+def shape_from(args: tuple[Any, ...], where: str, size: Any = None) -> tuple[int, ...]:
+    """`zeros(2, 3)`, `zeros((2, 3))` and `zeros(size=(2, 3))` alike."""
+    if size is not None:
+        if args:
+            raise TypeError(f"[{where}] size: expected the sizes once, got {args} and {size!r}")
+        args = (size,)
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
     try:
-        return tuple(operator.index(n) for n in size)
+        shape = tuple(operator.index(n) for n in args)
     except TypeError:
         raise TypeError(
-            f"[{where}] size: expected integers, got {', '.join(map(repr, size))}"
+            f"[{where}] size: expected integers, got {', '.join(map(repr, args))}"
         ) from None
+    for n in shape:
+        if not -(2**63) <= n < 2**63:
+            raise _C.ShapeError(f"[{where}] size: expected a number of at most 64 bits, got {n}")
+    return shape
+
+
+def memory_order(tensor: Tensor) -> list[int]:
+    """The axes from the one with the largest steps in memory to the one with the smallest."""
+    return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
+
+
+def axes_back(tensor: Tensor, order: Sequence[int]) -> Tensor:
+    """The view with the axes as they were before they were put into an order."""
+    if list(order) == list(range(len(order))):
+        return tensor
+    return tensor.permute([order.index(axis) for axis in range(len(order))])
+
+
+def laid_out_as(like: Tensor, make: Callable[[Sequence[int], DType], Tensor], dtype: Any) -> Tensor:
+    """What `make` gives, in the shape and with the order of axes in memory of another tensor."""
+    order = memory_order(like)
+    return axes_back(make([like.shape[axis] for axis in order], dtype), order)
 
 
 def _array_from(data: Any, dtype: Any) -> NDArray[Any]:
     # With a dtype, numbers go there directly: 0.1 as float64 must not pass through float32.
     target = numpy_dtype(dtype)
+    misfit = ValueError(f"[tensor] data: expected numbers that fit into {target.name}, got others")
+    if _is_array(data):
+        if target.kind in "iu" and data.dtype.kind == "f" and not np.all(np.isfinite(data)):
+            raise misfit
+        return np.asarray(data).astype(target)
     try:
-        return np.asarray(data).astype(target) if _is_array(data) else np.array(data, dtype=target)
+        return np.array(data, dtype=target)
     except OverflowError:
-        raise ValueError(
-            f"[tensor] data: expected numbers that fit into {target.name}, got others"
-        ) from None
+        raise misfit from None
     except (TypeError, ValueError):
         _C.as_tensor(data)  # says what is wrong with the data
-        raise
+        raise misfit from None
 
 
 def _is_array(data: Any) -> bool:
@@ -166,7 +197,11 @@ def _filled(
 
 
 def zeros(
-    *size: Any, dtype: Any = _C.float32, device: Any = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: Any = _C.float32,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of the given shape, float32 unless told otherwise.
 
@@ -177,11 +212,16 @@ def zeros(
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    return _filled(shape_from(size, "zeros"), 0, _or_float32(dtype), device, requires_grad, "zeros")
+    shape = shape_from(args, "zeros", size)
+    return _filled(shape, 0, _or_float32(dtype), device, requires_grad, "zeros")
 
 
 def ones(
-    *size: Any, dtype: Any = _C.float32, device: Any = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: Any = _C.float32,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones of the given shape, float32 unless told otherwise.
 
@@ -191,7 +231,8 @@ def ones(
     >>> rv.ones((2,), dtype=rv.int64)
     tensor([1, 1])
     """
-    return _filled(shape_from(size, "ones"), 1, _or_float32(dtype), device, requires_grad, "ones")
+    shape = shape_from(args, "ones", size)
+    return _filled(shape, 1, _or_float32(dtype), device, requires_grad, "ones")
 
 
 def full(
@@ -230,7 +271,11 @@ def _or_float32(dtype: Any) -> Any:
 
 
 def empty(
-    *size: Any, dtype: Any = _C.float32, device: Any = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: Any = _C.float32,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor whose elements are whatever the memory held.
 
@@ -241,11 +286,13 @@ def empty(
     (2, 3)
     """
     check_device(device, "empty")
-    result = _C.empty(shape_from(size, "empty"), _or_float32(dtype))
+    result = _C.empty(shape_from(args, "empty", size), _or_float32(dtype))
     return result.requires_grad_() if requires_grad else result
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uninitialised, with the shape, dtype and order of the axes in memory of another tensor.
 
     Examples
@@ -254,15 +301,14 @@ def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False)
     >>> rv.empty_like(rv.ones(2, 3)).shape
     (2, 3)
     """
-    chosen = input.dtype if dtype is None else dtype
-    order = sorted(range(input.ndim), key=lambda axis: -input.stride()[axis])
-    result = _C.empty([input.shape[axis] for axis in order], chosen)
-    if order != list(range(input.ndim)):
-        result = result.permute([order.index(axis) for axis in range(input.ndim)])
+    check_device(device, "empty_like")
+    result = laid_out_as(input, _C.empty, input.dtype if dtype is None else dtype)
     return result.requires_grad_() if requires_grad else result
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros with the shape and dtype of another tensor.
 
     Examples
@@ -271,10 +317,13 @@ def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False)
     >>> rv.zeros_like(rv.tensor([1, 2]))
     tensor([0, 0])
     """
+    check_device(device, "zeros_like")
     return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Ones with the shape and dtype of another tensor.
 
     Examples
@@ -283,11 +332,17 @@ def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) 
     >>> rv.ones_like(rv.tensor([1.5, 2.5]))
     tensor([1., 1.])
     """
+    check_device(device, "ones_like")
     return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: float,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """One value, with the shape and dtype of another tensor.
 
@@ -297,12 +352,20 @@ def full_like(
     >>> rv.full_like(rv.ones(2), 0.5)
     tensor([0.5000, 0.5000])
     """
+    check_device(device, "full_like")
     with no_grad():
         result = empty_like(input, dtype=dtype).fill_(fill_value)
     return result.requires_grad_() if requires_grad else result
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: n rows, m (or n) columns.
 
     Examples
@@ -312,6 +375,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     tensor([[1., 0.],
             [0., 1.]])
     """
+    check_device(device, "eye")
     rows, columns = shape_from((n, n if m is None else m), "eye")
     _C.empty((rows, columns), _C.bool_)  # refuses sizes that cannot be
     return tensor(
@@ -319,7 +383,15 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
     )
 
 
-def arange(*args: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    *args: float,
+    start: float | None = None,
+    end: float | None = None,
+    step: float | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`arange(end)`, `arange(start, end)` or `arange(start, end, step)`, the end left out.
 
     Integers give int64, anything else float32.
@@ -327,23 +399,53 @@ def arange(*args: float, dtype: Any = None, requires_grad: bool = False) -> Tens
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.arange(3), rv.arange(0.0, 1.0, 0.25)
-    (tensor([0, 1, 2]), tensor([0.0000, 0.2500, 0.5000, 0.7500]))
+    >>> rv.arange(3), rv.arange(0.0, 1.0, 0.25), rv.arange(start=1, end=3)
+    (tensor([0, 1, 2]), tensor([0.0000, 0.2500, 0.5000, 0.7500]), tensor([1, 2]))
     """
-    if not 1 <= len(args) <= 3:
-        raise TypeError(f"[arange] expected one to three numbers, got {len(args)}")
-    if len(args) == 3 and args[2] == 0:
-        raise ValueError("[arange] step: expected another number than 0, got 0")
-    if not all(np.isfinite(a) for a in args):
-        raise ValueError(f"[arange] expected finite numbers, got {args}")
-    whole = all(isinstance(a, (int, np.integer)) for a in args)
-    chosen = dtype if dtype is not None else (_C.int64 if whole else _C.float32)
-    values = np.arange(*args).astype(numpy_dtype(chosen))
+    check_device(device, "arange")
+    named = {"start": start, "end": end, "step": step}
+    first, last, by = bounds = _bounds(args, {k: v for k, v in named.items() if v is not None})
+    whole = all(isinstance(n, (int, np.integer)) for n in bounds)
+    chosen = as_dtype(dtype) if dtype is not None else (_C.int64 if whole else _C.float32)
+    if whole and not all(-(2**63) <= n < 2**63 for n in bounds):
+        raise ValueError(f"[arange] expected numbers that fit into int64, got {bounds}")
+    count = -((first - last) // by) if whole else math.ceil(min((last - first) / by, 2.0**63))
+    _C.empty(shape_from((max(0, count),), "arange"), chosen)  # refuses sizes that cannot be
+    values = np.arange(first, last, by).astype(numpy_dtype(chosen))
     return tensor(values, requires_grad=requires_grad)
 
 
+def _bounds(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Start, end and step of `arange`, as finite numbers."""
+    only_end = len(args) == 1 and "end" not in named
+    names = ("end",) if only_end else ("start", "end", "step")
+    given = dict(zip(names, args, strict=False))
+    if len(args) > 3 or given.keys() & named.keys() or "end" not in {**given, **named}:
+        raise TypeError(
+            "[arange] expected arange(end), arange(start, end) or arange(start, end, step), got "
+            + ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in named.items())])
+        )
+    bounds = {"start": 0, "step": 1, **given, **named}
+    for name, value in bounds.items():
+        if isinstance(value, Tensor) and value.numel() == 1:
+            bounds[name] = value = value.item()
+        if not isinstance(value, Real):
+            raise TypeError(f"[arange] {name}: expected a number, got {value!r}")
+        if not math.isfinite(value):
+            raise ValueError(f"[arange] {name}: expected a finite number, got {value!r}")
+    if bounds["step"] == 0:
+        raise ValueError("[arange] step: expected another number than 0, got 0")
+    return bounds["start"], bounds["end"], bounds["step"]
+
+
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included.
 
@@ -353,6 +455,7 @@ def linspace(
     >>> rv.linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    check_device(device, "linspace")
     (count,) = shape_from((steps,), "linspace")
     _C.empty((count,), _C.bool_)
     values = np.linspace(start, end, count, dtype=numpy_dtype(_or_float32(dtype)))

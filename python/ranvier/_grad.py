@@ -10,7 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from ranvier import _C
 
@@ -77,7 +77,23 @@ def _steps_in_mode(function: Callable[..., Any], mode: bool) -> Callable[..., An
     return in_mode
 
 
-class no_grad(_GradMode):  # noqa: N801  (PyTorch's name)
+class _FixedMode(_GradMode):
+    """A mode that is used as `with mode():`, `@mode()` or a plain `@mode` without brackets."""
+
+    fixed: ClassVar[bool]
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(function)
+
+    def __init__(self, function: None = None) -> None:
+        super().__init__(self.fixed)
+
+
+class no_grad(_FixedMode):  # noqa: N801  (PyTorch's name)
     """No gradients are recorded: for a `with` block or a decorated function.
 
     Examples
@@ -94,19 +110,10 @@ class no_grad(_GradMode):  # noqa: N801  (PyTorch's name)
     False
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        # Also as a plain `@no_grad`, without brackets.
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        self.__init__()  # type: ignore[misc]
-        return self(function)
-
-    def __init__(self, function: None = None) -> None:
-        super().__init__(False)
+    fixed = False
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_FixedMode):  # noqa: N801
     """Gradients are recorded again, inside `no_grad`: for a block or a decorated function.
 
     Examples
@@ -118,15 +125,7 @@ class enable_grad(_GradMode):  # noqa: N801
     True
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        self.__init__()  # type: ignore[misc]
-        return self(function)
-
-    def __init__(self, function: None = None) -> None:
-        super().__init__(True)
+    fixed = True
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801

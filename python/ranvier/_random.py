@@ -6,6 +6,7 @@ the generator and the shape.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from ranvier import _C
@@ -18,6 +19,28 @@ def state_of(generator: Generator | None) -> Tensor:
     return (_C.default_generator() if generator is None else generator).state
 
 
+def checked_seed(where: str, value: Any) -> int:
+    """A seed: a whole number of 0 or more in 64 bits, of any integer type.
+
+    Raises
+    ------
+    TypeError
+        If it is no whole number.
+    ValueError
+        If it is out of range.
+    """
+    try:
+        seed = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        seed = None
+    if seed is None or not 0 <= seed < 2**64:
+        kind = TypeError if seed is None else ValueError
+        raise kind(
+            f"[{where}] seed: expected a whole number from 0 to 2**64 - 1, got {value!r:.60}"
+        )
+    return seed
+
+
 def manual_seed(seed: int) -> Generator:
     """Sets the seed of the default generator and returns it.
 
@@ -25,6 +48,11 @@ def manual_seed(seed: int) -> Generator:
     ----------
     seed : int
         0 <= seed < 2**64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no whole number, or out of range.
 
     Examples
     --------
@@ -35,9 +63,7 @@ def manual_seed(seed: int) -> Generator:
     >>> rv.equal(a, rv.rand(3))
     True
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise ValueError(f"[manual_seed] seed: expected an integer in [0, 2**64), got {seed!r}")
-    return _C.default_generator().manual_seed(seed)
+    return _C.default_generator().manual_seed(checked_seed("manual_seed", seed))
 
 
 def initial_seed() -> int:

@@ -7,16 +7,43 @@ Nothing here needs to be fast, and nothing here computes gradients of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier import _C
-from ranvier._C import ShapeError, Tensor
+from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
-from ranvier._creation import as_dtype, check_device, empty_like, numpy_dtype, shape_from
+from ranvier._creation import (
+    as_dtype,
+    as_tensor,
+    axes_back,
+    check_device,
+    empty_like,
+    memory_order,
+    numpy_dtype,
+    shape_from,
+)
 from ranvier._grad import no_grad
+
+# --- making -------------------------------------------------------------------------------------
+
+_from_data = Tensor.__init__  # shares the memory of an array or a tensor
+
+
+def __init__(self: Tensor, *args: Any) -> None:  # noqa: N807
+    # PyTorch's constructor: integers are sizes, anything else is data and becomes float32. A
+    # tensor keeps its dtype, and shares its memory with the new one.
+    data = args[0] if len(args) == 1 else None
+    if isinstance(data, Tensor):
+        _from_data(self, data)
+    elif isinstance(data, (list, tuple, np.ndarray)):
+        _from_data(self, as_tensor(data, dtype=_C.float32))
+    else:
+        _from_data(self, _C.empty(shape_from(args, "Tensor") if args else (0,), _C.float32))
+
 
 # --- printing -----------------------------------------------------------------------------------
 
@@ -270,9 +297,9 @@ def detach_(self: Tensor) -> Tensor:
 
 
 def __pow__(self: Tensor, exponent: float) -> Tensor:  # noqa: N807
-    if not isinstance(exponent, (int, float)):
+    if not isinstance(exponent, Real):
         return NotImplemented
-    return self.pow(exponent)
+    return self.pow(float(exponent))
 
 
 # --- copies and pickles --------------------------------------------------------------------------
@@ -297,7 +324,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:  # noqa: N807
 
 def __reduce_ex__(self: Tensor, protocol: Any) -> tuple[Any, ...]:  # noqa: N807
     # The bytes in the order of memory, so that a transposed weight comes back as one.
-    order = sorted(range(self.ndim), key=lambda axis: -self.stride()[axis])
+    order = memory_order(self)
     values = self.detach().numpy().transpose(order)
     state = (values.tobytes(), self.dtype.name, values.shape, tuple(order), self.requires_grad)
     return rebuilt, (type(self), *state)
@@ -314,16 +341,27 @@ def rebuilt(
     """A tensor from what `__reduce_ex__` gave."""
     values = np.frombuffer(bytearray(data), numpy_dtype(dtype)).reshape(shape)
     with no_grad():
-        result = kind(_C.copy_of_array(values).permute([order.index(a) for a in range(len(order))]))
+        result = kind(axes_back(_C.copy_of_array(values), order))
     result.requires_grad = requires_grad
     return result
+
+
+def _reduce_generator(self: Generator) -> tuple[Any, ...]:
+    return generator_at, (self.initial_seed(), self.state[1].item())
+
+
+def generator_at(seed: int, position: int) -> Generator:
+    """A generator that has drawn as much as another one had when it was copied or pickled."""
+    generator = Generator(seed)
+    generator.state.numpy()[1] = position
+    return generator
 
 
 METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            *(__repr__, __format__, size, t, view_as, contiguous, tolist, __array__),
+            *(__init__, __repr__, __format__, size, t, view_as, contiguous, tolist, __array__),
             *(__array_function__, __len__, __iter__, __contains__, __bool__, __float__),
             *(__int__, __index__, to, cpu, type_as, new_zeros, zero_, detach_, __pow__),
             *(__deepcopy__, __reduce_ex__),
@@ -353,8 +391,10 @@ DOC = """Numbers of one dtype in a grid of any shape, with gradients if asked fo
 
 Parameters
 ----------
-data : array, number, nested list or Tensor
-    Shared where it is an array or a tensor; `ranvier.tensor` makes a copy.
+*args : Tensor, array or nested list; or integers
+    Data become float32, and share memory where they are a float32 array or a tensor, which
+    keeps its dtype; integers are the sizes of a tensor whose elements are whatever the memory
+    held. `ranvier.tensor` copies, and takes the dtype of its data.
 
 Attributes
 ----------
@@ -378,3 +418,4 @@ Tensor.__doc__ = DOC
 Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 for _name, _value in {**METHODS, **PROPERTIES, **CONSTANTS}.items():
     setattr(Tensor, _name, _value)
+Generator.__reduce__ = _reduce_generator  # type: ignore[method-assign,assignment]

@@ -7,7 +7,6 @@ is believed before it is checked: a damaged file gives a ValueError, never a cra
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import struct
@@ -28,14 +27,6 @@ Path = str | os.PathLike[str]
 _LARGEST_HEADER = 100_000_000  # the limit of the reference implementation
 _LARGEST_SIZE = 2**63 - 1
 _LARGEST_NDIM = 8
-_NAMES = {
-    "float64": "F64",
-    "float32": "F32",
-    "int64": "I64",
-    "int32": "I32",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
 _HELD: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -44,6 +35,7 @@ _HELD: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_NAMES = {dtype.name: name for name, dtype in _HELD.items()}
 _NOT_HELD = ("F16", "BF16", "I8", "I16", "U16", "U32", "U64", "C64", "F8_E4M3", "F8_E5M2")
 
 
@@ -75,7 +67,7 @@ def save(model: Any, path: Path) -> None:
     Raises
     ------
     TypeError
-        If `model` is neither, or a value is not a tensor.
+        If `model` is neither, a value is not a tensor, or `path` is not a path.
     ValueError
         If a name cannot be written.
     OSError
@@ -88,6 +80,7 @@ def save(model: Any, path: Path) -> None:
     >>> rv.load("weights.safetensors")["w"].tolist()
     [1.0, 2.0]
     """
+    _checked("save", path)
     arrays = {name: _array(name, value) for name, value in _named_tensors(model).items()}
     header = _header(arrays)
     with _replacing(path) as file:
@@ -114,6 +107,8 @@ def load(path: Path) -> dict[str, Tensor]:
 
     Raises
     ------
+    TypeError
+        If `path` is not a path.
     OSError
         If the file cannot be read.
     ValueError
@@ -128,12 +123,19 @@ def load(path: Path) -> dict[str, Tensor]:
     >>> net.load_state_dict(rv.load("linear.safetensors"))
     <All keys matched successfully>
     """
-    with open(path, "rb") as file:
+    with open(_checked("load", path), "rb") as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise _damaged(path, "a file", "something else (a device or a pipe)")
         entries, start = _read_header(file, path, info.st_size)
         return {entry.name: _read_tensor(file, path, start, entry) for entry in entries}
+
+
+def _checked(where: str, path: Any) -> Path:
+    """A path; a TypeError otherwise, also for the number of an open file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"[{where}] path: expected a string or a path, got {path!r:.60}")
+    return path
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -153,7 +155,9 @@ def _named_tensors(model: Any) -> Mapping[str, Any]:
 def _array(name: Any, value: Any) -> npt.NDArray[Any]:
     """A tensor's elements in row-major order and little-endian bytes; a copy only where needed."""
     if not isinstance(name, str) or name == "__metadata__":
-        raise ValueError(f"[save] name: expected a string other than '__metadata__', got {name!r}")
+        raise ValueError(
+            f"[save] name: expected a string other than '__metadata__', got {name!r:.60}"
+        )
     if not isinstance(value, Tensor):
         raise TypeError(f"[save] {name}: expected a tensor, got {type(value).__name__}")
     array = value.detach().numpy()
@@ -166,6 +170,8 @@ def _order(arrays: Mapping[str, npt.NDArray[Any]]) -> list[str]:
 
 
 def _header(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    import json  # here and below: not needed by a mere `import ranvier`
+
     offsets, position = {}, 0
     for name in _order(arrays):
         offsets[name] = [position, position + arrays[name].nbytes]
@@ -251,6 +257,7 @@ def _read_header(file: IO[bytes], path: Path, size: int) -> tuple[list[_Entry], 
 
 def _parse(header: bytes, path: Path) -> dict[str, Any]:
     """The header as a dictionary; names that occur twice are refused."""
+    import json
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}

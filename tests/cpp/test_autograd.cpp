@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "ops/op.h"
 #include "ranvier/ranvier.h"
 
 namespace ranvier {
@@ -167,6 +168,61 @@ TEST(Autograd, GraphsOfManyThreads) {
       }
     });
   for (std::thread& thread : team) thread.join();
+}
+
+// An op with a kernel and no backward of its own: x (x + 1), differentiated by its composite.
+Registry with_composite() {
+  Registry r;
+  r.add({.name = "twice_plus",
+         .inputs = {"input"},
+         .infer = [](const InferArgs& args) -> std::vector<Meta> { return {args.in[0]}; },
+         .forward =
+             [](const ForwardArgs& args) {
+               const float* x = args.in[0].data<float>();
+               for (int64_t i = 0; i < args.in[0].numel(); ++i)
+                 args.out[0].data<float>()[i] = x[i] * (x[i] + 1);
+             },
+         .composite = [](const Tensors& in, const AttrReader&) -> Tensors {
+           return {in[0] * in[0] + in[0]};
+         },
+         .saves = {"input"}});
+  return r;
+}
+
+TEST(Autograd, AnOpWithoutBackwardGoesThroughItsComposite) {
+  const Registry r = with_composite();
+  const OpDef& op = *r.find("twice_plus");
+  const Op sum("sum");
+  const Tensor x = Tensor::from<float>({3}, {1, 2, 3});
+  set_requires_grad(x, true);
+  const auto step = [&](const Tensors&) -> Tensors {
+    set_grad(x, {});
+    backward(sum({run(op, {x}, {})[0]}));
+    return {};
+  };
+  step({});
+  const float expected[] = {3, 5, 7};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(grad(x).data<float>()[i], expected[i]);
+  EXPECT_EQ(r.find("twice_plus")->name, "twice_plus");
+  Program program = Program::record(step, {});
+  program.replay({});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(grad(x).data<float>()[i], expected[i]);
+}
+
+TEST(Autograd, UndefinedTensorsAreErrors) {
+  EXPECT_THROW(backward(Tensor()), Error);
+  EXPECT_THROW(grad(Tensor()), Error);
+  EXPECT_THROW(requires_grad(Tensor()), Error);
+  EXPECT_THROW(set_requires_grad(Tensor(), true), Error);
+  EXPECT_THROW(set_grad(Tensor(), Tensor()), Error);
+  Program program = Program::record([](const Tensors& in) -> Tensors { return {in[0] * 2.0}; },
+                                    {Tensor::zeros({2})});
+  EXPECT_THROW(program.replay({Tensor()}), Error);
+}
+
+TEST(Autograd, TooManyInputsAreAnError) {
+  const Tensor x = Tensor::zeros({2, 2});
+  EXPECT_THROW(Op("matmul")({x, x, Tensor::zeros({2}, DType::int64)}), Error);
 }
 
 }  // namespace

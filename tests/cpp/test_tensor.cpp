@@ -237,5 +237,17 @@ TEST(Philox, AgreesWithThePaper) {
   EXPECT_EQ(seen.size(), 1000u);
 }
 
+TEST(Tensor, StridesWithGapsHaveTheirMemory) {
+  const Tensor t = Tensor::empty_strided({2, 2}, {1000000, 1}, DType::float32);
+  call("fill_", {t}, {3.0});
+  EXPECT_EQ(t.data<float>()[1000001], 3);
+  EXPECT_EQ(kind_of([] { Tensor::empty_strided({2, 2}, {-1, 1}, DType::float32); }),
+            ErrorKind::shape);
+  EXPECT_EQ(kind_of([] { Tensor::empty_strided({2, 2}, {1}, DType::float32); }), ErrorKind::shape);
+  EXPECT_EQ(
+      kind_of([] { Tensor::empty_strided({1 << 30, 2}, {int64_t{1} << 40, 1}, DType::float32); }),
+      ErrorKind::shape);
+}
+
 }  // namespace
 }  // namespace ranvier

@@ -183,3 +183,123 @@ print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
     run = in_child(code)
     assert "child 0" in run.stdout, run.stdout + run.stderr
+
+
+# --- found by reading the core ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["numel", "item", "detach", "backward", "is_contiguous"])
+def test_none_is_no_tensor(name: str) -> None:
+    with pytest.raises(TypeError):
+        getattr(_C.Tensor, name)(None)
+    with pytest.raises(TypeError):
+        _C.Tensor.shape.fget(None)
+    with pytest.raises(TypeError):
+        _C.Tensor.__getitem__(None, 0)
+
+
+def test_objects_without_init() -> None:
+    with pytest.raises((TypeError, RuntimeError)):
+        _ = _C.Generator.__new__(_C.Generator).state
+    with pytest.raises((TypeError, RuntimeError)):
+        _C.Program.__new__(_C.Program).replay()
+
+
+def test_a_thread_that_computes_while_the_interpreter_ends() -> None:
+    code = """
+import threading
+from ranvier import _C
+a = _C.full((300, 300), 1.0, _C.float32)
+def work():
+    while True:
+        a + a
+threading.Thread(target=work, daemon=True).start()
+for _ in range(1000):
+    a + a
+"""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_threads_that_share_a_parameter() -> None:
+    w = _C.full((16, 16), 1.0, _C.float32)
+    w.requires_grad = True
+    x = _C.full((16, 16), 1.0, _C.float32)
+
+    def work() -> None:
+        for _ in range(300):
+            (w @ x).sum().backward()
+            w.grad = None
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_partly_freed_graph_changes_nothing() -> None:
+    w, v = (_C.as_tensor([2.0]).requires_grad_() for _ in range(2))
+    h = w * w
+    h.sum().backward()
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        (h * v).sum().backward()
+    assert v.grad is None
+
+
+def test_copies_between_views_of_one_array() -> None:
+    values = np.arange(200_000, dtype=np.float32)
+    one, other = _C.from_numpy(values), _C.from_numpy(values)
+    one[1:].copy_(other[:-1])
+    assert np.array_equal(values[1:], np.arange(199_999, dtype=np.float32))
+
+
+def test_augmented_assignment_keeps_shape_and_dtype() -> None:
+    w = _C.as_tensor([1.0, 2.0, 3.0]).requires_grad_()
+    y = w * 1
+    with pytest.raises(_C.ShapeError):
+        y += _C.full((2, 3), 1.0, _C.float32)
+    y += _C.full((3,), 1.0, _C.float64)
+    assert y.dtype is _C.float32 and y.requires_grad
+
+
+def test_results_of_linear_may_change_where_backward_does_not_need_them() -> None:
+    x, w = _C.full((2, 3), 1.0, _C.float32), _C.full((4, 3), 1.0, _C.float32).requires_grad_()
+    plain, squashed = _C.ops.linear(x, w), _C.ops.linear(x, w, None, "tanh")
+    _C.set_grad_enabled(False)
+    plain.detach().mul_(2)
+    squashed.detach().mul_(2)
+    _C.set_grad_enabled(True)
+    plain.sum().backward()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        squashed.sum().backward()
+
+
+def test_powers() -> None:
+    x = _C.as_tensor([0.0, 4.0]).requires_grad_()
+    x.pow(1.5).sum().backward()
+    assert x.grad.numpy().tolist() == [0.0, 3.0]
+    minus = _C.as_tensor([-1.0])
+    assert [minus.pow(p).item() for p in (65, 100, 0, -3)] == [-1, 1, 1, -1]
+    assert np.isnan(minus.pow(0.3).item())
+
+
+@pytest.mark.parametrize("bounds", [(5.0, 1.0), (0.0, 1e300), (-3e38, 3e38)])
+def test_uniform_bounds(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="uniform"):
+        _C.ops.uniform(_C.Generator(0).state, [4], *bounds)
+
+
+def test_environment_that_is_no_number() -> None:
+    for name in ("RANVIER_NUM_THREADS", "RANVIER_GRAIN"):
+        done = subprocess.run(
+            [sys.executable, "-c", "from ranvier import _C; _C.get_num_threads()"],
+            env={**os.environ, name: "many"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0 and f"[{name}] expected a whole number" in done.stderr

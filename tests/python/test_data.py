@@ -12,6 +12,7 @@ import pytest
 import ranvier as rv
 from ranvier import data
 from ranvier.data import load_digits
+from ranvier.data.split import rows_aside
 
 FILE = Path(data.__file__).with_name("digits.npz")
 
@@ -86,3 +87,23 @@ def test_seed_and_default_generator() -> None:
 def test_bad_fraction(test: object) -> None:
     with pytest.raises(ValueError, match=r"\[load_digits\] test: expected a fraction"):
         load_digits(test=test)  # type: ignore[call-overload]
+
+
+def test_fraction_is_the_decimal_that_was_written() -> None:
+    assert rows_aside("here", "test", 0.07, 100) == 7  # 0.07 * 100 is a little more in binary
+    assert rows_aside("here", "test", np.float32(0.1), 50) == 5
+    assert rows_aside("here", "test", 1e-9, 50) == 1
+    (_, y), (_, y_test) = load_digits(test=np.float32(0.2))
+    assert (len(y), len(y_test)) == (1437, 360)
+
+
+def test_seeds() -> None:
+    a, b = (load_digits(test=0.5, seed=seed)[0][0].numpy() for seed in (3, np.int64(3)))
+    assert np.array_equal(a, b)
+    load_digits(test=0.5, seed=2**64 - 1)
+    bad: list[tuple[object, type[Exception]]] = [
+        (-1, ValueError), (2**64, ValueError), (0.5, TypeError), (None, TypeError)
+    ]  # fmt: skip
+    for seed, kind in bad:
+        with pytest.raises(kind, match=r"\[load_digits\] seed: expected a whole number from 0 to"):
+            load_digits(test=0.5, seed=seed)  # type: ignore[call-overload]

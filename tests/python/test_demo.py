@@ -179,6 +179,19 @@ def test_help_and_mistakes(tmp_path: Path) -> None:
     assert done.returncode == 2 and "digits" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("seed", ["-1", "18446744073709551616", "one"])
+def test_bad_seed(tmp_path: Path, seed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ranvier", "demo", "digits", "--seed", seed],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "argument --seed: expected a whole number from 0 to 2**64 - 1, got" in done.stderr
+
+
 def test_closed_pipe(tmp_path: Path) -> None:
     done = subprocess.run(
         f"'{sys.executable}' -u -m ranvier demo digits | head -n 1",

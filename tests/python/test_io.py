@@ -349,3 +349,19 @@ def test_official_library_reads_ours(path: Path) -> None:
     official.save_file(theirs, path)
     ours = rv.load(path)
     assert all(np.array_equal(ours[name].numpy(), t.numpy()) for name, t in tensors.items())
+
+
+# --- what is no path ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"weights", 1.5, True])
+def test_only_paths(tmp_path: Path, wrong: Any) -> None:
+    """A number would be an open file: it is neither read nor closed."""
+    with pytest.raises(TypeError, match=r"\[load\] path: expected a string or a path, got"):
+        rv.load(wrong)
+    with pytest.raises(TypeError, match=r"\[save\] path: expected a string or a path, got"):
+        rv.save({}, wrong)
+    with open(tmp_path / "open.safetensors", "w+b") as file:
+        with pytest.raises(TypeError, match=r"\[load\] path"):
+            rv.load(file.fileno())  # type: ignore[arg-type]
+        assert not file.closed and os.fstat(file.fileno())

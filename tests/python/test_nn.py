@@ -211,6 +211,7 @@ def test_linear_starts_uniform_within_one_over_root_of_inputs():
         (("2", 1), TypeError, r"in_features: .* got '2'"),
         ((True, 1), TypeError, r"in_features: .* got True"),
         ((2**40, 2**40), rv.ShapeError, "64 bits"),
+        ((2**63, 1), rv.ShapeError, r"\[Linear\].* 64 bits"),
     ],
 )
 def test_linear_checks_its_sizes(sizes, error, words):
@@ -308,8 +309,22 @@ def test_sequential_is_a_list():
     for index in (4, -5):
         with pytest.raises(IndexError, match=str(index)):
             net[index]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"\[Sequential\] index: .* got '0'"):
         net["0"]
+
+
+def test_rows_change_like_lists():
+    layers = nn.ModuleList([nn.Linear(1, 1)])
+    layers += [nn.ReLU(), nn.Tanh()]
+    assert repr(layers.pop()) == "Tanh()" and repr(layers.pop(1)) == "ReLU()" and len(layers) == 1
+    for change in (
+        lambda: layers.insert(0, "text"),
+        lambda: layers.extend([nn.ReLU(), "text"]),
+        lambda: layers.extend(3),
+    ):
+        with pytest.raises(TypeError, match=r"\[ModuleList\].*(text|int)"):
+            change()
+        assert [name for name, _ in layers.named_children()] == ["0"]
 
 
 def test_sequential_with_names():
@@ -365,7 +380,7 @@ def test_state_shares_memory():
             rv.ShapeError,
             r"out.weight \(2, 4\), got \(4, 2\); expected out.bias \(2,\), got \(3,\)",
         ),
-        (lambda s: s.update({"out.bias": "text"}), TypeError, "numbers"),
+        (lambda s: s.update({"out.bias": "text"}), TypeError, "out.bias: .*numbers, got str"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change, error, words):
@@ -447,6 +462,30 @@ def test_the_whole_path_is_told():
             return self.body(x)
 
     assert message(Outer(), rv.zeros(1, 2)).startswith("[linear] body.0.0 (Linear): expected")
+
+
+def test_children_of_a_list_are_told_with_their_path():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 3), nn.Linear(4, 1)])
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    assert message(Outer(), rv.zeros(1, 2)) == (
+        "[linear] layers.1 (Linear): expected input with 4 features (last axis), got (1, 3); "
+        "the layer before, 'layers.0' (Linear), gives 3"
+    )
+
+
+def test_a_shared_layer_goes_by_its_first_path_in_the_network_that_runs():
+    shared = nn.Linear(4, 4)
+    first = nn.Sequential(OrderedDict([("body", shared), ("again", shared)]))
+    nn.Sequential(nn.ReLU(), nn.ReLU(), shared)  # another parent, which does not run
+    assert message(first, rv.zeros(1, 2)).startswith("[linear] body: expected")
 
 
 def test_no_layer_before_where_none_gave_the_input():

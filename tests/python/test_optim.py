@@ -180,6 +180,31 @@ def test_an_optimizer_made_before_a_conversion_says_so():
         optimizer.step()
 
 
+def test_a_conversion_after_backward_is_no_step_into_the_void():
+    net = nn.Linear(2, 1)
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    net(rv.ones(1, 2)).sum().backward()
+    net.double()
+    old = [p.tolist() for p in optimizer.param_groups[0]["params"]]
+    with pytest.raises(RuntimeError, match="make the optimizer after"):
+        optimizer.step()
+    assert old == [p.tolist() for p in optimizer.param_groups[0]["params"]]
+
+
+@pytest.mark.parametrize("lr", [np.float32(0.5), np.float64(0.5), rv.tensor(0.5), rv.tensor([0.5])])
+def test_numbers_of_other_kinds_are_taken(lr):
+    p, q = (rv.zeros(1, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([p], lr=lr, momentum=lr)
+    optimizer.add_param_group({"params": q, "lr": lr})
+    groups = optimizer.param_groups
+    groups[0]["lr"] = lr
+    groups[0].update(lr=lr)
+    for group in groups:
+        assert type(group["lr"]) is type(group["momentum"]) is float
+        assert group["lr"] == group["momentum"] == group.lr.item() == 0.5
+    assert optim.Adam([p], lr=lr, betas=(lr, lr)).param_groups[0]["betas"] == (0.5, 0.5)
+
+
 # --- state --------------------------------------------------------------------------------------
 
 
@@ -260,6 +285,8 @@ def test_model_and_optimizer_are_copied_together(again):
         ([{"lr": 0.1}], ValueError, "'params'"),
         ([{"params": []}], ValueError, "at least one"),
         ([{"params": rv.ones(1), "momentun": 0.1}], ValueError, "'momentun'"),
+        ([{"params": rv.ones(1), "learning_rate": 0.1}], ValueError, "did you mean 'lr'"),
+        ([{"params": rv.ones(1), "weight_deca": 0.1}], ValueError, "did you mean 'weight_decay'"),
     ],
 )
 def test_parameters_are_checked(kind, params, error, words):
@@ -288,7 +315,7 @@ def test_a_parameter_belongs_to_one_group_once():
         *(
             (kind, {"lr": bad})
             for kind in OPTIMIZERS
-            for bad in (-1.0, NAN, INF, "0.1", None, True)
+            for bad in (-1.0, NAN, INF, "0.1", None, True, np.float32(NAN), 10**400)
         ),
         *((kind, {"weight_decay": bad}) for kind in OPTIMIZERS for bad in (-1.0, NAN)),
         (optim.SGD, {"momentum": -0.1}),
@@ -310,6 +337,30 @@ def test_settings_are_checked(kind, settings):
     with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] {name}: expected") as caught:
         kind([rv.ones(1, requires_grad=True)], **settings)
     assert name == "nesterov" or repr(value) in str(caught.value)
+
+
+def test_groups_are_checked_as_the_optimizer_is():
+    p, q = (rv.ones(1, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([p], lr=0.5)
+    group = optimizer.param_groups[0]
+    for wrong, words in (
+        ({"lr": 1}, "'params'"),
+        ({"params": q, "nesterov": True}, "nesterov: expected momentum"),
+        ({"params": q, "nesterov": True, "momentum": 0.9, "dampening": 0.1}, "dampening 0.1"),
+        ({"params": q, "lr": rv.tensor(NAN)}, "lr"),
+    ):
+        with pytest.raises(ValueError, match=rf"\[SGD\].*{words}"):
+            optimizer.add_param_group(wrong)
+        assert optimizer.param_groups == [group]
+    for key, value, words in (
+        ("learning_rate", 0.5, "did you mean 'lr'"),
+        ("nesterov", True, "momentum 0"),
+    ):
+        before = dict(group)
+        with pytest.raises(ValueError, match=rf"\[SGD\].*{words}"):
+            group[key] = value
+        assert dict(group) == before
+    optim.SGD([{"params": [p], "momentum": 0.9}], nesterov=True)
 
 
 def test_a_wrong_learning_rate_changes_nothing():
@@ -341,9 +392,41 @@ def test_a_state_that_does_not_fit_changes_nothing():
         (lambda s: s["state"][0].update(exp_avg=rv.ones(2)), rv.ShapeError),
         (lambda s: s["param_groups"][0].update(lr=math.nan), ValueError),
         (lambda s: s["param_groups"][0]["params"].append(1), ValueError),
+        (lambda s: s["state"][0].update(exp_avg="text"), TypeError),
+        (lambda s: s["state"][0].update(step=NAN), ValueError),
+        (lambda s: s["state"][0].update(step=-1), ValueError),
+        (lambda s: s["state"][0].pop("step"), ValueError),
+        (lambda s: s["state"].update({7: {}}), ValueError),
+        (lambda s: s["state"].update({0: 3}), ValueError),
+        (lambda s: s.pop("state"), ValueError),
+        (lambda s: s.pop("param_groups"), ValueError),
+        (lambda s: s.update(param_groups=3), TypeError),
+        (lambda s: s.update(param_groups=[3]), TypeError),
+        (lambda s: s["param_groups"][0].pop("params"), ValueError),
+        (lambda s: s["param_groups"][0].update(momentum=0.9), ValueError),
     ):
         with pytest.raises(error, match="Adam"):
             optimizer.load_state_dict(broken(change))
         now = optimizer.state_dict()
         assert now["param_groups"] == good["param_groups"]
         assert rv.equal(now["state"][0]["exp_avg"], good["state"][0]["exp_avg"])
+    with pytest.raises(TypeError, match="Adam.*list"):
+        optimizer.load_state_dict([])
+
+
+@pytest.mark.parametrize(("kind", "other"), [(optim.SGD, optim.Adam), (optim.Adam, optim.SGD)])
+def test_the_state_of_another_optimizer_is_refused(kind, other):
+    def stepped(make):
+        p = rv.ones(1, requires_grad=True)
+        optimizer = make([p], **({"momentum": 0.9} if make is optim.SGD else {}))
+        p.grad = rv.ones(1)
+        optimizer.step()
+        return optimizer
+
+    optimizer, foreign = stepped(kind), stepped(other).state_dict()
+    with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] expected settings out of"):
+        optimizer.load_state_dict(foreign)
+    foreign["param_groups"] = optimizer.state_dict()["param_groups"]
+    with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] state: .*same kind"):
+        optimizer.load_state_dict(foreign)
+    assert set(optimizer.state_dict()["state"][0]) == set(kind.state_names)

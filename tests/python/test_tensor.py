@@ -97,6 +97,48 @@ def test_ranges():
     )
 
 
+def test_ranges_by_name():
+    assert rv.arange(start=1, end=3).tolist() == rv.arange(1, end=3).tolist() == [1, 2]
+    assert rv.arange(end=3).tolist() == [0, 1, 2] and rv.arange(1, 6, step=2).tolist() == [1, 3, 5]
+    assert rv.arange(rv.tensor(2)).tolist() == [0, 1] and rv.arange(3, 0).tolist() == []
+    assert rv.zeros(size=(2, 1)).shape == rv.ones(size=[2, 1]).shape == (2, 1)
+    assert rv.empty(size=(2,)).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **device: rv.arange(2, **device),
+        lambda **device: rv.linspace(0, 1, 2, **device),
+        lambda **device: rv.eye(2, **device),
+        lambda **device: rv.empty_like(rv.ones(2), **device),
+        lambda **device: rv.zeros_like(rv.ones(2), **device),
+        lambda **device: rv.ones_like(rv.ones(2), **device),
+        lambda **device: rv.full_like(rv.ones(2), 1, **device),
+    ],
+)
+def test_devices(make):
+    assert make(device="cpu").device == "cpu"
+    with pytest.raises(ValueError, match="device: expected 'cpu', got 'cuda'"):
+        make(device="cuda")
+
+
+def test_the_constructor_is_pytorchs():
+    for data in ([[0, 0], [0, 1]], np.array([[0, 0], [0, 1]]), ((0.0, 0.0), (0.0, 1.0))):
+        t = rv.Tensor(data)
+        assert t.dtype is rv.float32 and t.tolist() == [[0, 0], [0, 1]]
+    assert rv.Tensor(2, 3).shape == (2, 3) and rv.Tensor(3).shape == (3,)
+    assert rv.Tensor().shape == (0,) and isinstance(t, rv.Tensor)
+    kept = rv.ones(2, dtype=rv.float64)
+    assert rv.Tensor(kept).data_ptr() == kept.data_ptr() and rv.Tensor(kept).dtype is rv.float64
+    assert rv.nn.Parameter(kept).data_ptr() == kept.data_ptr()
+    array = np.zeros(2, np.float32)
+    assert rv.Tensor(array).data_ptr() == array.ctypes.data
+    for wrong in ((2.5,), ("ab",), (None,), (2, [3])):
+        with pytest.raises(TypeError, match=r"\[Tensor\]"):
+            rv.Tensor(*wrong)
+
+
 def test_requires_grad_may_be_asked_for_at_once():
     for t in (rv.zeros(2, requires_grad=True), rv.tensor([1.0], requires_grad=True)):
         assert t.requires_grad and t.is_leaf
@@ -112,7 +154,18 @@ def test_requires_grad_may_be_asked_for_at_once():
         (lambda: rv.tensor("abc"), TypeError, "numbers"),
         (lambda: rv.tensor(None), TypeError, "numbers"),
         (lambda: rv.tensor([300], dtype=rv.uint8), ValueError, "fit into uint8"),
+        (lambda: rv.tensor([float("nan")], dtype=rv.int64), ValueError, "fit into int64"),
+        (lambda: rv.tensor(np.array([np.nan]), dtype=rv.int64), ValueError, "fit into int64"),
         (lambda: rv.tensor(np.zeros(2, np.int16)), TypeError, "int16"),
+        (lambda: rv.zeros(2**63), rv.ShapeError, r"\[zeros\] size: .*64 bits"),
+        (lambda: rv.randn(2**63), rv.ShapeError, r"\[randn\] size: .*64 bits"),
+        (lambda: rv.full((-(2**70),), 1), rv.ShapeError, r"\[full\] size: .*64 bits"),
+        (lambda: rv.zeros(2, size=(2,)), TypeError, "once"),
+        (lambda: rv.arange(2**63), ValueError, "int64"),
+        (lambda: rv.arange(1e300), rv.ShapeError, "64 bits"),
+        (lambda: rv.arange("a"), TypeError, r"\[arange\] end: .*'a'"),
+        (lambda: rv.arange(1, start=2, end=3), TypeError, "start=2"),
+        (lambda: rv.arange(start=2), TypeError, "start=2"),
         (lambda: rv.tensor([1.0], dtype="complex64"), TypeError, "float32"),
         (lambda: rv.tensor([1.0], device="cuda"), ValueError, "expected 'cpu', got 'cuda'"),
         (lambda: rv.zeros(-1), rv.ShapeError, "-1"),
@@ -160,6 +213,17 @@ def test_a_generator_draws_by_itself():
     rv.rand(100)
     assert rv.equal(a, rv.rand(4, generator=rv.Generator(3)))
     assert rv.equal(rv.rand(4, generator=g.manual_seed(3)), a)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+@pytest.mark.parametrize("seed", [3, 2**64 - 1])
+def test_copies_of_a_generator_go_on_where_it_is(again, seed):
+    g = rv.Generator(seed)
+    rv.rand(5, generator=g)
+    other = again(g)
+    assert other.initial_seed() == seed and other.state.tolist() == g.state.tolist()
+    assert rv.equal(rv.rand(4, generator=other), rv.rand(4, generator=g))
+    assert g.state.data_ptr() != other.state.data_ptr()
 
 
 def test_random_numbers_are_where_they_should_be():
@@ -279,7 +343,7 @@ def test_equal_and_allclose():
 
 
 def test_power():
-    assert (rv.tensor([3.0]) ** 2).item() == 9
+    assert (rv.tensor([3.0]) ** 2).item() == (rv.tensor([3.0]) ** np.float32(2)).item() == 9
     with pytest.raises(TypeError):
         rv.tensor([3.0]) ** "2"
 

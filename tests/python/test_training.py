@@ -7,6 +7,8 @@ import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -197,6 +199,59 @@ def test_arrays_of_any_layout(form: Callable[[Any], Any]) -> None:
     assert weights(plain) == weights(other)
 
 
+@pytest.mark.parametrize("fraction", [np.float32(0.1), np.float64(0.1), np.float16(0.1), 0.1])
+def test_fractions_of_any_type(fraction: float) -> None:
+    seen: list[int] = []
+
+    def rows(prediction: rv.Tensor, target: rv.Tensor) -> float:
+        seen.append(len(target))
+        return 0.0
+
+    fit(classifier(), validation=fraction, metrics=rows, epochs=1, batch_size=None)
+    assert seen[-2:] == [45, 5]
+
+
+def test_seeds_of_any_integer_type() -> None:
+    nets = [classifier() for _ in range(2)]
+    for net, seed in zip(nets, (7, np.int64(7)), strict=True):
+        fit(net, seed=seed)
+    assert weights(nets[0]) == weights(nets[1])
+    fit(classifier(), seed=2**64 - 1)
+    rv.manual_seed(np.uint64(2**64 - 1))
+    assert rv.initial_seed() == 2**64 - 1
+    for bad, kind in ((-1, ValueError), (2**64, ValueError), ("a", TypeError), (True, TypeError)):
+        with pytest.raises(kind, match=r"\[manual_seed\] seed: expected a whole number from 0"):
+            rv.manual_seed(bad)
+
+
+class Weighted(nn.MSELoss):
+    """A loss that somebody made from one of ours."""
+
+
+@pytest.mark.parametrize(
+    "loss, name, y",
+    [
+        (nn.functional.mse_loss, "mse", VALUES),
+        (_C.ops.mse_loss, "mse", LABELS),
+        (Weighted(), "mse", VALUES),
+        (nn.functional.half_squared_error, "half_squared_error", LABELS),
+        (nn.functional.binary_cross_entropy, "bce", LABELS > 0),
+        (nn.functional.cross_entropy, "cross_entropy", LABELS[:, None]),
+    ],
+)
+def test_functions_and_subclasses_are_like_the_names(loss: Any, name: str, y: Any) -> None:
+    nets = []
+    for each in (loss, name):
+        rv.manual_seed(0)
+        outputs = 3 if name == "cross_entropy" else 1
+        last = nn.Sigmoid() if name == "bce" else nn.Identity()
+        nets.append(nn.Sequential(nn.Linear(4, outputs), last))
+        fit(nets[-1], X, y, loss=each, seed=0)
+    assert weights(nets[0]) == weights(nets[1])
+    with pytest.raises(ValueError, match="y: expected"):
+        fit(nets[0], X, np.full((50, 2), 0), loss=loss)
+
+
 def test_read_only_data_and_float64_models() -> None:
     rows, targets = X.copy(), VALUES.copy()
     rows.flags.writeable = targets.flags.writeable = False
@@ -253,6 +308,9 @@ def test_accuracy() -> None:
     }
     one_hot = np.eye(3)[[0, 1, 1, 2]]
     assert rv.evaluate(net, scores, one_hot, loss="mse", metrics="accuracy")["accuracy"] == 0.75
+    column = np.array([[0], [1], [1], [2]])
+    free = rv.evaluate(net, scores, column, loss=lambda p, t: p.mean(), metrics="accuracy")
+    assert free["accuracy"] == 0.75
     for y in ([0, 1, 1], [[0], [1], [1]]):
         measured = rv.evaluate(net, [[0.1], [0.5], [0.4]], y, loss="bce", metrics="accuracy")
         assert measured["accuracy"] == pytest.approx(2 / 3)
@@ -330,12 +388,21 @@ def test_second_fit_goes_on() -> None:
     assert weights(once) == weights(twice)
 
 
+def test_second_fit_goes_on_with_the_default_rate_written_out() -> None:
+    once, twice = classifier(), classifier()
+    fit(once, epochs=6, shuffle=False)
+    fit(twice, epochs=3, shuffle=False)
+    fit(twice, epochs=2, shuffle=False, lr=1e-3)  # no warning
+    fit(twice, epochs=1, shuffle=False)
+    assert weights(once) == weights(twice)
+
+
 @pytest.mark.parametrize(
     "other, words",
     [
-        ({"lr": 0.5}, r"Adam\(lr=0.5\) starts anew, as the last fit used Adam"),
-        ({"optimizer": "sgd"}, "SGD starts anew, as the last fit used Adam"),
-        ({"optimizer": optim.AdamW}, "AdamW starts anew"),
+        ({"lr": 0.5}, r"Adam\(lr=0.5\) starts anew, as the last fit used Adam\(lr=0.001\)"),
+        ({"optimizer": "sgd"}, r"SGD\(lr=0.001\) starts anew, as the last fit used Adam"),
+        ({"optimizer": optim.AdamW}, r"AdamW\(lr=0.001\) starts anew"),
     ],
 )
 def test_another_optimizer_starts_anew_and_says_so(other: dict[str, Any], words: str) -> None:
@@ -400,6 +467,32 @@ def test_gradients_are_cleared() -> None:
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_gradients_of_what_the_optimizer_does_not_hold_are_cleared() -> None:
+    """Within the run as well: otherwise they would add up from step to step."""
+    net = classifier()
+    seen: list[list[float]] = []
+
+    class Watch(optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            seen.append(net[0].weight.grad.flatten().tolist())
+
+    named: dict[str, Any] = {"shuffle": False, "batch_size": None, "epochs": 3}
+    fit(net, optimizer=Watch(net[2].parameters(), lr=0.1), **named)
+    assert seen[0] == seen[1] == seen[2] and any(seen[0])
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_gradients_outside_the_model_are_cleared() -> None:
+    scale = rv.tensor([1.0], requires_grad=True)
+    net = nn.Linear(4, 1)
+    fit(
+        net, X, VALUES[:, None], epochs=2,
+        loss=lambda p, t: ((p * scale - t) * (p * scale - t)).mean(),
+        optimizer=optim.SGD([*net.parameters(), scale], lr=0.01),
+    )  # fmt: skip
+    assert scale.grad is None and scale.tolist() != [1.0]
+
+
 # --- what is refused, with nothing changed --------------------------------------------------------
 
 
@@ -449,7 +542,12 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"batch_size": 0}, ValueError, "batch_size: expected a whole number of 1"),
     ({"batch_size": "all"}, TypeError, "batch_size: expected a whole number"),
     ({"seed": -1}, ValueError, "seed: expected"),
-    ({"seed": 0.5}, ValueError, "seed: expected"),
+    ({"seed": 2**64}, ValueError, r"\[fit\] seed: expected a whole number from 0 to"),
+    *[({"seed": seed}, TypeError, "seed: expected") for seed in (0.5, "1", True)],
+    ({"lr": np.ones(10**6)}, TypeError, r"lr: expected a number, got .{1,70}$"),
+    ({"loss": np.ones(10**6)}, TypeError, r"got .{1,70}$"),
+    ({"optimizer": [1] * 1000}, TypeError, r"got .{1,70}$"),
+    ({"metrics": [[1] * 1000]}, TypeError, "got .{1,80}$"),
     *[({"validation": v}, ValueError, "validation: expected a fraction")
       for v in (0.0, 1.0, 0.999, float("nan"), "x", 3)],
     ({"validation": (X, LABELS + 1)}, ValueError, "validation y: expected labels from 0 to 2"),
@@ -497,6 +595,11 @@ def test_refused_by_predict_and_evaluate() -> None:
         rv.predict(print, X)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\[evaluate\] X: expected at least one row"):
         rv.evaluate(net, X[:0], LABELS[:0], loss="cross_entropy")
+    for rows in (with_nan(), X.astype("f8") * 1e300):
+        with pytest.raises(ValueError, match=r"\[evaluate\] X: expected finite float32 numbers"):
+            rv.evaluate(net, rows, LABELS, loss="cross_entropy")
+    with pytest.raises(ValueError, match=r"\[evaluate\] y: expected finite float32 numbers"):
+        rv.evaluate(net, X, with_nan()[:, :3], loss="mse")
     with pytest.raises(ValueError, match=r"\[evaluate\] y: expected labels from 0 to 2"):
         rv.evaluate(net, X, LABELS + 1, loss="cross_entropy")
 
@@ -580,18 +683,30 @@ def test_gradient_that_is_not_finite_is_named() -> None:
 
 def test_weight_that_is_not_finite_is_named() -> None:
     net = classifier()
-    with rv.no_grad():
-        net[2].weight[1, 2] = float("inf")
-    with pytest.raises(NonFiniteError) as caught:
-        fit(net)
-    assert caught.value.tensor == "2.weight" and "inf at (1, 2)" in str(caught.value)
+    for bad in ("inf", "nan"):
+        with rv.no_grad():
+            net[2].weight[1, 2] = float(bad)
+        before = weights(net)
+        words = rf"\[fit\] model: 2.weight: expected finite numbers, got 1 of 24 .* {bad} at \(1, 2"
+        with pytest.raises(ValueError, match=words):
+            fit(net)
+        assert weights(net) == before
 
 
 def test_an_update_that_overflows_is_seen() -> None:
     net = nn.Linear(4, 1)
     optimizer = optim.SGD(net.parameters(), lr=1e39)
-    with pytest.raises(NonFiniteError, match=r"epoch 1, step 1, (weight|bias): expected finite"):
+    with pytest.raises(NonFiniteError, match=r"epoch 1, step 1, (weight|bias): expected") as caught:
         fit(net, X, VALUES, loss="mse", optimizer=optimizer, epochs=1, batch_size=None)
+    assert "an update overflowed, and the model keeps it" in str(caught.value)
+    assert "before the update" not in str(caught.value)
+
+
+def test_an_update_that_overflows_is_seen_at_the_next_step() -> None:
+    net = nn.Linear(4, 1)
+    optimizer = optim.SGD(net.parameters(), lr=1e39)
+    with pytest.raises(NonFiniteError, match=r"epoch 1, step 2, (weight|bias): .* overflowed"):
+        fit(net, X, VALUES, loss="mse", optimizer=optimizer, epochs=1, batch_size=25)
 
 
 def test_validation_loss_that_is_not_finite() -> None:
@@ -600,6 +715,8 @@ def test_validation_loss_that_is_not_finite() -> None:
     with pytest.raises(NonFiniteError) as caught:
         fit(net, X, VALUES, loss="mse", validation=(huge, [0, 0]))
     assert caught.value.tensor == "validation loss"
+    assert "stopped after the epoch, whose updates were all finite" in str(caught.value)
+    assert "before the update" not in str(caught.value)
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------
@@ -658,6 +775,26 @@ def test_fit_in_another_thread() -> None:
     thread.start()
     thread.join(60)
     assert results[0].epochs == 2
+
+
+# --- what is loaded -------------------------------------------------------------------------------
+
+
+def test_import_loads_nothing_that_only_errors_and_files_need() -> None:
+    code = (
+        "import sys, numpy; before = set(sys.modules); import ranvier\n"
+        "print(*sorted({'difflib', 'shutil', 'json', 'pathlib', 'fractions', 'urllib'}"
+        " & (set(sys.modules) - before)))"
+    )
+    package = os.path.dirname(os.path.dirname(rv.__file__))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": package},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "\n"
 
 
 # --- what is printed ------------------------------------------------------------------------------

@@ -6,17 +6,19 @@ NumPy. Source and terms are in README.md beside this file. No download, no cache
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any, TypeAlias, overload
+import os
+from typing import TypeAlias, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier import _C
 from ranvier._C import Tensor
+from ranvier._random import checked_seed
+from ranvier.data.split import rows_aside, stratified
 
 Split: TypeAlias = tuple[Tensor, Tensor]
+
+_FILE = os.path.join(os.path.dirname(__file__), "digits.npz")
 
 
 @overload
@@ -52,8 +54,9 @@ def load_digits(test: float | None = None, seed: int = 0) -> Split | tuple[Split
 
     Raises
     ------
-    ValueError
-        If `test` is not a fraction that leaves rows on both sides.
+    TypeError, ValueError
+        If `test` is not a fraction that leaves rows on both sides, or `seed` is not a whole number
+        from 0 to 2**64 - 1.
 
     Examples
     --------
@@ -62,48 +65,15 @@ def load_digits(test: float | None = None, seed: int = 0) -> Split | tuple[Split
     >>> X.shape, X_test.shape
     ((1437, 64), (360, 64))
     """
-    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as archive:
+    generator = _C.Generator(checked_seed("load_digits", seed))
+    with np.load(_FILE, allow_pickle=False) as archive:
         images, labels = archive["images"], archive["labels"]
     X = images.reshape(len(images), -1).astype(np.float32) / np.float32(16)
     y = labels.astype(np.int64)
     if test is None:
         return _C.from_numpy(X), _C.from_numpy(y)
-    held_out = _stratified(y, _count(test, len(y)), _C.Generator(seed))
-    kept, aside = held_out[0], held_out[1]
+    kept, aside = stratified(y, rows_aside("load_digits", "test", test, len(y)), generator)
     return (
         (_C.from_numpy(X[kept]), _C.from_numpy(y[kept])),
         (_C.from_numpy(X[aside]), _C.from_numpy(y[aside])),
     )
-
-
-def _count(test: Any, rows: int) -> int:
-    """How many rows a fraction means, rounded up; a ValueError if that is none or all."""
-    count = 0
-    if isinstance(test, (float, np.floating)) and 0 < test < 1:
-        count = math.ceil(rows * float(test))
-    if not 0 < count < rows:
-        raise ValueError(
-            "[load_digits] test: expected a fraction between 0 and 1 that leaves rows on both "
-            f"sides, got {test!r}; 0.2 keeps 360 of the {rows} digits aside"
-        )
-    return count
-
-
-def _stratified(
-    labels: npt.NDArray[np.int64], count: int, generator: _C.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Row numbers of the two parts; `count` rows are in the second.
-
-    Each class gets its share of `count` rounded down; what is left goes to the largest remainders,
-    the lower class first among equals. Whole numbers throughout, hence the same everywhere.
-    """
-    sizes = np.bincount(labels)
-    quota, remainder = np.divmod(sizes * count, len(labels))
-    largest = np.argsort(-remainder, kind="stable")[: count - quota.sum()]
-    quota[largest] += 1
-
-    order = _C.ops.permutation(generator.state, len(labels)).numpy()
-    aside = np.zeros(len(labels), dtype=bool)
-    for label, size in enumerate(quota):
-        aside[np.flatnonzero(labels[order] == label)[:size]] = True
-    return order[~aside], order[aside]

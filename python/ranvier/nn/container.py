@@ -24,6 +24,10 @@ class _Row(Module):
         names = self._names()
         try:
             return names[operator.index(index)]
+        except TypeError:
+            raise TypeError(
+                f"[{type(self).__name__}] index: expected an integer or a slice, got {index!r}"
+            ) from None
         except IndexError:
             raise IndexError(
                 f"[{type(self).__name__}] expected an index in [{-len(names)}, {len(names)}), "
@@ -63,23 +67,44 @@ class _Row(Module):
         if all(name.isdigit() for name in self._names()):
             self._renumber(self._layers())
 
+    def __iadd__(self: R, modules: Iterable[Module]) -> R:
+        return self.extend(modules)
+
+    def _checked(self, modules: Iterable[Module]) -> list[Module]:
+        kind, layers = type(self).__name__, []
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                f"[{kind}] modules: expected an iterable of modules, got {type(modules).__name__}"
+            )
+        for i, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise TypeError(f"[{kind}] expected modules, got {module!r} at place {i}")
+            layers.append(module)
+        return layers
+
     def append(self: R, module: Module) -> R:
         """Adds a module at the end."""
         self.add_module(str(len(self)), module)
         return self
 
     def extend(self: R, modules: Iterable[Module]) -> R:
-        """Adds modules at the end."""
-        for module in list(modules):
+        """Adds modules at the end: all, or none if one of them is no module."""
+        for module in self._checked(modules):
             self.append(module)
         return self
 
     def insert(self: R, index: int, module: Module) -> R:
         """Adds a module in front of the one at an index."""
         layers = self._layers()
-        layers.insert(index, module)
+        layers[index:index] = self._checked([module])
         self._renumber(layers)
         return self
+
+    def pop(self, index: int = -1) -> Module:
+        """Takes out the module at an index and returns it."""
+        module = self[index]
+        del self[index]
+        return module
 
 
 class Sequential(_Row):

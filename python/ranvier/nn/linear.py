@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import _C
 from ranvier._C import Tensor, ops
-from ranvier._creation import check_device
+from ranvier._creation import check_device, shape_from
 from ranvier.nn import init
 from ranvier.nn.module import Module
 from ranvier.nn.parameter import Parameter
@@ -70,7 +70,7 @@ class Linear(Module):
         self.in_features = checked_size("Linear", "in_features", in_features)
         self.out_features = checked_size("Linear", "out_features", out_features)
         chosen = _C.float32 if dtype is None else dtype
-        storage = _C.zeros((self.in_features, self.out_features), chosen)
+        storage = _C.zeros(shape_from((self.in_features, self.out_features), "Linear"), chosen)
         self.weight = Parameter(storage.transpose(0, 1))
         self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
         self.reset_parameters()

@@ -35,10 +35,9 @@ class LoadResult(NamedTuple):
 
 
 class _LastRun(threading.local):
-    """The module that ran last in this thread and what it gave, for error messages only."""
+    """What the module that ran last in this thread gave, and the module, for error messages."""
 
-    label = ""
-    output: Callable[[], Any] = staticmethod(lambda: None)
+    run: tuple[Callable[[], Any], Callable[[], Any]] = (lambda: None, lambda: None)
 
 
 _last = _LastRun()
@@ -77,15 +76,12 @@ class Module:
     """
 
     training: bool = True
-    _name = ""  # the attribute of the parent that holds this module
-    _label = ""  # the same for error messages
     _buffers: dict[str, bool]  # name: whether it is part of the state_dict
 
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
         object.__setattr__(self, "_buffers", {})
-        object.__setattr__(self, "_label", f"'{type(self).__name__}'")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward`; an error about shapes or dtypes is told with the layer's name."""
@@ -95,8 +91,7 @@ class Module:
             _tell_layer(error, self, args)
             raise
         if isinstance(output, Tensor):
-            _last.label = self._label
-            _last.output = weakref.ref(output)
+            _last.run = (weakref.ref(output), weakref.ref(self))
         return output
 
     # --- what belongs to the module
@@ -105,7 +100,7 @@ class Module:
         if isinstance(value, (Parameter, Module)):
             self._own_buffers(f"self.{name}").pop(name, None)
             if isinstance(value, Module):
-                value._set_name(name)
+                value._own_buffers("it")
         else:
             self._check_plain(name, value)
         object.__setattr__(self, name, value)
@@ -135,12 +130,6 @@ class Module:
                 f"[nn.Module] {type(self).__name__}.{name}: expected a Tensor or None for a "
                 f"buffer, got {type(value).__name__}"
             )
-
-    def _set_name(self, name: str) -> None:
-        self._own_buffers("it")
-        kind = f" ({type(self).__name__})" if name.isdigit() else ""
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_label", f"'{name}'{kind}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is not learned but belongs to the state, such as running means.
@@ -369,7 +358,9 @@ class Module:
                 f"{where}: expected the model's own names, got {'; '.join(parts)}; "
                 "pass strict=False to load what fits"
             )
-        values = {name: as_tensor(state_dict[name]) for name in own if name in state_dict}
+        values = {
+            name: _value_of(name, state_dict[name], where) for name in own if name in state_dict
+        }
         wrong = [f"{name} {own[name].shape}, got {value.shape}"
                  for name, value in values.items() if value.shape != own[name].shape]  # fmt: skip
         if wrong:
@@ -415,25 +406,55 @@ def _converted(old: Tensor, dtype: Any) -> Tensor:
     return Parameter(new, old.requires_grad)
 
 
-def _tell_layer(error: Exception, module: Module, inputs: tuple[Any, ...]) -> None:
-    """Adds the path of the failing layer to a message of the core, and who gave it its input."""
-    told: tuple[str, str, str, str] | None = getattr(error, "layer", None)
-    if told is None:
+def _value_of(name: str, value: Any, where: str) -> Tensor:
+    try:
+        return as_tensor(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{where}: {name}: expected a tensor or numbers, got {type(value).__name__}"
+        ) from None
+
+
+class _Failure(NamedTuple):
+    """What an error of the core says, the module that failed, and what gave it its input."""
+
+    op: str
+    rest: str
+    module: Module
+    before: Module | None
+    width: int
+
+
+def _tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
+    """Adds the path of the failing layer to a message of the core, and who gave it its input.
+
+    Each module on the way out tells it anew, so that the outermost one has the last word.
+    """
+    failure: _Failure | None = getattr(error, "layer", None)
+    if failure is None:
         text = re.match(r"\[(\w+)\] (.*)", str(error), re.DOTALL)
-        if text is None or not module._name:
+        if text is None:
             return
-        op, rest = text.groups()
+        output, before = (reference() for reference in _last.run)
         given = inputs[0] if inputs else None
-        if isinstance(given, Tensor) and given is _last.output() and given.ndim:
-            rest += f"; the layer before, {_last.label}, gives {given.shape[-1]}"
-        path, kind = module._name, type(module).__name__
-    else:
-        if not module._name:
-            return
-        op, rest, path, kind = told
-        path = f"{module._name}.{path}"
-    error.layer = (op, rest, path, kind)  # type: ignore[attr-defined]
-    parts = path.split(".")
-    shown = f"layer {path}" if parts[0].isdigit() else path
-    shown += f" ({kind})" if parts[-1].isdigit() else ""
-    error.args = (f"[{op}] {shown}: {rest}",)
+        known = isinstance(given, Tensor) and given is output and given.ndim
+        failure = _Failure(
+            text[1], text[2], root, before if known else None, given.shape[-1] if known else 0
+        )
+        error.layer = failure  # type: ignore[attr-defined]
+    if "_buffers" not in root.__dict__:  # no super().__init__(): nothing belongs to it
+        return
+    paths = {id(module): path for path, module in root.named_modules()}
+    if path := paths.get(id(failure.module)):
+        shown = f"layer {path}" if path.split(".")[0].isdigit() else path
+        shown += _kind(path, failure.module)
+        rest = failure.rest
+        if failure.before is not None:
+            name = paths.get(id(failure.before)) or type(failure.before).__name__
+            rest += f"; the layer before, '{name}'{_kind(name, failure.before)}, "
+            rest += f"gives {failure.width}"
+        error.args = (f"[{failure.op}] {shown}: {rest}",)
+
+
+def _kind(path: str, module: Module) -> str:
+    return f" ({type(module).__name__})" if path.split(".")[-1].isdigit() else ""

@@ -52,6 +52,7 @@ class Adam(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "maximize": FLAG,
     }
+    state_names = ("step", "exp_avg", "exp_avg_sq")
     decoupled = False
 
     def __init__(

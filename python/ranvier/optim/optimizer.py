@@ -9,34 +9,56 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from numbers import Real
 from typing import Any, ClassVar
 
 from ranvier import _C
 from ranvier._C import Tensor
+from ranvier._creation import laid_out_as
 from ranvier._grad import enable_grad
 from ranvier.nn.module import clear_grad
 
-Rule = tuple[Callable[[Any], bool], str]  # what a setting must fulfil, and the same in words
+# What makes a setting of a value, or None of what cannot be one; and what it must be, in words.
+Rule = tuple[Callable[[Any], Any], str]
 Closure = Callable[[], Any]
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _number(value: Any) -> float | None:
+    """Python's number for whatever holds a finite one: NumPy's, or a tensor of one element."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return value if isinstance(value, int) else number
 
 
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
+def _not_negative(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number >= 0 else None
 
 
-NOT_NEGATIVE: Rule = (lambda v: _number(v) and v >= 0, "a finite number of 0 or more")
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _betas(value: Any) -> tuple[float, ...] | None:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return None
+    betas = tuple(b for b in map(_not_negative, value) if b is not None and b < 1)
+    return betas if len(betas) == 2 else None
+
+
+NOT_NEGATIVE: Rule = (_not_negative, "a finite number of 0 or more")
 FINITE: Rule = (_number, "a finite number")
 FLAG: Rule = (_flag, "True or False")
-BETAS: Rule = (
-    lambda v: (
-        isinstance(v, (tuple, list)) and len(v) == 2 and all(_number(b) and 0 <= b < 1 for b in v)
-    ),
-    "two numbers in [0, 1)",
-)
+BETAS: Rule = (_betas, "two numbers in [0, 1)")
 
 
 class ParamGroup(dict[str, Any]):
@@ -44,44 +66,41 @@ class ParamGroup(dict[str, Any]):
 
     Setting `group["lr"]` also writes `group.lr`, the float64 tensor that the update ops read; a
     recorded step therefore follows it. Every other setting is a constant of a recorded step:
-    record anew after changing one.
+    record anew after changing one. Settings that the optimizer does not have are refused.
     """
 
     lr: Tensor
     kind: type[Optimizer]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> ParamGroup:
-        group = super().__new__(cls)
-        group.lr, group.kind = _C.zeros((), _C.float64), Optimizer
-        return group
-
     def __init__(self, kind: type[Optimizer], settings: Mapping[str, Any]) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.kind = kind
+        self.lr = _C.zeros((), _C.float64)
         self.update(settings)
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        if isinstance(value, Tensor) and value.numel() == 1:
-            value = value.item()
-        self.check(key, value)
-        if key == "lr":
-            # Not by an op, which would become part of a step that is being recorded.
-            self.lr.numpy()[()] = value
-        super().__setitem__(key, value)
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return type(self), (self.kind, dict(self))
 
-    def check(self, key: str, value: Any) -> None:
-        """Raises a ValueError for a value that the setting cannot have."""
-        holds, words = self.kind.rules.get(key, (lambda _: True, ""))
-        if not holds(value):
-            raise ValueError(f"[{self.kind.__name__}] {key}: expected {words}, got {value!r}")
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.update({key: value})
+
+    def checked(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings as the group would hold them; a ValueError for one that it cannot hold."""
+        kind = self.kind
+        for key in new:
+            if key not in self:
+                raise unknown_setting(kind.__name__, key, self)
+        values = {key: kind.checked(key, value) for key, value in new.items()}
+        kind.check_together({**self, **values})
+        return values
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Sets several settings: all, or none if one of them is wrong."""
-        new = dict(*args, **kwargs)
-        for key, value in new.items():
-            self.check(key, value)
-        for key, value in new.items():
-            self[key] = value
+        values = self.checked(dict(*args, **kwargs))
+        if "lr" in values:
+            # Not by an op, which would become part of a step that is being recorded.
+            self.lr.numpy()[()] = values["lr"]
+        super().update(values)
 
     def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override,misc]
         self.update(other)
@@ -113,10 +132,11 @@ class Optimizer:
         What is no tensor.
     """
 
-    rules: ClassVar[dict[str, Rule]] = {}
+    rules: ClassVar[dict[str, Rule]] = {"lr": NOT_NEGATIVE}  # by the names of the settings
+    state_names: ClassVar[tuple[str, ...]] = ()  # what is remembered for a parameter
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
-        self.defaults = dict(defaults)
+        self.defaults = {key: self.checked(key, value) for key, value in defaults.items()}
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
         self.param_groups: list[ParamGroup] = []
         for group in _groups_from(params, self._where()):
@@ -124,6 +144,21 @@ class Optimizer:
 
     def _where(self) -> str:
         return type(self).__name__
+
+    @classmethod
+    def checked(cls, key: str, value: Any) -> Any:
+        """The value as the setting holds it; a ValueError for one that it cannot have."""
+        if key not in cls.rules:
+            return value
+        converted, words = cls.rules[key]
+        result = converted(value)
+        if result is None:
+            raise ValueError(f"[{cls.__name__}] {key}: expected {words}, got {value!r}")
+        return result
+
+    @classmethod
+    def check_together(cls, settings: Mapping[str, Any]) -> None:
+        """Raises a ValueError for settings of a group that do not go together."""
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Adds parameters with settings of their own.
@@ -134,11 +169,10 @@ class Optimizer:
             "params", and settings that differ from the defaults.
         """
         where = self._where()
-        unknown = [key for key in param_group if key not in (*self.defaults, "params")]
-        if unknown:
-            known = ", ".join(["params", *self.defaults])
-            raise ValueError(f"[{where}] expected settings out of {known}, got {unknown[0]!r}")
-        given = param_group["params"]
+        given = _params_of(param_group, where)
+        for key in param_group:
+            if key not in (*self.defaults, "params"):
+                raise unknown_setting(where, key, ["params", *self.defaults])
         params = [given] if isinstance(given, Tensor) else list(given)
         _check_params(params, [p for g in self.param_groups for p in g["params"]], where)
         settings = {**self.defaults, **param_group, "params": params}
@@ -162,6 +196,11 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if any(getattr(parameter, "replaced", False) for parameter in self._all()):
+            raise RuntimeError(
+                f"[{self._where()}] expected the model's parameters, got one that "
+                "model.to(dtype) has replaced; make the optimizer after it"
+            )
         before = _C.is_grad_enabled()
         _C.set_grad_enabled(False)
         try:
@@ -170,11 +209,6 @@ class Optimizer:
                     grad = parameter.grad
                     if grad is not None:
                         self._update(group, parameter, grad)
-                    elif getattr(parameter, "replaced", False):
-                        raise RuntimeError(
-                            f"[{self._where()}] expected the model's parameters, got one that "
-                            "model.to(dtype) has replaced; make the optimizer after it"
-                        )
         finally:
             _C.set_grad_enabled(before)
         return loss
@@ -201,32 +235,50 @@ class Optimizer:
         Raises
         ------
         ValueError
-            Groups of other sizes, or settings out of range.
+            Groups of other sizes, settings out of range, or the state of another optimizer.
         ShapeError
             State of another shape than its parameter's.
+        TypeError
+            What is no state of an optimizer.
         """
-        groups, where = state_dict["param_groups"], self._where()
+        where = self._where()
+        groups, state = _parts_of(state_dict, where)
+        given = [list(_params_of(group, where)) for group in groups]
         have = [len(group["params"]) for group in self.param_groups]
-        come = [len(group["params"]) for group in groups]
+        come = [len(numbers) for numbers in given]
         if have != come:
             raise ValueError(
                 f"[{where}] expected groups of {have} parameters, got {come}; make the optimizer "
                 "for the same model first"
             )
-        settings = [{k: v for k, v in group.items() if k != "params"} for group in groups]
-        for group, new in zip(self.param_groups, settings, strict=True):
-            for key, value in new.items():
-                group.check(key, value)
+        settings = [
+            own.checked({key: value for key, value in group.items() if key != "params"})
+            for own, group in zip(self.param_groups, groups, strict=True)
+        ]
         params = self._all()
-        copies = {
-            number: {name: _state_copy(name, value, params[number], where)
-                     for name, value in values.items()}
-            for number, values in state_dict["state"].items()
-        }  # fmt: skip
+        by_number = dict(zip((n for numbers in given for n in numbers), params, strict=True))
+        copies = {}
+        for number, values in state.items():
+            if number not in by_number:
+                raise ValueError(
+                    f"[{where}] state: expected the numbers of parameters, {list(by_number)}, "
+                    f"got {number!r}"
+                )
+            copies[id(by_number[number])] = self._state_copies(values, by_number[number])
         for group, new in zip(self.param_groups, settings, strict=True):
             group.update(new)
-        for number, parameter in enumerate(params):
-            self._take_state(parameter, copies.get(number, {}))
+        for parameter in params:
+            self._take_state(parameter, copies.get(id(parameter), {}))
+
+    def _state_copies(self, values: Any, parameter: Tensor) -> dict[str, Tensor]:
+        where, names = self._where(), self.state_names
+        if not isinstance(values, Mapping) or (values and set(values) != set(names)):
+            got = list(values) if isinstance(values, Mapping) else type(values).__name__
+            raise ValueError(
+                f"[{where}] state: expected {', '.join(names) or 'nothing'} for each parameter, "
+                f"got {got}; load the state of the same kind of optimizer"
+            )
+        return {name: _state_copy(name, values[name], parameter, where) for name in values}
 
     def _take_state(self, parameter: Tensor, new: dict[str, Tensor]) -> None:
         # Into the tensors that are there, as recorded steps hold them; zeros are a fresh start.
@@ -253,23 +305,28 @@ def new_state(like: Tensor) -> Tensor:
 
     Not made by ops, so that a recorded step goes on with it in place of starting at 0 again.
     """
-    order = sorted(range(like.ndim), key=lambda axis: -like.stride()[axis])
-    zeros = _C.zeros([like.shape[axis] for axis in order], like.dtype)
-    return zeros.permute([order.index(axis) for axis in range(like.ndim)])
+    return laid_out_as(like, _C.zeros, like.dtype)
 
 
 def new_count() -> Tensor:
     """A step count, moved on by the update op."""
-    return _C.zeros((), _C.float64)
+    return _C.state_zeros((), _C.float64)
 
 
 def _state_copy(name: str, value: Any, parameter: Tensor, where: str) -> Tensor:
-    tensor = _C.as_tensor(value)
+    try:
+        tensor = _C.as_tensor(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"[{where}] {name}: expected a tensor, got {type(value).__name__}"
+        ) from None
     expected = () if name == "step" else parameter.shape
     if tensor.shape != expected:
         raise _C.ShapeError(
             f"[{where}] {name}: expected shape {expected} as the parameter's, got {tensor.shape}"
         )
+    if name == "step" and _not_negative(tensor) is None:
+        raise ValueError(f"[{where}] step: expected a count of 0 or more, got {tensor.item()}")
     copy = new_count() if name == "step" else new_state(parameter)
     return copy.copy_(tensor)
 
@@ -287,11 +344,41 @@ def _groups_from(params: Iterable[Any], where: str) -> list[Mapping[str, Any]]:
             "model.parameters() gives its parameters once only"
         )
     if all(isinstance(group, Mapping) for group in given):
-        for group in given:
-            if "params" not in group:
-                raise ValueError(f"[{where}] expected 'params' in every group, got {list(group)}")
         return given
     return [{"params": given}]
+
+
+def _params_of(group: Mapping[str, Any], where: str) -> Any:
+    if "params" not in group:
+        raise ValueError(f"[{where}] expected 'params' in every group, got {list(group)}")
+    return group["params"]
+
+
+def _parts_of(state_dict: Any, where: str) -> tuple[list[Mapping[str, Any]], Mapping[Any, Any]]:
+    """The groups and the state of a state_dict, each of the kind that it should be."""
+    what = (
+        "[{}] state_dict: expected 'state' and 'param_groups', as state_dict() gives them, got {}"
+    )
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(what.format(where, type(state_dict).__name__))
+    if missing := [key for key in ("state", "param_groups") if key not in state_dict]:
+        raise ValueError(what.format(where, f"none of the name {missing[0]!r}"))
+    groups, state = state_dict["param_groups"], state_dict["state"]
+    if not isinstance(groups, (list, tuple)) or not isinstance(state, Mapping):
+        kinds = f"{type(state).__name__} and {type(groups).__name__}"
+        raise TypeError(what.format(where, kinds))
+    if wrong := [group for group in groups if not isinstance(group, Mapping)]:
+        raise TypeError(what.format(where, f"a group that is {type(wrong[0]).__name__}"))
+    return list(groups), state
+
+
+def unknown_setting(where: str, key: Any, known: Iterable[str]) -> ValueError:
+    """The error for a setting that an optimizer does not have, with the one that may be meant."""
+    names, given = list(known), str(key)
+    initials = "".join(word[:1] for word in given.split("_"))  # learning_rate: lr
+    near = [name for name in names if name == initials] or get_close_matches(given, names, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"[{where}] expected settings out of {', '.join(names)}, got {key!r}{meant}")
 
 
 def _check_params(params: list[Any], others: list[Tensor], where: str) -> None:

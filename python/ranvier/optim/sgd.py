@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ranvier._C import Tensor, ops
@@ -49,6 +49,7 @@ class SGD(Optimizer):
         "nesterov": FLAG,
         "maximize": FLAG,
     }
+    state_names = ("step", "momentum_buffer")
 
     def __init__(
         self,
@@ -69,12 +70,17 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        if nesterov and (momentum <= 0 or dampening != 0):
+        super().__init__(params, settings)
+
+    @classmethod
+    def check_together(cls, settings: Mapping[str, Any]) -> None:
+        """Nesterov's form needs momentum, and no dampening."""
+        momentum, dampening = settings["momentum"], settings["dampening"]
+        if settings["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ValueError(
-                "[SGD] nesterov: expected momentum > 0 and dampening 0 with it, got "
+                f"[{cls.__name__}] nesterov: expected momentum > 0 and dampening 0 with it, got "
                 f"momentum {momentum} and dampening {dampening}"
             )
-        super().__init__(params, settings)
 
     def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
         buffer = step = None

@@ -5,7 +5,6 @@ Messages have one form: `[where] name: expected ..., got ...; what to do`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,9 +49,11 @@ def look_up(where: str, name: str, table: Mapping[str, T]) -> T:
     found = table.get(name.lower())
     if found is not None:
         return found
+    import difflib  # not needed by a mere `import ranvier`
+
     near = difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see the list"
-    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r}; {hint}")
+    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r:.60}; {hint}")
 
 
 def describe_bad(array: npt.NDArray[np.generic], bad: npt.NDArray[np.bool_]) -> str:

@@ -18,6 +18,7 @@ from ranvier.training import losses
 from ranvier.training import metrics as metric_names
 from ranvier.training.inputs import (
     Rows,
+    check_finite,
     check_lengths,
     data,
     positive_int,
@@ -90,7 +91,8 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
         Left in the mode that it is in.
     X : array, (N, ...)
         Numbers of any type: a tensor, an array, nested lists. They are cast to the type of the
-        model's parameters batch by batch.
+        model's parameters batch by batch. They are not searched for NaN: a row that is not finite
+        gives a result that is not finite, or not meaningful, in its own place only.
     batch_size : int
         Rows computed at a time. A row's result does not depend on it.
 
@@ -140,7 +142,7 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        If something does not fit, or there is no loss to use.
+        If something does not fit, is NaN or infinite, or there is no loss to use.
 
     Examples
     --------
@@ -160,6 +162,7 @@ def evaluate(
     measures = metric_names.resolve(where, metrics)
     inputs, answers = data(where, "X", X, model), rows(where, "y", y)
     check_lengths(where, inputs.tensor, answers)
+    check_finite(where, "X", inputs.tensor, inputs.dtype)
     prediction = outputs(where, model, inputs, _BATCH)
     target = targets(where, "y", answers, prediction, chosen).all()
     return measure(where, chosen, measures, prediction, target)

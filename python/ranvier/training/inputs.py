@@ -216,14 +216,14 @@ def positive_int(where: str, name: str, value: Any) -> int:
         number = None
     if number is None or number < 1:
         kind = TypeError if number is None else ValueError
-        raise kind(f"[{where}] {name}: expected a whole number of 1 or more, got {value!r}")
+        raise kind(f"[{where}] {name}: expected a whole number of 1 or more, got {value!r:.60}")
     return number
 
 
 def check_lr(where: str, lr: Any) -> float:
     """A learning rate: finite and more than 0."""
     if isinstance(lr, bool) or not isinstance(lr, (int, float, np.integer, np.floating)):
-        raise TypeError(f"[{where}] lr: expected a number, got {lr!r}")
+        raise TypeError(f"[{where}] lr: expected a number, got {lr!r:.60}")
     if not math.isfinite(lr) or lr <= 0:
-        raise ValueError(f"[{where}] lr: expected a finite number above 0, got {lr!r}")
+        raise ValueError(f"[{where}] lr: expected a finite number above 0, got {lr!r:.60}")
     return float(lr)

@@ -16,6 +16,8 @@ import numpy as np
 from ranvier import _C, optim
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
+from ranvier._random import checked_seed
+from ranvier.data.split import rows_aside
 from ranvier.nn import Module
 from ranvier.training import diagnosis, inputs, losses, optimizers
 from ranvier.training import metrics as metric_names
@@ -66,7 +68,9 @@ def fit(
 
     Everything is checked before anything changes. Training stops before an update that would use
     a loss or gradient that is not finite. After an error, or Ctrl-C, the model has the weights of
-    the last whole step. The same seed and the same starting weights give the same bits.
+    the last whole step. That step can itself have overflowed, with a learning rate far too large:
+    then the error names a weight, and the weights are of no use. The same seed and the same
+    starting weights give the same bits.
 
     Parameters
     ----------
@@ -113,7 +117,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what it should be, or data do not fit the model or the loss.
+        If an argument is not what it should be, data do not fit the model or the loss, or data or
+        weights are not finite.
     NonFiniteError
         If the loss, a gradient or a weight becomes NaN or infinite.
     KeyboardInterrupt
@@ -129,7 +134,7 @@ def fit(
     (300, 0.0)
     """
     if isinstance(verbose, bool) or verbose not in (0, 1, 2):
-        raise ValueError(f"[fit] verbose: expected 0, 1 or 2, got {verbose!r}")
+        raise ValueError(f"[fit] verbose: expected 0, 1 or 2, got {verbose!r:.60}")
     task = _prepare(
         model, X, y, loss, optimizer, lr, epochs, batch_size, shuffle, seed, validation, metrics
     )
@@ -155,7 +160,7 @@ def _prepare(
     metrics: Any,
 ) -> Task:
     """A task from the arguments of `fit`. Nothing of the caller's changes if this raises."""
-    check_model("fit", model)
+    _check_weights(check_model("fit", model))
     epochs = inputs.positive_int("fit", "epochs", epochs)
     if batch_size is not None:
         batch_size = inputs.positive_int("fit", "batch_size", batch_size)
@@ -168,7 +173,9 @@ def _prepare(
         names = ("validation X", "validation y")
         other = _check_data(model, validation[0], validation[1], *names, chosen_loss, measures)
     elif validation is not None:
-        validation_rows = _fraction(validation, len(rows[0]))
+        validation_rows = rows_aside(
+            "fit", "validation", validation, len(rows[0]), ", or a pair (X, y)"
+        )
     spec, chosen_optimizer = optimizers.resolve("fit", model, optimizer, lr)
 
     # From here on nothing raises for what the caller gave.
@@ -189,12 +196,18 @@ def _prepare(
     )
 
 
+def _check_weights(model: Module) -> None:
+    """A ValueError where the model is already spoiled."""
+    found = diagnosis.bad_parameter(model)
+    if found:
+        raise ValueError(
+            f"[fit] model: {found[0]}: expected finite numbers, got "
+            f"{diagnosis.describe(found[1])}; make the model anew or load its weights"
+        )
+
+
 def _generator(seed: Any) -> _C.Generator:
-    if seed is None:
-        return _C.default_generator()
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"[fit] seed: expected a whole number of 0 or more or None, got {seed!r}")
-    return _C.Generator(seed)
+    return _C.default_generator() if seed is None else _C.Generator(checked_seed("fit", seed))
 
 
 def _check_data(
@@ -221,19 +234,6 @@ def _check_data(
     return data, targets
 
 
-def _fraction(validation: Any, count: int) -> int:
-    """How many rows a validation fraction means, rounded up."""
-    rows = 0
-    if isinstance(validation, float) and 0 < validation < 1:
-        rows = math.ceil(count * validation)
-    if not 0 < rows < count:
-        raise ValueError(
-            "[fit] validation: expected a fraction between 0 and 1 that leaves rows on both sides, "
-            f"or a pair (X, y), got {validation!r:.60} for {count} rows"
-        )
-    return rows
-
-
 def _split(
     X: Rows, y: Rows, count: int, random: Tensor | None
 ) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
@@ -258,6 +258,9 @@ class _Run:
         self.progress = progress
         self.history = History()
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
+        held = [p for group in task.optimizer.param_groups for p in group["params"]]
+        # Each once. A list, as to walk through the modules would take longer than the update.
+        self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
         self.epoch = self.step = 0
         self.updates = WholeSteps()
         self.start = time.perf_counter()
@@ -277,8 +280,13 @@ class _Run:
         finally:
             self.history.seconds = time.perf_counter() - self.start
             self.progress.close()
-            self.task.optimizer.zero_grad()
+            self.clear_gradients()
         return self.history
+
+    def clear_gradients(self) -> None:
+        """Of the whole model, of which the optimizer may hold a part, and of what else it holds."""
+        for parameter in self.with_gradients:
+            parameter.grad = None
 
     def run_epoch(self) -> dict[str, float]:
         """One pass over the data, and what it measured."""
@@ -311,7 +319,7 @@ class _Run:
                 seen = prediction.detach()
                 for metric in task.metrics:
                     values[metric.name] = metric(seen, target)
-        task.optimizer.zero_grad()
+        self.clear_gradients()
         loss.backward()
         for parameter in self.parameters:
             if parameter.grad is not None and not diagnosis.is_finite(parameter.grad):
@@ -331,7 +339,12 @@ class _Run:
         prediction = outputs("fit", self.task.model, X, _VALIDATION_BATCH)
         values = measure("fit", self.task.loss, self.task.metrics, prediction, y.all())
         if not math.isfinite(values["loss"]):
-            self.stop("validation loss", str(values["loss"]))
+            self.stop(
+                "validation loss",
+                str(values["loss"]),
+                "training stopped after the epoch, whose updates were all finite: look at the "
+                "validation data, or",
+            )
         return {f"val_{name}": value for name, value in values.items()}
 
     # What stops a run.
@@ -340,12 +353,14 @@ class _Run:
         """An update of finite numbers can still overflow: seen at the end of the epoch."""
         found = diagnosis.bad_parameter(self.task.model)
         if found:
-            self.stop(found[0], diagnosis.describe(found[1]))
+            self.stop(
+                found[0],
+                diagnosis.describe(found[1]),
+                "an update overflowed, and the model keeps it: start again from other weights, and",
+            )
 
     def stop_at_loss(self, value: float, x: Tensor) -> None:
-        found = diagnosis.bad_parameter(self.task.model)
-        if found:
-            self.stop(found[0], diagnosis.describe(found[1]))
+        self.check_parameters()
         origin = diagnosis.origin(self.task.model, x)
         self.stop("loss", f"{value}, which began in {origin}" if origin else str(value))
 
@@ -354,13 +369,15 @@ class _Run:
         assert found is not None  # that is why we are here
         self.stop(f"{found[0]} gradient", diagnosis.describe(found[1]))
 
-    def stop(self, tensor: str, got: str) -> None:
+    def stop(
+        self, tensor: str, got: str, state: str = "training stopped before the update:"
+    ) -> None:
+        """Raise; `state` says what has become of the weights, and begins the advice."""
         rates = {float(group["lr"]) for group in self.task.optimizer.param_groups}
         now = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise NonFiniteError(
             f"[fit] epoch {self.epoch}, step {self.step}, {tensor}: expected finite numbers, got "
-            f"{got}; training stopped before the update: try a smaller learning rate (now {now}) "
-            "or scale the data",
+            f"{got}; {state} try a smaller learning rate (now {now}) or scale the data",
             epoch=self.epoch,
             step=self.step,
             tensor=tensor,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ranvier import nn
 from ranvier._C import Tensor
+from ranvier.nn import functional as F
 from ranvier.training.errors import look_up
 
 # labels: whole numbers, one a row. shares: numbers from 0 to 1 shaped as the model's output.
@@ -29,6 +30,12 @@ _KINDS: dict[type[nn.Module], Kind] = {
     nn.BCELoss: "shares",
     nn.MSELoss: "values",
     nn.HalfSquaredError: "values",
+}
+_FUNCTIONS: dict[object, Kind] = {
+    F.cross_entropy: "labels",
+    F.binary_cross_entropy: "shares",
+    F.mse_loss: "values",
+    F.half_squared_error: "values",
 }
 
 
@@ -61,7 +68,18 @@ def resolve(where: str, loss: Any) -> Loss:
     if isinstance(loss, type) or not callable(loss):
         raise TypeError(
             f"[{where}] loss: expected a name ({', '.join(_NAMED)}), a module such as "
-            f"nn.MSELoss() or a function of prediction and target, got {loss!r}"
+            f"nn.MSELoss() or a function of prediction and target, got {loss!r:.60}"
         )
     name = getattr(loss, "__name__", type(loss).__name__)
-    return Loss(name, loss, _KINDS.get(type(loss), "free"))
+    return Loss(name, loss, _kind(loss))
+
+
+def _kind(loss: Any) -> Kind:
+    """What a module or a function of Ranvier asks of the targets; "free" for all others."""
+    for kind, asked in _KINDS.items():
+        if isinstance(loss, kind):
+            return asked
+    for function, asked in _FUNCTIONS.items():
+        if loss is function:
+            return asked
+    return "free"

@@ -33,13 +33,13 @@ class Metric:
 def accuracy(prediction: Tensor, target: Tensor) -> float:
     """Share of rows that are right.
 
-    With several outputs the largest one counts, and the target holds labels or one-hot rows; with
-    one output, 0.5 is the border between the two answers.
+    With several outputs the largest one counts, and the target holds labels, or one-hot rows in
+    the shape of the outputs; with one output, 0.5 is the border between the two answers.
 
     Parameters
     ----------
     prediction : Tensor, (N, C) or (N, 1) or (N,)
-    target : Tensor, (N,), or as `prediction`
+    target : Tensor, (N,) or (N, 1), or as `prediction`
 
     Returns
     -------
@@ -48,7 +48,7 @@ def accuracy(prediction: Tensor, target: Tensor) -> float:
     """
     if prediction.ndim > 1 and prediction.shape[1] > 1:
         answer = prediction.argmax(1)
-        right = target.argmax(1) if target.ndim == prediction.ndim else target
+        right = _labels(target, prediction)
     else:
         answer, right = prediction >= 0.5, _like(target, prediction, "accuracy") >= 0.5
     if answer.shape != right.shape:
@@ -57,6 +57,15 @@ def accuracy(prediction: Tensor, target: Tensor) -> float:
             f"{prediction.shape}, got {target.shape}"
         )
     return float((answer == right).sum().item()) / max(answer.numel(), 1)
+
+
+def _labels(target: Tensor, prediction: Tensor) -> Tensor:
+    """Labels, one a row, from labels in either shape or from one-hot rows."""
+    if target.shape == prediction.shape:
+        return target.argmax(1)
+    if target.ndim == 2 and target.shape[1] == 1:
+        return target.reshape(target.shape[0])
+    return target
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -95,7 +104,7 @@ def resolve(where: str, metrics: Any) -> tuple[Metric, ...]:
     names = ["loss", *(metric.name for metric in result)]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"[{where}] metrics: expected every name once, got {name!r} twice")
+            raise ValueError(f"[{where}] metrics: expected every name once, got {name!r:.60} twice")
     return result
 
 
@@ -108,5 +117,5 @@ def _resolve_one(where: str, item: Any) -> Metric:
         return Metric(getattr(item, "__name__", type(item).__name__), item)
     raise TypeError(
         f"[{where}] metrics: expected names ({', '.join(_NAMED)}) or functions of prediction and "
-        f"target, got {item!r}"
+        f"target, got {item!r:.60}"
     )

@@ -27,13 +27,13 @@ _ATTRIBUTE = "_ranvier_last_fit"
 
 @dataclass(frozen=True)
 class Spec:
-    """What was asked for: a class and its learning rate (None: the class's own)."""
+    """What was asked for: a class and its learning rate, given or the class's own."""
 
     kind: type[optim.Optimizer]
-    lr: float | None
+    lr: float
 
     def __str__(self) -> str:
-        return self.kind.__name__ + ("" if self.lr is None else f"(lr={self.lr:g})")
+        return f"{self.kind.__name__}(lr={self.lr:g})"
 
 
 @dataclass
@@ -78,7 +78,7 @@ def resolve(
     if isinstance(optimizer, optim.Optimizer):
         if rate is not None:
             raise ValueError(
-                f"[{where}] lr: expected None beside an optimizer that has its own, got {lr!r}"
+                f"[{where}] lr: expected None beside an optimizer that has its own, got {lr!r:.60}"
             )
         if not _shares(_parameters_of(optimizer), parameters):
             raise ValueError(
@@ -86,7 +86,9 @@ def resolve(
                 f"{type(optimizer).__name__} over others; make it from model.parameters()"
             )
         return None, optimizer
-    spec = Spec(_kind(where, optimizer), rate)
+    make: Callable[..., optim.Optimizer] = _kind(where, optimizer)
+    made = make(parameters) if rate is None else make(parameters, lr=rate)
+    spec = Spec(type(made), float(made.param_groups[0]["lr"]))
     kept = last_fit(model)
     if kept.optimizer is not None:
         reason = _difference(kept, spec, parameters)
@@ -95,8 +97,7 @@ def resolve(
         warnings.warn(
             f"[{where}] optimizer: {spec} starts anew, as {reason}", RanvierWarning, stacklevel=4
         )
-    make: Callable[..., optim.Optimizer] = spec.kind
-    return spec, make(parameters) if rate is None else make(parameters, lr=rate)
+    return spec, made
 
 
 def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | None:
@@ -116,7 +117,7 @@ def _kind(where: str, optimizer: Any) -> type[optim.Optimizer]:
         return optimizer
     raise TypeError(
         f"[{where}] optimizer: expected a name ({', '.join(_NAMED)}), or a class or object of "
-        f"ranvier.optim, got {optimizer!r}"
+        f"ranvier.optim, got {optimizer!r:.60}"
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -64,6 +63,8 @@ class Progress:
         """Redraw the line of the running epoch, of which `part` is done; rarely enough."""
         now = time.monotonic()
         if now - self.last_draw >= _REDRAW:
+            import shutil  # not needed by a mere `import ranvier`
+
             self.last_draw = now
             width = max(20, shutil.get_terminal_size().columns - 1)
             self._write(self._line(epoch, self.text, epoch - 1 + part)[:width], "")
