@@ -297,7 +297,7 @@ def detach_(self: Tensor) -> Tensor:
 
 
 def __pow__(self: Tensor, exponent: float) -> Tensor:  # noqa: N807
-    if not isinstance(exponent, Real):
+    if not isinstance(exponent, (int, float, Real)):
         return NotImplemented
     return self.pow(float(exponent))
 

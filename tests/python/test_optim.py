@@ -410,7 +410,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
         now = optimizer.state_dict()
         assert now["param_groups"] == good["param_groups"]
         assert rv.equal(now["state"][0]["exp_avg"], good["state"][0]["exp_avg"])
-    with pytest.raises(TypeError, match="Adam.*list"):
+    with pytest.raises(TypeError, match=r"Adam.*list"):
         optimizer.load_state_dict([])
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+from weakref import ref
 
 from ranvier._C import ShapeError, Tensor
 from ranvier._creation import as_tensor, empty_like
@@ -91,7 +91,7 @@ class Module:
             _tell_layer(error, self, args)
             raise
         if isinstance(output, Tensor):
-            _last.run = (weakref.ref(output), weakref.ref(self))
+            _last.run = (ref(output), ref(self))
         return output
 
     # --- what belongs to the module
@@ -437,10 +437,12 @@ def _tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None
             return
         output, before = (reference() for reference in _last.run)
         given = inputs[0] if inputs else None
-        known = isinstance(given, Tensor) and given is output and given.ndim
-        failure = _Failure(
-            text[1], text[2], root, before if known else None, given.shape[-1] if known else 0
-        )
+        width = 0
+        if isinstance(given, Tensor) and given is output and given.ndim:
+            width = given.shape[-1]
+        else:
+            before = None
+        failure = _Failure(text[1], text[2], root, before, width)
         error.layer = failure  # type: ignore[attr-defined]
     if "_buffers" not in root.__dict__:  # no super().__init__(): nothing belongs to it
         return

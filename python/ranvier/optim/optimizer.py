@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -28,7 +27,7 @@ def _number(value: Any) -> float | None:
     """Python's number for whatever holds a finite one: NumPy's, or a tensor of one element."""
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Real)):
         return None
     try:
         number = float(value)
@@ -36,7 +35,7 @@ def _number(value: Any) -> float | None:
         return None
     if not math.isfinite(number):
         return None
-    return value if isinstance(value, int) else number
+    return value if type(value) is int else number
 
 
 def _not_negative(value: Any) -> float | None:
@@ -305,7 +304,7 @@ def new_state(like: Tensor) -> Tensor:
 
     Not made by ops, so that a recorded step goes on with it in place of starting at 0 again.
     """
-    return laid_out_as(like, _C.zeros, like.dtype)
+    return laid_out_as(like, _C.state_zeros, like.dtype)
 
 
 def new_count() -> Tensor:
@@ -374,6 +373,8 @@ def _parts_of(state_dict: Any, where: str) -> tuple[list[Mapping[str, Any]], Map
 
 def unknown_setting(where: str, key: Any, known: Iterable[str]) -> ValueError:
     """The error for a setting that an optimizer does not have, with the one that may be meant."""
+    from difflib import get_close_matches  # only errors need it
+
     names, given = list(known), str(key)
     initials = "".join(word[:1] for word in given.split("_"))  # learning_rate: lr
     near = [name for name in names if name == initials] or get_close_matches(given, names, 1)
