@@ -185,7 +185,7 @@ print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert "child 0" in run.stdout, run.stdout + run.stderr
 
 
-# --- found by reading the core ----------------------------------------------------------------------
+# --- found by reading the core ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["numel", "item", "detach", "backward", "is_contiguous"])
