@@ -116,7 +116,7 @@ struct Formula {
 
 struct OpDef {
   std::string name;
-  std::string doc;                                // one or two sentences; first line of the help
+  std::string doc = {};                           // one or two sentences; first line of the help
   std::vector<std::string> inputs = {};           // "bias?" is optional
   std::vector<std::string> outputs = {"result"};  // "_lse" is kept for backward, not returned
   std::vector<AttrDef> attrs = {};
