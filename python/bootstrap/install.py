@@ -189,7 +189,7 @@ def run_ctest(preset: str, target: str) -> None:
     step = Step("running the C++ tests", "ctest.log", target)
     command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
     hint = f"build/{preset}/ranvier_tests --gtest_filter=NAME runs one test by itself"
-    step.run(command, "", hint, tools=True)
+    step.run(command, "testing", hint, tools=True)
     step.finish()
     lines = step.log.read_text(encoding="utf-8", errors="replace").splitlines()
     summary = next((i for i, line in enumerate(lines) if "tests passed" in line), 0)
