@@ -58,7 +58,7 @@ Tensors through_composite(const BackwardArgs& args) {
 }
 
 Tensors run_backward(const Node& node, const Tensors& grads) {
-  std::vector<bool> needs;
+  Flags needs;
   for (size_t i = 0; i < node.parents.size(); ++i)
     needs.push_back(node.leaves[i].defined() || node.parents[i]);
   const Tensors in = unpack(node.inputs, node, "input"), out = unpack(node.outputs, node, "result");

@@ -93,8 +93,15 @@ void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
   node->attrs = attrs;
   node->inputs.resize(inputs.size());
   node->outputs.resize(outputs.size());
-  for (const int i : op.saved_in)
+  const auto keep = [&](size_t i) {
     if (inputs[i].defined()) node->inputs[i] = {inputs[i], inputs[i].impl()->storage->version};
+  };
+  for (const int saved : op.saved_in) {
+    if (static_cast<size_t>(saved) < inputs.size()) keep(static_cast<size_t>(saved));
+    // A variadic input is saved as a whole.
+    if (op.variadic && saved + 1 == static_cast<int>(op.inputs.size()))
+      for (size_t i = op.inputs.size(); i < inputs.size(); ++i) keep(i);
+  }
   // An output that held itself through its node would never be freed: keep another handle.
   const bool results = !op.saves_results || op.saves_results(AttrReader(op, attrs));
   for (const int i : op.saved_out)

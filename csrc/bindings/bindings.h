@@ -44,6 +44,9 @@ void set_item(const Tensor& self, const py::object& index, const py::object& val
 
 namespace pybind11::detail {
 
+template <class T, size_t N>
+struct type_caster<ranvier::SmallVector<T, N>> : list_caster<ranvier::SmallVector<T, N>, T> {};
+
 // A Tensor handle is Python's Tensor object. None is no tensor; where it may stand for one that is
 // not given, the signature says std::optional.
 template <>

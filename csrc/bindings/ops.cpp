@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <map>
 #include <memory>
 
 #include "bindings/bindings.h"
@@ -33,7 +34,7 @@ DType number_type(PyObject* number, const Tensors& beside) {
     if (t.defined()) dtype = promote(dtype, t.dtype());
   if (is_floating(dtype)) return dtype;
   if (is_float) return DType::float32;
-  return dtype == DType::bool_ && !is_bool ? DType::int64 : dtype;
+  return (dtype == DType::bool_ && !is_bool) || is_storage_only(dtype) ? DType::int64 : dtype;
 }
 
 Tensor number_tensor(const OpDef& op, PyObject* number, const Tensors& beside) {
@@ -116,6 +117,28 @@ Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
   return {};
 }
 
+size_t shown_outputs(const OpDef& op) {
+  size_t shown = op.outputs.empty() ? 1 : 0;
+  while (shown < op.outputs.size() && op.outputs[shown][0] != '_') ++shown;
+  return shown;
+}
+
+// The named tuple of an op with several results, made at its first use. Names live in the op.
+PyTypeObject* result_type(const OpDef& op) {
+  static auto* const types = new std::map<const OpDef*, PyTypeObject*>;  // never destroyed
+  PyTypeObject*& type = (*types)[&op];
+  if (type) return type;
+  const size_t shown = shown_outputs(op);
+  auto* const fields = new PyStructSequence_Field[shown + 1]();
+  for (size_t i = 0; i < shown; ++i) fields[i].name = op.outputs[i].c_str();
+  const auto* const name = new std::string("ranvier.return_types." + op.name);
+  PyStructSequence_Desc description = {name->c_str(), "The results of an op, by name.", fields,
+                                       static_cast<int>(shown)};
+  type = PyStructSequence_NewType(&description);
+  if (!type) throw py::error_already_set();
+  return type;
+}
+
 // One call: Python's arguments sorted into inputs and attributes.
 class Call {
  public:
@@ -123,12 +146,12 @@ class Call {
       : f_(f), op_(*f.op), given_(op_.arguments.size(), nullptr) {
     size_t at = 0;
     for (size_t i = 0; i < count; ++i, ++at) {
-      if (at >= given_.size())
-        fail(ErrorKind::type, "[", op_.name, "] expected at most ", given_.size(),
-             " arguments, got ", count);
+      if (at >= op_.positional)
+        fail(ErrorKind::type, "[", op_.name, "] expected at most ", op_.positional,
+             " arguments without a name, got ", count);
       given_[at] = args[i];
-      // t.reshape(2, 3): the rest of the integers belongs to one argument.
-      if (takes_rest(at) && PyLong_Check(args[i])) {
+      // t.reshape(2, 3) and einsum("i,i", a, b): the rest belongs to one argument.
+      if ((takes_rest(at) && PyLong_Check(args[i])) || takes_tensors(at, args[i])) {
         rest_ = py::tuple(count - i);
         for (size_t j = i; j < count; ++j)
           rest_[j - i] = py::reinterpret_borrow<py::object>(args[j]);
@@ -191,16 +214,27 @@ class Call {
     while (op_.attrs[i].name != name) ++i;
     return i;
   }
+  bool is_variadic(int input) const {
+    return op_.variadic && input + 1 == static_cast<int>(op_.inputs.size());
+  }
+  bool takes_tensors(size_t at, PyObject* first) const {
+    return at + 1 == op_.positional && is_variadic(input_index(op_.arguments[at])) &&
+           py::isinstance<TensorImpl>(first);
+  }
   bool takes_rest(size_t at) const {
     if (input_index(op_.arguments[at]) >= 0) return false;
     const AttrDef& attr = op_.attrs[attr_index(op_.arguments[at])];
-    return attr.kind == AttrKind::integers && attr.required && at + 1 == given_.size();
+    return attr.kind == AttrKind::integers && attr.required && at + 1 == op_.positional;
   }
 
   void name_one(PyObject* key, PyObject* value) {
     std::string name = PyUnicode_AsUTF8(key);
     if (name == "axis") name = "dim";  // NumPy's words
     if (name == "keepdims") name = "keepdim";
+    if (name == "out") {
+      out_ = value;
+      return;
+    }
     const auto it = std::find(op_.arguments.begin(), op_.arguments.end(), name);
     if (it == op_.arguments.end()) {
       std::string known;
@@ -222,7 +256,10 @@ class Call {
       const std::string& name = op_.arguments[at];
       if (const int i = input_index(name); i >= 0) {
         if (object == Py_None && f_.operation) throw NotAnOperand();
-        if (object && object != Py_None) take_input(static_cast<size_t>(i), object, &numbers);
+        if (is_variadic(i))
+          take_list(name, object, &numbers);
+        else if (object && object != Py_None)
+          take_input(static_cast<size_t>(i), object, &numbers);
         continue;
       }
       const size_t i = attr_index(name);
@@ -232,6 +269,20 @@ class Call {
     }
     const Tensors tensors = inputs_;
     for (const auto& [i, number] : numbers) inputs_[i] = number_tensor(op_, number, tensors);
+  }
+
+  // "tensors*": a list or tuple, behind the inputs that have a name each.
+  void take_list(const std::string& name, PyObject* object,
+                 std::vector<std::pair<size_t, PyObject*>>* numbers) {
+    if (!object || (!PyTuple_Check(object) && !PyList_Check(object)))
+      fail(ErrorKind::type, "[", op_.name, "] expected a list or tuple of tensors for '", name,
+           "', got ",
+           object ? std::string(py::str(py::type::of(object).attr("__name__"))) : "none");
+    const size_t first = op_.inputs.size() - 1;
+    const auto items = py::reinterpret_borrow<py::sequence>(object);
+    inputs_.resize(first + items.size());
+    for (size_t i = 0; i < items.size(); ++i)
+      take_input(first + i, py::object(items[i]).ptr(), numbers);
   }
 
   void take_input(size_t i, PyObject* object, std::vector<std::pair<size_t, PyObject*>>* numbers) {
@@ -248,20 +299,39 @@ class Call {
   }
 
   PyObject* returned(const Tensors& results) const {
+    if (op_.many_results) return py::tuple(py::cast(results)).release().ptr();
     // An op that only changes its input gives it back, so that calls can be chained.
     if (results.empty()) return py::cast(inputs_[0]).release().ptr();
-    size_t shown = op_.outputs.empty() ? 1 : 0;
-    while (shown < op_.outputs.size() && op_.outputs[shown][0] != '_') ++shown;
-    if (shown == 1) return py::cast(results[0]).release().ptr();
-    py::tuple tuple(shown);
-    for (size_t i = 0; i < shown; ++i) tuple[i] = py::cast(results[i]);
-    return tuple.release().ptr();
+    const size_t shown = shown_outputs(op_);
+    if (shown <= 1) return into_out(results[0]).release().ptr();
+    const py::object tuple =
+        py::reinterpret_steal<py::object>(PyStructSequence_New(result_type(op_)));
+    if (!tuple) throw py::error_already_set();
+    for (size_t i = 0; i < shown; ++i)
+      PyStructSequence_SetItem(tuple.ptr(), static_cast<Py_ssize_t>(i),
+                               py::cast(results[i]).release().ptr());
+    return tuple.inc_ref().ptr();
+  }
+
+  // `out=` of NumPy and PyTorch: the result is copied into a tensor that is there.
+  py::object into_out(const Tensor& result) const {
+    if (!out_ || out_ == Py_None) return py::cast(result);
+    if (!py::isinstance<TensorImpl>(out_))
+      fail(ErrorKind::type, "[", op_.name, "] expected a tensor for 'out', got ",
+           std::string(py::repr(out_)));
+    const Tensor out = py::handle(out_).cast<Tensor>();
+    if (!(out.shape() == result.shape()))
+      fail(ErrorKind::shape, "[", op_.name, "] expected 'out' of shape ", to_string(result.shape()),
+           ", got ", to_string(out.shape()));
+    call("copy_", {out, result});
+    return py::reinterpret_borrow<py::object>(out_);
   }
 
   const OpFunction& f_;
   const OpDef& op_;
   std::vector<PyObject*> given_;  // borrowed, one for each argument
   py::tuple rest_;
+  PyObject* out_ = nullptr;  // borrowed
   Tensors inputs_, results_;
   Attrs attrs_;
 };
@@ -341,7 +411,7 @@ std::string kind_name(const AttrDef& attr) {
 const char* types_name(Types types) {
   switch (types) {
     case Types::floats:
-      return "float32 or float64, all of one dtype";
+      return "a floating dtype, the same for all";
     case Types::promote:
       return "any dtype; different ones are promoted";
     case Types::promote_floats:
@@ -360,7 +430,9 @@ std::string shown_default(const AttrDef& attr) {
 
 std::string signature_of(const OpDef& op) {
   std::string text;
-  for (const std::string& name : op.arguments) {
+  for (size_t at = 0; at < op.arguments.size(); ++at) {
+    const std::string& name = op.arguments[at];
+    if (at == op.positional) text += text.empty() ? "*" : ", *";
     text += (text.empty() ? "" : ", ") + name;
     for (size_t i = 0; i < op.inputs.size(); ++i)
       if (op.inputs[i] == name && op.optional[i]) text += "=None";
@@ -376,8 +448,9 @@ std::string doc_of(const OpDef& op) {
   for (const std::string& name : op.arguments) {
     for (size_t i = 0; i < op.inputs.size(); ++i)
       if (op.inputs[i] == name)
-        text += name + " : Tensor" + (op.optional[i] ? ", optional" : "") + "\n    " +
-                types_name(op.types) + ".\n";
+        text += name + " : " +
+                (op.variadic && i + 1 == op.inputs.size() ? "sequence of Tensor" : "Tensor") +
+                (op.optional[i] ? ", optional" : "") + "\n    " + types_name(op.types) + ".\n";
     for (const AttrDef& attr : op.attrs)
       if (attr.name == name)
         text += name + " : " + kind_name(attr) +
@@ -477,7 +550,9 @@ py::dict description(const OpDef& op) {
   for (const Derivative& d : op.formula.derivatives)
     derivatives.append(py::make_tuple(d.of, d.text, d.latex));
   return py::dict(py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
-                  py::arg("optional") = op.optional, py::arg("outputs") = op.outputs,
+                  py::arg("optional") = op.optional, py::arg("variadic") = op.variadic,
+                  py::arg("outputs") = op.outputs, py::arg("many_results") = op.many_results,
+                  py::arg("positional") = op.positional, py::arg("moves") = op.moves,
                   py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
                   py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
                   py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
@@ -539,7 +614,7 @@ void bind_ops(py::module_& m) {
     Metas in;
     for (const auto& shape : shapes) in.push_back({Dims(std::span<const int64_t>(shape))});
     in.resize(op->inputs.size());
-    std::vector<bool> given(op->inputs.size(), true);
+    Flags given(op->inputs.size(), true);
     for (size_t i = shapes.size(); i < given.size(); ++i) given[i] = false;
     if (!op->infer || shapes.size() > op->inputs.size())
       fail(ErrorKind::value, "[cost] expected an op with a kernel and at most ", op->inputs.size(),

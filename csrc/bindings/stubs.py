@@ -49,10 +49,17 @@ class dtype:
 
 float32: dtype
 float64: dtype
+float16: dtype
+bfloat16: dtype
 int64: dtype
 int32: dtype
+int16: dtype
+int8: dtype
 uint8: dtype
 bool_: dtype
+uint16: dtype
+uint32: dtype
+uint64: dtype
 
 DType = dtype
 
@@ -165,13 +172,18 @@ def parameters(op: dict[str, Any]) -> list[str]:
     inputs = dict(zip(op["inputs"], op["optional"], strict=True))
     lines = []
     for place, name in enumerate(op["arguments"]):
+        if place == op["positional"]:
+            lines.append("*")
+        if op["variadic"] and name == op["inputs"][-1]:
+            lines.append(f"{name}: Sequence[Input]")
+            continue
         if name in inputs:
             kind = "Tensor" if name in op["mutates"] else "Input"
             lines.append(f"{name}: {kind}" + (" | None = None" if inputs[name] else ""))
             continue
         attr = attrs[name]
         kind = KINDS[attr["kind"]] + (" | None" if attr["optional"] else "")
-        last = place == len(op["arguments"]) - 1
+        last = place == op["positional"] - 1
         if attr["required"] and last and attr["kind"].startswith("int or"):
             lines.append(f"*{name}: {kind}")  # t.reshape(2, 3) and t.reshape((2, 3))
         else:
@@ -180,6 +192,8 @@ def parameters(op: dict[str, Any]) -> list[str]:
 
 
 def result_of(op: dict[str, Any]) -> str:
+    if op["many_results"]:
+        return "tuple[Tensor, ...]"
     shown = [name for name in op["outputs"] if not name.startswith("_")]
     return "Tensor" if len(shown) < 2 else f"tuple[{', '.join(['Tensor'] * len(shown))}]"
 

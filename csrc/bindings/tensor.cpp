@@ -16,6 +16,8 @@ py::object* dtype_objects() {
 }
 
 py::dtype numpy_dtype(DType dtype) {
+  if (dtype == DType::bfloat16)
+    fail(ErrorKind::type, "[numpy] expected a dtype that NumPy has, got bfloat16; call .float()");
   return py::dtype(dtype == DType::bool_ ? "bool" : name_of(dtype));
 }
 
@@ -23,6 +25,13 @@ std::optional<DType> dtype_named(const std::string& name) {
   for (int i = 0; i < kDTypes; ++i)
     if (name == name_of(static_cast<DType>(i))) return static_cast<DType>(i);
   return std::nullopt;
+}
+
+std::string all_dtypes() {
+  std::string text;
+  for (int i = 0; i < kDTypes; ++i)
+    text += (i ? ", " : "") + std::string(name_of(static_cast<DType>(i)));
+  return text;
 }
 
 py::tuple tuple_of(const Dims& dims) {
@@ -44,13 +53,15 @@ py::object dtype_object(DType dtype) { return dtype_objects()[static_cast<int>(d
 DType dtype_from(py::handle object) {
   if (py::isinstance<PyDType>(object)) return object.cast<PyDType&>().value;
   if (object.is(py::handle(reinterpret_cast<PyObject*>(&PyFloat_Type)))) return DType::float32;
+  if (py::isinstance<py::str>(object))
+    if (const auto dtype = dtype_named(py::str(object))) return *dtype;
   try {
     const std::string name =
         py::str(py::dtype::from_args(py::reinterpret_borrow<py::object>(object)).attr("name"));
     if (const auto dtype = dtype_named(name)) return *dtype;
   } catch (const py::error_already_set&) {  // not NumPy's either: the message below
   }
-  fail(ErrorKind::type, "[dtype] expected float32, float64, int64, int32, uint8 or bool, got ",
+  fail(ErrorKind::type, "[dtype] expected one of ", all_dtypes(), ", got ",
        std::string(py::repr(object)));
 }
 
@@ -79,8 +90,8 @@ Tensor from_array(const py::array& given, bool copy) {
   const std::string name = py::str(array.dtype().attr("name"));
   const auto dtype = dtype_named(name);
   if (!dtype)
-    fail(ErrorKind::type, "[tensor] expected an array of float32, float64, int64, int32, uint8 or ",
-         "bool, got ", name, "; convert it with .astype(...)");
+    fail(ErrorKind::type, "[tensor] expected an array of ", all_dtypes(), ", got ", name,
+         "; convert it with .astype(...)");
   if (array.ndim() > Dims::kMax)
     fail(ErrorKind::shape, "[tensor] expected at most ", Dims::kMax, " dimensions, got ",
          array.ndim());

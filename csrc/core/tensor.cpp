@@ -18,10 +18,11 @@ namespace {
 struct DTypeInfo {
   const char* name;
   std::size_t size;
-  int rank;  // promotion goes to the higher one
 };
-constexpr DTypeInfo kInfo[kDTypes] = {{"float32", 4, 4}, {"float64", 8, 5}, {"int64", 8, 3},
-                                      {"int32", 4, 2},   {"uint8", 1, 1},   {"bool", 1, 0}};
+constexpr DTypeInfo kInfo[kDTypes] = {
+    {"float32", 4}, {"float64", 8}, {"float16", 2}, {"bfloat16", 2}, {"int64", 8},
+    {"int32", 4},   {"int16", 2},   {"int8", 1},    {"uint8", 1},    {"bool", 1},
+    {"uint16", 2},  {"uint32", 4},  {"uint64", 8}};
 
 const DTypeInfo& info(DType dtype) { return kInfo[static_cast<int>(dtype)]; }
 
@@ -29,7 +30,16 @@ const DTypeInfo& info(DType dtype) { return kInfo[static_cast<int>(dtype)]; }
 
 std::size_t size_of(DType dtype) { return info(dtype).size; }
 const char* name_of(DType dtype) { return info(dtype).name; }
-DType promote(DType a, DType b) { return info(a).rank >= info(b).rank ? a : b; }
+
+DType promote(DType a, DType b) {
+  if (a == b) return a;
+  if (is_half(a) && is_half(b)) return DType::float32;  // neither holds the other
+  // By floating, then size. Signed and unsigned bytes only fit into int16 together.
+  if (is_floating(a) != is_floating(b)) return is_floating(a) ? a : b;
+  if (std::min(a, b) == DType::int8 && std::max(a, b) == DType::uint8) return DType::int16;
+  if (a == DType::bool_ || b == DType::bool_) return a == DType::bool_ ? b : a;
+  return size_of(a) > size_of(b) ? a : b;
+}
 
 void Dims::insert(int at, int64_t value) {
   push_back(value);
@@ -134,7 +144,7 @@ Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype
 Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
   const IeeeArithmetic ieee;  // a small value must not become zero on its way to float
-  visit(dtype, [&]<class T>(Tag<T>) {
+  visit_all(dtype, [&]<class T>(Tag<T>) {
     const T element = convert<T>(value);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
       if (static_cast<double>(element) != std::trunc(value))
@@ -166,8 +176,13 @@ template Tensor Tensor::from<float>(const Dims&, std::span<const float>);
 template Tensor Tensor::from<double>(const Dims&, std::span<const double>);
 template Tensor Tensor::from<int64_t>(const Dims&, std::span<const int64_t>);
 template Tensor Tensor::from<int32_t>(const Dims&, std::span<const int32_t>);
+template Tensor Tensor::from<int16_t>(const Dims&, std::span<const int16_t>);
+template Tensor Tensor::from<int8_t>(const Dims&, std::span<const int8_t>);
 template Tensor Tensor::from<uint8_t>(const Dims&, std::span<const uint8_t>);
 template Tensor Tensor::from<bool>(const Dims&, std::span<const bool>);
+template Tensor Tensor::from<uint16_t>(const Dims&, std::span<const uint16_t>);
+template Tensor Tensor::from<uint32_t>(const Dims&, std::span<const uint32_t>);
+template Tensor Tensor::from<uint64_t>(const Dims&, std::span<const uint64_t>);
 
 Tensor Tensor::wrap(void* data, const Dims& shape, const Dims& strides, DType dtype,
                     void (*release)(void*), void* context) {
@@ -219,12 +234,12 @@ void expect_one_element(const Tensor& t) {
 
 double Tensor::item() const {
   expect_one_element(*this);
-  return visit(dtype(), [&]<class T>(Tag<T>) { return static_cast<double>(*data<T>()); });
+  return visit_all(dtype(), [&]<class T>(Tag<T>) { return convert<double>(*data<T>()); });
 }
 
 int64_t Tensor::item_int() const {
   expect_one_element(*this);
-  return visit(dtype(), [&]<class T>(Tag<T>) { return convert<int64_t>(*data<T>()); });
+  return visit_all(dtype(), [&]<class T>(Tag<T>) { return convert<int64_t>(*data<T>()); });
 }
 
 Tensor Tensor::alias(const Dims& shape, const Dims& strides, int64_t offset) const {

@@ -13,10 +13,10 @@ void copy_forward(const ForwardArgs& args) { copy(args.out[0], args.in[0]); }
 
 Tensors pass(const BackwardArgs& args) { return {args.grad[0]}; }
 
-std::vector<Meta> infer_nothing(const InferArgs&) { return {}; }
+Metas infer_nothing(const InferArgs&) { return {}; }
 
 // The second input must broadcast to the first, which keeps its shape.
-std::vector<Meta> infer_into(const InferArgs& args) {
+Metas infer_into(const InferArgs& args) {
   if (!(broadcast(args, args.in[0].shape, args.in[1].shape) == args.in[0].shape))
     args.mismatch("a source that broadcasts to the shape of what is changed");
   return {};
@@ -27,6 +27,7 @@ void declare_copies(Registry& r) {
   r.add({.name = "clone",
          .doc = "A copy with memory of its own, in the same layout if that has no gaps.",
          .inputs = {"input"},
+         .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
          .backward = pass,
@@ -37,6 +38,7 @@ void declare_copies(Registry& r) {
   r.add({.name = "contiguous",
          .doc = "A row-major copy.",
          .inputs = {"input"},
+         .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
          .backward = pass,
@@ -46,7 +48,8 @@ void declare_copies(Registry& r) {
          .doc = "A copy in another dtype. Floats are cut towards zero on their way to integers.",
          .inputs = {"input"},
          .attrs = {{.name = "dtype", .kind = AttrKind::dtype, .value = {}, .required = true}},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .moves = true,
+         .infer = [](const InferArgs& args) -> Metas {
            if (args.integer(0) < 0 || args.integer(0) >= kDTypes)
              fail(ErrorKind::value, "[cast] expected a dtype, got number ", args.integer(0));
            return {{args.in[0].shape, static_cast<DType>(args.integer(0))}};
@@ -68,6 +71,7 @@ void declare_data(Registry& r) {
       {.name = "copy_",
        .doc = "Overwrites the first tensor with the second, converted and broadcast.",
        .inputs = {"input", "source"},
+       .moves = true,
        .infer = infer_into,
        .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
        .mutates = {"input"},
@@ -79,6 +83,7 @@ void declare_data(Registry& r) {
          .doc = "Sets every element to a value, in place.",
          .inputs = {"input"},
          .attrs = {{.name = "value", .kind = AttrKind::number, .value = {}, .required = true}},
+         .moves = true,
          .infer = infer_nothing,
          .forward =
              [](const ForwardArgs& args) {

@@ -4,6 +4,7 @@
 #include "autograd/node.h"
 #include "core/parallel.h"
 #include "core/recording.h"
+#include "ops/loops.h"
 #include "ops/op.h"
 #include "program/recorder.h"
 
@@ -16,19 +17,37 @@ namespace {
   const char* hint = t.dtype() == DType::float64 ? "; call .float() on it or .double() on the rest"
                                                  : "; call .float() or .double() on it";
   fail(ErrorKind::type, "[", op.name, "] expected ", expected, ", got ", name_of(t.dtype()),
-       " for '", op.inputs[i], "'", hint);
+       " for '", op.input_name(i), "'", hint);
+}
+
+void check_arithmetic(const OpDef& op, const Tensors& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].defined() && is_storage_only(inputs[i].dtype()))
+      fail(ErrorKind::type, "[", op.name, "] expected a dtype that is computed with, got ",
+           name_of(inputs[i].dtype()), " for '", op.input_name(i),
+           "', which is only stored; convert it with .to(rv.int64) or .float()");
 }
 
 void check_floats(const OpDef& op, const Tensors& inputs) {
   const Tensor* first = nullptr;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) continue;
-    if (!is_floating(inputs[i].dtype())) wrong_type(op, "float32 or float64", inputs[i], i);
+    if (!is_floating(inputs[i].dtype())) wrong_type(op, "a floating dtype", inputs[i], i);
     if (!first) first = &inputs[i];
     if (inputs[i].dtype() != first->dtype())
       wrong_type(op, std::string(name_of(first->dtype())) + " as for '" + op.inputs[0] + "'",
                  inputs[i], i);
   }
+}
+
+// To the dtype that the caller asked for, as in sum(x, dtype=float64).
+void cast_inputs(const OpDef& op, const Attrs& attrs, Tensors& inputs) {
+  static const Op cast("cast");
+  if (op.dtype_attr < 0) return;
+  const auto* wanted = std::get_if<int64_t>(&attrs[static_cast<size_t>(op.dtype_attr)]);
+  if (!wanted) return;
+  for (Tensor& t : inputs)
+    if (t.defined() && static_cast<int64_t>(t.dtype()) != *wanted) t = cast({t}, {*wanted});
 }
 
 // Casts inputs to one type where the op wants that. A tensor without dimensions does not widen the
@@ -87,7 +106,7 @@ void check_no_gradient(const OpDef& op, const Tensors& inputs) {
   if (!grad_enabled()) return;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].defined() && requires_grad(inputs[i]))
-      fail(ErrorKind::runtime, "[", op.name, "] expected '", op.inputs[i],
+      fail(ErrorKind::runtime, "[", op.name, "] expected '", op.input_name(i),
            "' without gradient for a change in place, got one that requires it; use no_grad(), or ",
            "the form that makes a new tensor");
 }
@@ -110,7 +129,7 @@ bool run_view(const OpDef& op, const Tensor& in, const Attrs& attrs, Tensors* ou
 
 Metas inferred(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
   const Metas metas = metas_of(inputs);
-  std::vector<bool> given;
+  Flags given;
   for (const Tensor& t : inputs) given.push_back(t.defined());
   return op.infer(InferArgs(op, attrs, metas, given));
 }
@@ -126,24 +145,53 @@ Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& at
 
 }  // namespace
 
+namespace {
+
+bool any_half(const Tensors& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [](const Tensor& t) { return t.defined() && is_half(t.dtype()); });
+}
+
+// Half precision is a way to store numbers: kernels see float32 copies.
+void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
+                        const Tensors& outputs) {
+  Tensors in = inputs, out = outputs;
+  for (Tensor& t : in)
+    if (t.defined() && is_half(t.dtype())) t = converted(t, DType::float32);
+  for (Tensor& t : out)
+    if (is_half(t.dtype())) t = Tensor::empty(t.shape(), DType::float32);
+  op.forward(ForwardArgs(op, attrs, in, out));
+  for (size_t i = 0; i < out.size(); ++i)
+    if (!out[i].same(outputs[i])) copy(outputs[i], out[i]);
+  for (const int i : op.mutated)
+    if (inputs[i].defined() && !in[i].same(inputs[i])) copy(inputs[i], in[i]);
+}
+
+}  // namespace
+
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs) {
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
-  op.forward(ForwardArgs(op, attrs, inputs, outputs));
+  if (!op.moves && (any_half(inputs) || any_half(outputs)))
+    forward_in_float32(op, attrs, inputs, outputs);
+  else
+    op.forward(ForwardArgs(op, attrs, inputs, outputs));
   for (const int i : op.mutated)
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
 }
 
 Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composite) {
   Tensors inputs = given;
-  if (inputs.size() > op.inputs.size())
+  if (inputs.size() > op.inputs.size() && !op.variadic)
     fail(ErrorKind::type, "[", op.name, "] expected at most ", op.inputs.size(), " tensors, got ",
          inputs.size());
-  for (size_t i = 0; i < op.inputs.size(); ++i) {
-    if (i >= inputs.size()) inputs.emplace_back();
-    if (!inputs[i].defined() && !op.optional[i])
-      fail(ErrorKind::type, "[", op.name, "] expected a tensor for '", op.inputs[i], "', got None");
-  }
+  while (inputs.size() + (op.variadic ? 1 : 0) < op.inputs.size()) inputs.emplace_back();
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!inputs[i].defined() && !op.is_optional(i))
+      fail(ErrorKind::type, "[", op.name, "] expected a tensor for '", op.input_name(i),
+           "', got None");
+  cast_inputs(op, attrs, inputs);
+  if (!op.moves && op.forward) check_arithmetic(op, inputs);
   if (op.types == Types::floats) check_floats(op, inputs);
   if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
   for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);

@@ -103,6 +103,10 @@ MapFn integer_kernel(DType dtype) {
       return integer_map<row, int64_t>;
     case DType::int32:
       return integer_map<row, int32_t>;
+    case DType::int16:
+      return integer_map<row, int16_t>;
+    case DType::int8:
+      return integer_map<row, int8_t>;
     case DType::uint8:
       return integer_map<row, uint8_t>;
     default:
@@ -143,14 +147,14 @@ void derivative(const ForwardArgs& args) {
       {args.in[0], args.in[1], args.in[2], args.in[3]});
 }
 
-std::vector<Meta> infer_binary(const InferArgs& args) {
+Metas infer_binary(const InferArgs& args) {
   return {{broadcast(args, args.in[0].shape, args.in[1].shape), args.in[0].dtype}};
 }
-std::vector<Meta> infer_compare(const InferArgs& args) {
+Metas infer_compare(const InferArgs& args) {
   return {{broadcast(args, args.in[0].shape, args.in[1].shape), DType::bool_}};
 }
 
-std::vector<Meta> infer_in_place(const InferArgs& args) {
+Metas infer_in_place(const InferArgs& args) {
   const DType to = args.in[0].dtype;
   const OpDef& op = *registry().find(args.op().in_place_of);
   const bool floats = op.types == Types::promote_floats && !is_floating(to);
@@ -165,7 +169,7 @@ std::vector<Meta> infer_in_place(const InferArgs& args) {
   return {};
 }
 
-std::vector<Meta> infer_slope(const InferArgs& args) {
+Metas infer_slope(const InferArgs& args) {
   for (size_t i = 1; i < args.in.size(); ++i)
     if (args.given_inputs[i] &&
         !(broadcast(args, args.in[0].shape, args.in[i].shape) == args.in[0].shape))

@@ -33,7 +33,7 @@ Tensor checked(const AttrReader& args, const Tensor& index, int64_t size, int64_
 
 // ---- index_select: whole slices along one axis
 
-std::vector<Meta> infer_select(const InferArgs& args) {
+Metas infer_select(const InferArgs& args) {
   check_index_type(args, 1);
   if (args.in[1].shape.size() != 1) args.mismatch("an index with one axis");
   if (args.in[0].shape.empty()) args.mismatch("an input with at least one axis");
@@ -83,7 +83,7 @@ void select_backward(const ForwardArgs& args) {
 
 // ---- gather: one element for every element of the index
 
-std::vector<Meta> infer_gather(const InferArgs& args) {
+Metas infer_gather(const InferArgs& args) {
   check_index_type(args, 1);
   const Dims &x = args.in[0].shape, &index = args.in[1].shape;
   const int axis = normal_axis("gather", args.integer(0), x.size());
@@ -113,7 +113,7 @@ void gather_forward(const ForwardArgs& args) {
   const Tensor x = packed(args.in[0]);
   const int axis = normal_axis("gather", args.integer(0), x.dim());
   const Tensor index = checked(args, args.in[1], x.dim() == 0 ? 1 : x.shape()[axis], 0);
-  visit(x.dtype(), [&]<class T>(Tag<T>) {
+  visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
     each_gathered(x.shape(), index, axis,
                   [&](int64_t to, int64_t from) { args.out[0].data<T>()[to] = x.data<T>()[from]; });
   });
@@ -132,7 +132,7 @@ void gather_backward(const ForwardArgs& args) {
 }
 
 // The gradient must have the shape that the forward op gives for this input and index.
-std::vector<Meta> infer_pick_backward(const InferArgs& args) {
+Metas infer_pick_backward(const InferArgs& args) {
   const OpDef& pick = *registry().find(args.op().gradient_of);
   if (!is_floating(args.in[0].dtype)) args.mismatch("a floating gradient");
   const Attrs its = {args.integer(1)};
@@ -155,6 +155,7 @@ void declare_pick(Registry& r, OpDef op, void (*backward_kernel)(const ForwardAr
     return call(args.op().name + "_backward", {args.grad[0], args.in[1]}, {sizes, args.integer(0)});
   };
   op.saves = {"index"};
+  op.moves = true;
   op.method = true;
   const OpDef& added = r.add(std::move(op));
   r.add({.name = added.name + "_backward",

@@ -113,11 +113,13 @@ void scatter(const char* from, int64_t n, char* to, int64_t stride) {
 void gather(int64_t size, const char* from, int64_t stride, int64_t n, char* to) {
   if (size == 8) return gather<uint64_t>(from, stride, n, to);
   if (size == 4) return gather<uint32_t>(from, stride, n, to);
+  if (size == 2) return gather<uint16_t>(from, stride, n, to);
   gather<uint8_t>(from, stride, n, to);
 }
 void scatter(int64_t size, const char* from, int64_t n, char* to, int64_t stride) {
   if (size == 8) return scatter<uint64_t>(from, n, to, stride);
   if (size == 4) return scatter<uint32_t>(from, n, to, stride);
+  if (size == 2) return scatter<uint16_t>(from, n, to, stride);
   scatter<uint8_t>(from, n, to, stride);
 }
 
@@ -186,8 +188,12 @@ void convert_run(int64_t n, const void* const* in, void* out, double) {
 }  // namespace
 
 void copy(const Tensor& to, const Tensor& from) {
-  visit(to.dtype(), [&]<class To>(Tag<To>) {
-    visit(from.dtype(), [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
+  if (to.dtype() == from.dtype())  // only bytes move
+    return visit_size(size_of(to.dtype()),
+                      [&]<class T>(Tag<T>) { map(convert_run<T, T>, 0, to, {from}); });
+  visit_all(to.dtype(), [&]<class To>(Tag<To>) {
+    visit_all(from.dtype(),
+              [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
   });
 }
 

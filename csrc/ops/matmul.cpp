@@ -41,9 +41,7 @@ Product product_of(const InferArgs& args) {
   return p;
 }
 
-std::vector<Meta> infer_matmul(const InferArgs& args) {
-  return {{product_of(args).out, args.in[0].dtype}};
-}
+Metas infer_matmul(const InferArgs& args) { return {{product_of(args).out, args.in[0].dtype}}; }
 
 // Element offset of matrix `index` of a batch, for a tensor broadcast over `batch`.
 int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
@@ -141,7 +139,7 @@ const OpDef* epilogue(const AttrReader& args) {
        "'; call other ones on the result");
 }
 
-std::vector<Meta> infer_linear(const InferArgs& args) {
+Metas infer_linear(const InferArgs& args) {
   const Dims &x = args.in[0].shape, &w = args.in[1].shape;
   if (w.size() != 2) args.mismatch("a weight (out_features, in_features)");
   if (x.empty() || x.back() != w[1])

@@ -3,6 +3,7 @@
 // backward, what backward needs, cost and formulas.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -20,7 +21,8 @@ struct Meta {
   Dims shape;
   DType dtype = DType::float32;
 };
-using Metas = std::vector<Meta>;
+using Metas = SmallVector<Meta, 3>;
+using Flags = SmallVector<bool, 8>;
 
 struct OpDef;
 
@@ -48,10 +50,10 @@ class AttrReader {
 // What infer sees. `in` of an optional input that is not given has no dimensions and given[i] is
 // false.
 struct InferArgs : AttrReader {
-  InferArgs(const OpDef& op, const Attrs& attrs, const Metas& metas, const std::vector<bool>& has)
+  InferArgs(const OpDef& op, const Attrs& attrs, const Metas& metas, const Flags& has)
       : AttrReader(op, attrs), in(metas), given_inputs(has) {}
   const Metas& in;
-  const std::vector<bool>& given_inputs;
+  const Flags& given_inputs;
   [[noreturn]] void mismatch(const std::string& expected) const;  // names op and every shape
 };
 
@@ -65,7 +67,7 @@ struct ForwardArgs : AttrReader {
 // `in` and `out` hold what the op saves; the other tensors are undefined.
 struct BackwardArgs : AttrReader {
   BackwardArgs(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs,
-               const Tensors& grads, const Metas& metas, const std::vector<bool>& wanted)
+               const Tensors& grads, const Metas& metas, const Flags& wanted)
       : AttrReader(op, attrs),
         in(inputs),
         out(outputs),
@@ -76,7 +78,7 @@ struct BackwardArgs : AttrReader {
   const Tensors& out;
   const Tensors& grad;  // of each output; undefined where nothing came
   const Metas& in_meta;
-  const std::vector<bool>& needs;  // which inputs ask for a gradient
+  const Flags& needs;  // which inputs ask for a gradient
 };
 
 struct Layout {
@@ -104,6 +106,7 @@ struct AttrDef {
   Attr value;  // default; ignored when required
   bool required = false;
   bool optional = false;  // None is a value
+  bool keyword = false;   // never by position
 };
 
 struct Derivative {
@@ -116,17 +119,23 @@ struct Formula {
 
 struct OpDef {
   std::string name;
-  std::string doc = {};                           // one or two sentences; first line of the help
-  std::vector<std::string> inputs = {};           // "bias?" is optional
-  std::vector<std::string> outputs = {"result"};  // "_lse" is kept for backward, not returned
+  std::string doc = {};  // one or two sentences; first line of the help
+  // "bias?" is optional; "tensors*", the last, stands for any number of tensors.
+  std::vector<std::string> inputs = {};
+  // "_lse" is kept for backward, not returned; "results*" stands for any number.
+  std::vector<std::string> outputs = {"result"};
   std::vector<AttrDef> attrs = {};
   // Order of a call's arguments where it is not inputs, then attributes.
   std::vector<std::string> arguments = {};
   Types types = Types::any;
+  // Only moves elements: takes every dtype as it is. All other ops refuse the storage-only ones
+  // and compute the half ones in float32.
+  bool moves = false;
+  bool casts = false;  // the attribute "dtype", where given, is what inputs are converted to first
 
-  std::vector<Meta> (*infer)(const InferArgs&) = nullptr;  // the only shape rule
-  void (*forward)(const ForwardArgs&) = nullptr;           // null: only the composite
-  Tensors (*backward)(const BackwardArgs&) = nullptr;      // null: derived from the composite
+  Metas (*infer)(const InferArgs&) = nullptr;          // the only shape rule
+  void (*forward)(const ForwardArgs&) = nullptr;       // null: only the composite
+  Tensors (*backward)(const BackwardArgs&) = nullptr;  // null: derived from the composite
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
   // A view has no kernel: the result shares the input's memory. False: no such view exists.
   bool (*view)(const AttrReader&, const Layout& in, Layout* out) = nullptr;
@@ -149,6 +158,13 @@ struct OpDef {
   // Derived when the op is added.
   std::vector<bool> optional = {};
   std::vector<int> saved_in = {}, saved_out = {}, mutated = {};
+  int dtype_attr = -1;  // of an op that casts
+
+  size_t positional = 0;  // arguments that need no name
+  bool variadic = false;  // the last input stands for any number of tensors
+  bool many_results = false;
+  const std::string& input_name(size_t i) const { return inputs[std::min(i, inputs.size() - 1)]; }
+  bool is_optional(size_t i) const { return optional[std::min(i, inputs.size() - 1)]; }
 };
 
 class Registry {
@@ -177,7 +193,7 @@ inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }
 
 // Shape rules shared by families.
 Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b);
-std::vector<Meta> same_as_first(const InferArgs& args);
+Metas same_as_first(const InferArgs& args);
 
 // Sums a gradient over the axes along which an input of `shape` was broadcast.
 Tensor reduce_to(const Tensor& g, const Dims& shape);

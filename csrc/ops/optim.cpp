@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 14;
 
-std::vector<Meta> infer_update(const InferArgs& args) {
+Metas infer_update(const InferArgs& args) {
   for (size_t i = 1; i < args.in.size(); ++i) {
     if (!args.given_inputs[i]) continue;
     const std::string& name = args.op().inputs[i];

@@ -139,7 +139,7 @@ void check_state(const InferArgs& args) {
     args.mismatch("a generator's state, int64 (2,)");
 }
 
-std::vector<Meta> infer_fill(const InferArgs& args) {
+Metas infer_fill(const InferArgs& args) {
   check_state(args);
   const auto dtype = static_cast<DType>(args.integer(3));
   if (args.integer(3) < 0 || args.integer(3) >= kDTypes || !is_floating(dtype))
@@ -192,7 +192,7 @@ void declare_random(Registry& r) {
          .inputs = {"state"},
          .attrs = {required("shape", AttrKind::integers), required("low", AttrKind::integer),
                    required("high", AttrKind::integer)},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .infer = [](const InferArgs& args) -> Metas {
            check_state(args);
            if (args.integer(1) >= args.integer(2))
              fail(ErrorKind::value, "[integers] expected low < high, got ", args.integer(1),
@@ -208,7 +208,7 @@ void declare_random(Registry& r) {
          .doc = "The integers 0 to n - 1 in random order.",
          .inputs = {"state"},
          .attrs = {required("n", AttrKind::integer)},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .infer = [](const InferArgs& args) -> Metas {
            check_state(args);
            return {{{args.integer(0)}, DType::int64}};
          },

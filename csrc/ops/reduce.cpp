@@ -124,7 +124,7 @@ void sum_forward(const ForwardArgs& args) {
                  [&]<class T>(Tag<T>) { sum_split(from.data<T>(), split, args.out[0].data<T>()); });
 }
 
-std::vector<Meta> infer_sum(const InferArgs& args) {
+Metas infer_sum(const InferArgs& args) {
   const Meta& x = args.in[0];
   return {{reduced(x.shape, axes_of(args, x.shape.size()), args.flag(1)),
            is_floating(x.dtype) ? x.dtype : DType::int64}};
@@ -177,7 +177,7 @@ void argmax_forward(const ForwardArgs& args) {
   });
 }
 
-std::vector<Meta> infer_argmax(const InferArgs& args) {
+Metas infer_argmax(const InferArgs& args) {
   const Dims& shape = args.in[0].shape;
   std::vector<int> axes;
   for (int i = 0; i < shape.size(); ++i) axes.push_back(i);
@@ -261,7 +261,7 @@ void declare_reductions(Registry& r) {
   r.add({.name = "all_finite",
          .doc = "Whether no element is NaN or infinite.",
          .inputs = {"input"},
-         .infer = [](const InferArgs&) -> std::vector<Meta> { return {{{}, DType::bool_}}; },
+         .infer = [](const InferArgs&) -> Metas { return {{{}, DType::bool_}}; },
          .forward = all_finite_forward,
          .differentiable = false,
          .formula = {"all(isfinite(x))", R"(\forall i: |x_i| < \infty)", {}},
@@ -270,7 +270,7 @@ void declare_reductions(Registry& r) {
          .doc = "Sum over the rows of a matrix, as one chain from the first row to the last.",
          .inputs = {"grad"},
          .types = Types::floats,
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .infer = [](const InferArgs& args) -> Metas {
            if (args.in[0].shape.size() != 2) args.mismatch("a matrix (rows, columns)");
            return {{{args.in[0].shape[1]}, args.in[0].dtype}};
          },

@@ -22,9 +22,19 @@ const OpDef& Registry::add(OpDef def) {
     throw std::logic_error("op '" + def.name + "': " + why);
   };
   for (std::string& input : def.inputs) {
+    if (def.variadic) broken("has inputs after '" + def.inputs[def.optional.size() - 1] + "'");
     def.optional.push_back(input.ends_with('?'));
-    if (def.optional.back()) input.pop_back();
+    def.variadic = input.ends_with('*');
+    if (def.optional.back() || def.variadic) input.pop_back();
   }
+  if (!def.outputs.empty() && def.outputs.back().ends_with('*')) {
+    def.many_results = true;
+    def.outputs.back().pop_back();
+  }
+  for (size_t i = 0; i < def.attrs.size(); ++i)
+    if (def.casts && def.attrs[i].name == "dtype") def.dtype_attr = static_cast<int>(i);
+  if (def.casts && def.dtype_attr < 0) broken("casts, and has no attribute 'dtype'");
+  if (def.view) def.moves = true;
   for (const std::string& name : def.saves) {
     const int in = index_of(def.inputs, name), out = index_of(def.outputs, name);
     if (in < 0 && out < 0) broken("saves unknown '" + name + "'");
@@ -42,6 +52,11 @@ const OpDef& Registry::add(OpDef def) {
     for (const AttrDef& attr : def.attrs) def.arguments.push_back(attr.name);
   }
   if (def.arguments.size() != def.inputs.size() + def.attrs.size()) broken("has odd arguments");
+  def.positional = def.arguments.size();
+  for (const AttrDef& attr : def.attrs)
+    if (attr.keyword)
+      def.positional =
+          std::min(def.positional, static_cast<size_t>(index_of(def.arguments, attr.name)));
   if (!def.forward && !def.composite && !def.view) broken("has neither forward nor composite");
   if (def.forward && !def.infer) broken("has no infer");
   if (by_name_.contains(def.name)) broken("is declared twice");
@@ -109,7 +124,7 @@ Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b) {
   return out;
 }
 
-std::vector<Meta> same_as_first(const InferArgs& args) { return {args.in[0]}; }
+Metas same_as_first(const InferArgs& args) { return {args.in[0]}; }
 
 Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
 

@@ -12,7 +12,7 @@
 namespace ranvier {
 namespace {
 
-std::vector<Meta> infer_along(const InferArgs& args) {
+Metas infer_along(const InferArgs& args) {
   normal_axis(args.op().name.c_str(), args.integer(0), args.in[0].shape.size());
   return same_as_first(args);
 }
@@ -97,7 +97,7 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
          .inputs = {"grad", "result"},
          .attrs = dim,
          .types = Types::floats,
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .infer = [](const InferArgs& args) -> Metas {
            if (!(args.in[0].shape == args.in[1].shape)) args.mismatch("two equal shapes");
            return infer_along(args);
          },
@@ -132,7 +132,7 @@ Metas check_cross_entropy(const InferArgs& args, const Meta& input, const Meta& 
   return {{reduced_shape(args, t), input.dtype}, {lse, input.dtype}};
 }
 
-std::vector<Meta> infer_cross_entropy(const InferArgs& args) {
+Metas infer_cross_entropy(const InferArgs& args) {
   return check_cross_entropy(args, args.in[0], args.in[1]);
 }
 
@@ -211,7 +211,7 @@ void declare_cross_entropy(Registry& r) {
          .doc = "Gradient of cross_entropy with respect to its input.",
          .inputs = {"grad", "input", "target", "lse"},
          .attrs = {reduction_attr()},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> {
+         .infer = [](const InferArgs& args) -> Metas {
            const Metas loss = check_cross_entropy(args, args.in[1], args.in[2]);
            const bool types =
                args.in[0].dtype == args.in[1].dtype && args.in[3].dtype == args.in[1].dtype;

@@ -11,7 +11,7 @@ namespace {
 std::vector<int64_t> list(const Dims& dims) { return {dims.begin(), dims.end()}; }
 
 // The shape rule of a view is its layout rule on a packed input.
-std::vector<Meta> infer_view(const InferArgs& args) {
+Metas infer_view(const InferArgs& args) {
   Layout out;
   const Dims& shape = args.in[0].shape;
   args.op().view(args, {shape, contiguous_strides(shape), 0}, &out);
@@ -343,7 +343,7 @@ Layout part_of(const AttrReader& args) {
   return part;
 }
 
-std::vector<Meta> infer_part_backward(const InferArgs& args) {
+Metas infer_part_backward(const InferArgs& args) {
   if (!(part_of(args).shape == args.in[0].shape)) args.mismatch("a gradient of the part's shape");
   return {{args.dims(0), args.in[0].dtype}};
 }
@@ -359,7 +359,7 @@ void part_backward(const ForwardArgs& args) {
 
 Tensors part_back(const BackwardArgs& args) {
   Attrs attrs = {list(args.in_meta[0].shape)};
-  attrs.insert(attrs.end(), args.all().begin(), args.all().end());
+  for (const Attr& attr : args.all()) attrs.push_back(attr);
   return call(args.op().name + "_backward", {args.grad[0]}, attrs);
 }
 

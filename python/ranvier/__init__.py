@@ -13,13 +13,20 @@ from ranvier._C import (
     Program,
     ShapeError,
     Tensor,
+    bfloat16,
     bool_,
     dtype,
+    float16,
     float32,
     float64,
+    int8,
+    int16,
     int32,
     int64,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from ranvier._C import version as _version
 from ranvier._config import cpu_info, get_num_threads, set_num_threads, show_config
@@ -65,11 +72,14 @@ from ranvier.training import evaluate, fit, predict  # isort: skip
 __version__ = _version()
 
 # Names of Python's own types are there as rv.float, but not for `from ranvier import *`.
-float, double, int, long, bool = float32, float64, int32, int64, bool_
+float, double, half, int, long, short, bool = (
+    float32, float64, float16, int32, int64, int16, bool_,
+)  # fmt: skip
 
 __all__ = [
     # tensors and their dtypes
-    "Tensor", "dtype", "float32", "float64", "double", "int32", "int64", "long", "uint8",
+    "Tensor", "dtype", "float32", "float64", "double", "float16", "half", "bfloat16", "int64", "long",
+    "int32", "int16", "short", "int8", "uint8", "uint16", "uint32", "uint64",
     # making them
     "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "eye", "arange",
     "linspace", "zeros_like", "ones_like", "full_like", "empty_like",

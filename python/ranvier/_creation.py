@@ -29,7 +29,7 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def as_dtype(dtype: Any) -> DType:
-    """One of our six dtypes; a TypeError where there is none."""
+    """One of our dtypes; a TypeError where there is none."""
     return dtype if isinstance(dtype, DType) else _C.empty((0,), dtype).dtype
 
 

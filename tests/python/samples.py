@@ -30,6 +30,8 @@ DTYPES = {
     "float64": _C.float64,
     "int64": _C.int64,
     "int32": _C.int32,
+    "int16": _C.int16,
+    "int8": _C.int8,
     "uint8": _C.uint8,
     "bool": _C.bool_,
 }
@@ -169,6 +171,8 @@ def call(name: str, inputs: Sequence[Any], attrs: dict[str, Any], composite: boo
     """Runs an op with everything named."""
     names = REGISTRY[name]["inputs"]
     given = {n: t for n, t in zip(names, inputs, strict=False) if t is not None}
+    if REGISTRY[name]["variadic"]:
+        given[names[-1]] = list(inputs[len(names) - 1 :])
     return getattr(_C.composites if composite else _C.ops, name)(**given, **attrs)
 
 

@@ -122,9 +122,7 @@ def test_odd_arrays(layout: str) -> None:
     assert np.array_equal((t * 2).numpy(), want * 2)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float16", "complex64", "int16", "uint64", "O", "U3", "M8[s]", "longdouble"]
-)
+@pytest.mark.parametrize("dtype", ["complex64", "O", "U3", "M8[s]", "longdouble"])
 def test_unknown_dtypes(dtype: str) -> None:
     """A TypeError that names the dtype and what to do."""
     with pytest.raises(TypeError, match="expected"):

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "ranvier/small_vector.h"
 #include "ranvier/tensor.h"
 
 namespace ranvier {
@@ -15,8 +16,8 @@ struct OpDef;
 
 // One attribute; monostate is Python's None ("not given").
 using Attr = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
-using Attrs = std::vector<Attr>;
-using Tensors = std::vector<Tensor>;
+using Attrs = SmallVector<Attr, 4>;
+using Tensors = SmallVector<Tensor, 4>;
 
 // Runs an op: checks, infers shapes, allocates, computes, and records for gradients and programs.
 // Attributes stand in declared order; the ones left out take their defaults. An undefined Tensor

@@ -15,43 +15,54 @@
 
 namespace ranvier {
 
-enum class DType : uint8_t { float32, float64, int64, int32, uint8, bool_ };
-inline constexpr int kDTypes = 6;
+// Floating ones first. float16 and bfloat16 are stored so and computed in float32; the last three
+// are stored only.
+enum class DType : uint8_t {
+  float32,
+  float64,
+  float16,
+  bfloat16,
+  int64,
+  int32,
+  int16,
+  int8,
+  uint8,
+  bool_,
+  uint16,
+  uint32,
+  uint64
+};
+inline constexpr int kDTypes = 13;
 
 std::size_t size_of(DType dtype);
 const char* name_of(DType dtype);
-inline bool is_floating(DType dtype) { return dtype <= DType::float64; }
+inline bool is_floating(DType dtype) { return dtype <= DType::bfloat16; }
+inline bool is_half(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+inline bool is_storage_only(DType dtype) { return dtype >= DType::uint16; }
 
 // The type both operands of an arithmetic op are converted to: the wider of the two, floating
-// before integer (NumPy's and PyTorch's table, restricted to our types).
+// before integer (PyTorch's table). No storage-only type takes part.
 DType promote(DType a, DType b);
 
 template <class T>
 struct DTypeOf;
-template <>
-struct DTypeOf<float> {
-  static constexpr DType value = DType::float32;
-};
-template <>
-struct DTypeOf<double> {
-  static constexpr DType value = DType::float64;
-};
-template <>
-struct DTypeOf<int64_t> {
-  static constexpr DType value = DType::int64;
-};
-template <>
-struct DTypeOf<int32_t> {
-  static constexpr DType value = DType::int32;
-};
-template <>
-struct DTypeOf<uint8_t> {
-  static constexpr DType value = DType::uint8;
-};
-template <>
-struct DTypeOf<bool> {
-  static constexpr DType value = DType::bool_;
-};
+#define RV_ELEMENT(T, name)                     \
+  template <>                                   \
+  struct DTypeOf<T> {                           \
+    static constexpr DType value = DType::name; \
+  };
+RV_ELEMENT(float, float32)
+RV_ELEMENT(double, float64)
+RV_ELEMENT(int64_t, int64)
+RV_ELEMENT(int32_t, int32)
+RV_ELEMENT(int16_t, int16)
+RV_ELEMENT(int8_t, int8)
+RV_ELEMENT(uint8_t, uint8)
+RV_ELEMENT(bool, bool_)
+RV_ELEMENT(uint16_t, uint16)
+RV_ELEMENT(uint32_t, uint32)
+RV_ELEMENT(uint64_t, uint64)
+#undef RV_ELEMENT
 
 // Sizes or strides, kept inline so that making a tensor needs one allocation.
 class Dims {
