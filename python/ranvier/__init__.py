@@ -78,8 +78,8 @@ float, double, half, int, long, short, bool = (
 
 __all__ = [
     # tensors and their dtypes
-    "Tensor", "dtype", "float32", "float64", "double", "float16", "half", "bfloat16", "int64", "long",
-    "int32", "int16", "short", "int8", "uint8", "uint16", "uint32", "uint64",
+    "Tensor", "dtype", "float32", "float64", "double", "float16", "half", "bfloat16",
+    "int64", "long", "int32", "int16", "short", "int8", "uint8", "uint16", "uint32", "uint64",
     # making them
     "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "eye", "arange",
     "linspace", "zeros_like", "ones_like", "full_like", "empty_like",
