@@ -6,6 +6,8 @@
 #include <pybind11/stl.h>
 #include <structmember.h>
 
+#include <optional>
+
 #include "ops/op.h"
 #include "ranvier/ranvier.h"
 
@@ -23,10 +25,28 @@ py::object dtype_object(DType dtype);
 // Accepts our dtypes, NumPy's, Python's float, int and bool, and names.
 DType dtype_from(py::handle object);
 
+std::optional<DType> dtype_named(const std::string& name);
+// A TypeError for bfloat16, which NumPy has not.
+py::dtype numpy_dtype(DType dtype);
+
+// ---- exchange.cpp, nested.cpp, dlpack.cpp
+
 // Shares the memory of an array; a copy where its layout or byte order cannot be shared.
 Tensor from_array(const py::array& array, bool copy);
-// Tensors, arrays, numbers and nested lists; floats from lists become float32.
-Tensor tensor_from(py::handle object);
+// Tensors, arrays, numbers, nested lists, and what shows itself as an array; floats from lists
+// become float32.
+Tensor tensor_from(py::handle object, std::optional<DType> dtype = {});
+// `force` takes tensors that require a gradient.
+py::array to_numpy(const Tensor& t, bool force);
+py::array to_array(const Tensor& t, const py::object& dtype, const py::object& copy);
+// The slots of Python's buffer protocol.
+void add_buffer(PyHeapTypeObject* type);
+py::object item(const Tensor& t);
+py::object tolist(const Tensor& t);
+// An object with __dlpack__, or a capsule. `copy` is None, True or False.
+Tensor from_dlpack(py::handle object, const py::object& copy);
+py::object to_dlpack(const Tensor& t, const py::object& stream, const py::object& max_version,
+                     const py::object& device, const py::object& copy);
 
 // A Python number as double; an Error where it is none, or an integer that would be rounded.
 double exact_double(const std::string& where, const std::string& name, py::handle number);
@@ -36,7 +56,7 @@ void set_python_error();
 
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
-// self[index] and self[index] = value
+// indexing.cpp: self[index] and self[index] = value
 Tensor get_item(const Tensor& self, const py::object& index);
 void set_item(const Tensor& self, const py::object& index, const py::object& value);
 

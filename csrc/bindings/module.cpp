@@ -79,7 +79,16 @@ void bind_creation(py::module_& m) {
   });
   m.def("from_numpy", [](const py::array& array) { return from_array(array, false); });
   m.def("copy_of_array", [](const py::array& array) { return from_array(array, true); });
-  m.def("as_tensor", [](const py::object& data) { return tensor_from(data); });
+  m.def(
+      "as_tensor",
+      [](const py::object& data, const py::object& dtype) {
+        return tensor_from(data, dtype.is_none() ? std::nullopt : std::optional(dtype_from(dtype)));
+      },
+      py::arg("data"), py::arg("dtype") = py::none());
+  m.def(
+      "from_dlpack",
+      [](const py::object& object, const py::object& copy) { return from_dlpack(object, copy); },
+      py::arg("ext_tensor"), py::kw_only(), py::arg("copy") = py::none());
   // Held by shared_ptr: pybind11 then refuses an object whose __init__ was never called.
   using Held = std::shared_ptr<Generator>;
   py::class_<Generator, Held>(m, "Generator", "A source of random numbers with a seed of its own.")

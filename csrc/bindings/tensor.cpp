@@ -1,5 +1,6 @@
-// Python's Tensor: its properties, memory exchange with NumPy, and indexing. Arithmetic and all
-// other ops are added from the registry by ops.cpp; what needs no speed is in ranvier/_tensor.py.
+// Python's Tensor: its dtypes and properties. Memory exchange is in exchange.cpp, indexing in
+// indexing.cpp; arithmetic and all other ops are added from the registry by ops.cpp; what needs no
+// speed is in ranvier/_tensor.py.
 #include <optional>
 
 #include "bindings/bindings.h"
@@ -15,18 +16,6 @@ py::object* dtype_objects() {
   return objects;
 }
 
-py::dtype numpy_dtype(DType dtype) {
-  if (dtype == DType::bfloat16)
-    fail(ErrorKind::type, "[numpy] expected a dtype that NumPy has, got bfloat16; call .float()");
-  return py::dtype(dtype == DType::bool_ ? "bool" : name_of(dtype));
-}
-
-std::optional<DType> dtype_named(const std::string& name) {
-  for (int i = 0; i < kDTypes; ++i)
-    if (name == name_of(static_cast<DType>(i))) return static_cast<DType>(i);
-  return std::nullopt;
-}
-
 std::string all_dtypes() {
   std::string text;
   for (int i = 0; i < kDTypes; ++i)
@@ -40,13 +29,13 @@ py::tuple tuple_of(const Dims& dims) {
   return result;
 }
 
-void give_back_array(void* owner) {
-  if (!Py_IsInitialized()) return;
-  const py::gil_scoped_acquire gil;
-  Py_DECREF(static_cast<PyObject*>(owner));
-}
-
 }  // namespace
+
+std::optional<DType> dtype_named(const std::string& name) {
+  for (int i = 0; i < kDTypes; ++i)
+    if (name == name_of(static_cast<DType>(i))) return static_cast<DType>(i);
+  return std::nullopt;
+}
 
 py::object dtype_object(DType dtype) { return dtype_objects()[static_cast<int>(dtype)]; }
 
@@ -79,178 +68,6 @@ double exact_double(const std::string& where, const std::string& name, py::handl
   return value;
 }
 
-// A byte of NumPy's bool that is neither 0 nor 1, as a view of other memory can have, is no C++
-// bool.
-bool odd_bools(const py::array& array) {
-  return array.size() > 0 && array.attr("view")("uint8").attr("max")().cast<int>() > 1;
-}
-
-Tensor from_array(const py::array& given, bool copy) {
-  py::array array = given;
-  const std::string name = py::str(array.dtype().attr("name"));
-  const auto dtype = dtype_named(name);
-  if (!dtype)
-    fail(ErrorKind::type, "[tensor] expected an array of ", all_dtypes(), ", got ", name,
-         "; convert it with .astype(...)");
-  if (array.ndim() > Dims::kMax)
-    fail(ErrorKind::shape, "[tensor] expected at most ", Dims::kMax, " dimensions, got ",
-         array.ndim());
-  Dims shape, strides;
-  bool share = !copy && array.dtype().attr("isnative").cast<bool>();
-  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
-    shape.push_back(array.shape(i));
-    strides.push_back(array.strides(i) / array.itemsize());
-    share = share && array.strides(i) >= 0 && array.strides(i) % array.itemsize() == 0;
-  }
-  if (share && *dtype == DType::bool_ && odd_bools(array)) {
-    array = array.attr("view")("uint8").attr("astype")("bool");
-    share = false;
-  }
-  share = share && reinterpret_cast<uintptr_t>(array.data()) % size_of(*dtype) == 0;
-  if (!share) {
-    array = py::module_::import("numpy").attr("array")(array, numpy_dtype(*dtype),
-                                                       py::arg("order") = "C");
-    strides = contiguous_strides(shape);
-  }
-  void* data = const_cast<void*>(array.data());
-  const bool writeable = array.writeable();
-  const Tensor t =
-      Tensor::wrap(data, shape, strides, *dtype, give_back_array, array.release().ptr());
-  t.impl()->storage->read_only = share && !writeable;
-  return t;
-}
-
-Tensor tensor_from(py::handle object) {
-  if (py::isinstance<TensorImpl>(object)) return object.cast<Tensor>();
-  if (py::isinstance<py::array>(object))
-    return from_array(py::reinterpret_borrow<py::array>(object), false);
-  const py::object np = py::module_::import("numpy");
-  py::object array;
-  try {
-    array = np.attr("asarray")(object);
-  } catch (py::error_already_set& e) {
-    fail(ErrorKind::value, "[tensor] expected numbers in rows of equal length, got ",
-         std::string(py::str(py::type::of(object).attr("__name__"))), ": ",
-         std::string(py::str(e.value())));
-  }
-  const std::string kind = py::str(array.attr("dtype").attr("kind"));
-  if (kind == "O" || kind == "U" || kind == "S" || kind == "V")
-    fail(ErrorKind::type, "[tensor] expected numbers, got ",
-         std::string(py::str(array.attr("dtype"))), " from ",
-         std::string(py::str(py::type::of(object).attr("__name__"))));
-  // Python's floats carry no precision of their own, NumPy's do.
-  const bool numpy_scalar = py::isinstance(object, np.attr("generic"));
-  if (kind == "f" && !numpy_scalar) array = array.attr("astype")("float32");
-  return from_array(array, false);
-}
-
-namespace {
-
-py::array to_numpy(const Tensor& t) {
-  forbid_while_recording("numpy()");
-  if (requires_grad(t))
-    fail(ErrorKind::runtime,
-         "[numpy] expected a tensor without gradient, got one that requires "
-         "it; use .detach().numpy()");
-  std::vector<py::ssize_t> shape, strides;
-  for (int i = 0; i < t.dim(); ++i) {
-    shape.push_back(t.shape()[i]);
-    strides.push_back(t.strides()[i] * static_cast<py::ssize_t>(size_of(t.dtype())));
-  }
-  py::array array(numpy_dtype(t.dtype()), shape, strides, t.raw(), py::cast(t));
-  if (t.impl()->storage->read_only) array.attr("setflags")(py::arg("write") = false);
-  return array;
-}
-
-py::object item(const Tensor& t) {
-  forbid_while_recording("item()");
-  if (is_floating(t.dtype())) return py::float_(t.item());
-  if (t.dtype() == DType::bool_) return py::bool_(t.item_int() != 0);
-  return py::int_(t.item_int());
-}
-
-// ---- indexing
-
-// One view after another, from the first axis to the last.
-class Indexer {
- public:
-  explicit Indexer(Tensor t) : t_(std::move(t)) {}
-
-  Tensor apply(const py::object& index) {
-    const py::tuple parts =
-        py::isinstance<py::tuple>(index) ? index.cast<py::tuple>() : py::make_tuple(index);
-    int taken = 0;
-    for (const py::handle part : parts)
-      if (!part.is_none() && !is_ellipsis(part)) ++taken;
-    if (taken > t_.dim())
-      fail(ErrorKind::index, "[index] expected at most ", t_.dim(), " indices for shape ",
-           to_string(t_.shape()), ", got ", taken);
-    int open = t_.dim() - taken;
-    bool seen = false;
-    for (const py::handle part : parts) {
-      if (!is_ellipsis(part)) {
-        one(part);
-        continue;
-      }
-      if (seen) fail(ErrorKind::index, "[index] expected one '...', got several");
-      seen = true;
-      axis_ += open;
-      open = 0;
-    }
-    return t_;
-  }
-
- private:
-  static bool is_ellipsis(py::handle h) { return h.ptr() == Py_Ellipsis; }
-
-  void one(py::handle part) {
-    static const Op select("select"), slice("slice"), unsqueeze("unsqueeze"), pick("index_select");
-    const int64_t axis = axis_;
-    if (part.is_none()) {
-      t_ = unsqueeze({t_}, {axis});
-      ++axis_;
-    } else if (PySlice_Check(part.ptr())) {
-      Py_ssize_t start, stop, step;
-      if (PySlice_Unpack(part.ptr(), &start, &stop, &step) < 0) throw py::error_already_set();
-      t_ = slice({t_}, {axis, int64_t{start}, int64_t{stop}, int64_t{step}});
-      ++axis_;
-    } else if (PyIndex_Check(part.ptr()) && !PyBool_Check(part.ptr()) && !is_array(part)) {
-      const Py_ssize_t i = PyNumber_AsSsize_t(part.ptr(), PyExc_IndexError);
-      if (i == -1 && PyErr_Occurred()) throw py::error_already_set();
-      t_ = select({t_}, {axis, int64_t{i}});
-    } else {
-      const Tensor index = tensor_from(part);
-      if (index.dim() != 1 || is_floating(index.dtype()) || index.dtype() == DType::bool_)
-        fail(ErrorKind::index,
-             "[index] expected integers, slices, None, '...' or a list of integers, got a ",
-             name_of(index.dtype()), " tensor of shape ", to_string(index.shape()));
-      t_ = pick({t_, index}, {axis});
-      ++axis_;
-    }
-  }
-
-  static bool is_array(py::handle h) {
-    if (py::isinstance<py::array>(h)) return h.attr("ndim").cast<int>() > 0;
-    return py::isinstance<TensorImpl>(h) && h.cast<Tensor>().dim() > 0;
-  }
-
-  Tensor t_;
-  int axis_ = 0;
-};
-
-}  // namespace
-
-Tensor get_item(const Tensor& self, const py::object& index) { return Indexer(self).apply(index); }
-
-void set_item(const Tensor& self, const py::object& index, const py::object& value) {
-  const Tensor part = Indexer(self).apply(index);
-  if (part.impl()->storage.get() != self.impl()->storage.get())
-    fail(ErrorKind::index,
-         "[index] expected integers, slices, None or '...' for an assignment, "
-         "got a list of integers");
-  call("copy_", {part, tensor_from(value)});
-}
-
 namespace {
 
 void bind_dtypes(py::module_& m) {
@@ -276,7 +93,8 @@ void bind_dtypes(py::module_& m) {
 
 void bind_tensor(py::module_& m) {
   bind_dtypes(m);
-  py::class_<TensorImpl, Ref<TensorImpl>>(m, "Tensor")
+  py::class_<TensorImpl, Ref<TensorImpl>>(
+      m, "Tensor", py::custom_type_setup([](PyHeapTypeObject* type) { add_buffer(type); }))
       .def(py::init([](const py::object& data) {
              const Tensor t = tensor_from(data);
              return t.detach().ref();
@@ -302,7 +120,17 @@ void bind_tensor(py::module_& m) {
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
       .def("_version", [](const Tensor& t) { return t.impl()->storage->version.load(); })
       .def("item", item)
-      .def("numpy", to_numpy)
+      .def("tolist", tolist,
+           "Nested lists of Python numbers; a number for a tensor without dimensions.")
+      .def("numpy", to_numpy, py::kw_only(), py::arg("force") = false,
+           "The memory as an array of NumPy's. `force` allows it for a tensor that requires a "
+           "gradient.")
+      .def("__array__", to_array, py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def("__bytes__", [](const Tensor& t) { return to_numpy(t, false).attr("tobytes")(); })
+      .def("__dlpack__", to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
+           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+           py::arg("copy") = py::none())
+      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
       .def("detach", [](const Tensor& t) { return t.detach(); })
       .def(
           "requires_grad_",

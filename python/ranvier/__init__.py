@@ -50,6 +50,7 @@ from ranvier._creation import (
     zeros,
     zeros_like,
 )
+from ranvier._exchange import from_dlpack
 from ranvier._grad import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ranvier._ops import *  # noqa: F403  every op of the registry
 from ranvier._random import (
@@ -81,8 +82,8 @@ __all__ = [
     "Tensor", "dtype", "float32", "float64", "double", "float16", "half", "bfloat16",
     "int64", "long", "int32", "int16", "short", "int8", "uint8", "uint16", "uint32", "uint64",
     # making them
-    "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "eye", "arange",
-    "linspace", "zeros_like", "ones_like", "full_like", "empty_like",
+    "tensor", "as_tensor", "from_numpy", "from_dlpack", "zeros", "ones", "full", "empty", "eye",
+    "arange", "linspace", "zeros_like", "ones_like", "full_like", "empty_like",
     # random numbers
     "manual_seed", "initial_seed", "Generator", "rand", "randn", "randint", "randperm",
     "rand_like", "randn_like",

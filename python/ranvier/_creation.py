@@ -79,27 +79,6 @@ def laid_out_as(like: Tensor, make: Callable[[Sequence[int], DType], Tensor], dt
     return axes_back(make([like.shape[axis] for axis in order], dtype), order)
 
 
-def _array_from(data: Any, dtype: Any) -> NDArray[Any]:
-    # With a dtype, numbers go there directly: 0.1 as float64 must not pass through float32.
-    target = numpy_dtype(dtype)
-    misfit = ValueError(f"[tensor] data: expected numbers that fit into {target.name}, got others")
-    if _is_array(data):
-        if target.kind in "iu" and data.dtype.kind == "f" and not np.all(np.isfinite(data)):
-            raise misfit
-        return np.asarray(data).astype(target)
-    try:
-        return np.array(data, dtype=target)
-    except OverflowError:
-        raise misfit from None
-    except (TypeError, ValueError):
-        _C.as_tensor(data)  # says what is wrong with the data
-        raise misfit from None
-
-
-def _is_array(data: Any) -> bool:
-    return isinstance(data, (np.ndarray, np.generic))
-
-
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -160,16 +139,24 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     tensor([5., 0.])
     """
     check_device(device, "as_tensor")
-    if isinstance(data, Tensor):
-        same = dtype is None or as_dtype(dtype) is data.dtype
-        return data if same else _C.ops.cast(data, dtype)
-    if dtype is None or (_is_array(data) and data.dtype == numpy_dtype(dtype)):
-        return _C.as_tensor(data)
-    return _C.as_tensor(_array_from(data, dtype))
+    return _C.as_tensor(data, dtype)
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
-    """A tensor that shares the memory of an array (a copy where its layout cannot be shared).
+    """A tensor that shares the memory of an array.
+
+    What is read-only stays so. An array of another byte order, of negative strides or off its
+    element's boundary is copied, because no tensor can look at it.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Of any numeric dtype and layout. While the tensor lives the array cannot be resized.
+
+    Raises
+    ------
+    TypeError
+        For text, dates, complex numbers, Python objects, fields and masked values.
 
     Examples
     --------

@@ -26,6 +26,7 @@ from ranvier._creation import (
     numpy_dtype,
     shape_from,
 )
+from ranvier._exchange import __array_function__, __array_ufunc__
 from ranvier._grad import no_grad
 
 # --- making -------------------------------------------------------------------------------------
@@ -146,37 +147,6 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         self.detach().copy_(value)
 
 
-def tolist(self: Tensor) -> Any:
-    """Nested lists of Python numbers; a number for a tensor without dimensions."""
-    return self.detach().numpy().tolist()
-
-
-def __array__(  # noqa: N807
-    self: Tensor, dtype: Any = None, copy: bool | None = None
-) -> NDArray[Any]:
-    # Reading a single value, such as a loss, loses no gradient that somebody could have meant.
-    source = self.detach() if self.ndim == 0 else self
-    array = source.numpy()
-    if dtype is not None and np.dtype(dtype) != array.dtype:
-        if copy is False:
-            raise ValueError(f"[array] expected dtype {array.dtype} without a copy, got {dtype}")
-        return array.astype(dtype)
-    return array.copy() if copy else array
-
-
-def __array_function__(  # noqa: N807
-    self: Tensor, function: Any, types: Any, args: Any, kwargs: Any
-) -> Any:
-    # np.mean(t) and its like work on arrays and give arrays.
-    return function(*_arrays_in(args), **{k: _arrays_in(v) for k, v in kwargs.items()})
-
-
-def _arrays_in(value: Any) -> Any:
-    if type(value) in (list, tuple):
-        return type(value)(_arrays_in(v) for v in value)
-    return np.asarray(value) if isinstance(value, Tensor) else value
-
-
 def __len__(self: Tensor) -> int:  # noqa: N807
     if self.ndim == 0:
         raise TypeError("[len] expected one dimension or more, got a tensor of shape ()")
@@ -188,7 +158,17 @@ def __iter__(self: Tensor) -> Iterator[Tensor]:  # noqa: N807
 
 
 def __contains__(self: Tensor, value: Any) -> bool:  # noqa: N807
-    return bool(np.any(self.detach().numpy() == np.asarray(value)))
+    if not isinstance(value, (Tensor, Real, np.generic, np.ndarray)):
+        raise TypeError(
+            f"[contains] expected a number or a tensor to look for, got {type(value).__name__}"
+        )
+    sides = [
+        (x.float() if x.dtype is _C.bfloat16 else x).numpy(force=True)
+        if isinstance(x, Tensor)
+        else x
+        for x in (self, value)
+    ]
+    return bool(np.any(sides[0] == sides[1]))
 
 
 def __bool__(self: Tensor) -> bool:  # noqa: N807
@@ -361,9 +341,9 @@ METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            *(__init__, __repr__, __format__, size, t, view_as, contiguous, tolist, __array__),
-            *(__array_function__, __len__, __iter__, __contains__, __bool__, __float__),
-            *(__int__, __index__, to, cpu, type_as, new_zeros, zero_, detach_, __pow__),
+            *(__init__, __repr__, __format__, size, t, view_as, contiguous),
+            *(__array_ufunc__, __array_function__, __len__, __iter__, __contains__, __bool__),
+            *(__float__, __int__, __index__, to, cpu, type_as, new_zeros, zero_, detach_, __pow__),
             *(__deepcopy__, __reduce_ex__),
         )
     },
@@ -384,8 +364,8 @@ PROPERTIES: dict[str, property] = {
     "data": property(_get_data, _set_data),
     "device": property(_device),
 }
-# NumPy's operators leave `array * tensor` to Tensor.
-CONSTANTS: dict[str, Any] = {"__array_priority__": 1000, "__array_ufunc__": None}
+# NumPy's subclasses of arrays leave `array * tensor` to Tensor.
+CONSTANTS: dict[str, Any] = {"__array_priority__": 1000}
 
 DOC = """Numbers of one dtype in a grid of any shape, with gradients if asked for.
 
