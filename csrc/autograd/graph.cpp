@@ -105,7 +105,8 @@ void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
   // An output that held itself through its node would never be freed: keep another handle.
   const bool results = !op.saves_results || op.saves_results(AttrReader(op, attrs));
   for (const int i : op.saved_out)
-    if (results) node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
+    if (results && static_cast<size_t>(i) < outputs.size())
+      node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
   for (const Tensor& t : inputs) {
     node->in_meta.push_back(t.defined() ? meta_of(t) : Meta{});
     const bool wanted = asks(t);

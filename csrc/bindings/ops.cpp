@@ -302,7 +302,7 @@ class Call {
     if (op_.many_results) return py::tuple(py::cast(results)).release().ptr();
     // An op that only changes its input gives it back, so that calls can be chained.
     if (results.empty()) return py::cast(inputs_[0]).release().ptr();
-    const size_t shown = shown_outputs(op_);
+    const size_t shown = std::min(shown_outputs(op_), results.size());
     if (shown <= 1) return into_out(results[0]).release().ptr();
     const py::object tuple =
         py::reinterpret_steal<py::object>(PyStructSequence_New(result_type(op_)));
@@ -549,19 +549,19 @@ py::dict description(const OpDef& op) {
                           py::arg("optional") = attr.optional));
   for (const Derivative& d : op.formula.derivatives)
     derivatives.append(py::make_tuple(d.of, d.text, d.latex));
-  return py::dict(py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
-                  py::arg("optional") = op.optional, py::arg("variadic") = op.variadic,
-                  py::arg("outputs") = op.outputs, py::arg("many_results") = op.many_results,
-                  py::arg("positional") = op.positional, py::arg("moves") = op.moves,
-                  py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
-                  py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
-                  py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
-                  py::arg("in_place_of") = op.in_place_of, py::arg("method") = op.method,
-                  py::arg("mutates") = op.mutates, py::arg("differentiable") = op.differentiable,
-                  py::arg("view") = op.view != nullptr,
-                  py::arg("composite") = op.composite != nullptr,
-                  py::arg("kernel") = op.forward != nullptr, py::arg("example") = op.example,
-                  py::arg("signature") = signature_of(op));
+  return py::dict(
+      py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
+      py::arg("optional") = op.optional, py::arg("variadic") = op.variadic,
+      py::arg("outputs") = op.outputs, py::arg("many_results") = op.many_results,
+      py::arg("fewer_results") = op.fewer_results, py::arg("positional") = op.positional,
+      py::arg("moves") = op.moves, py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
+      py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
+      py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
+      py::arg("in_place_of") = op.in_place_of, py::arg("method") = op.method,
+      py::arg("mutates") = op.mutates, py::arg("differentiable") = op.differentiable,
+      py::arg("view") = op.view != nullptr, py::arg("composite") = op.composite != nullptr,
+      py::arg("kernel") = op.forward != nullptr, py::arg("example") = op.example,
+      py::arg("signature") = signature_of(op));
 }
 
 struct Operator {

@@ -65,7 +65,14 @@ struct Kernels {
   T (*sum)(int64_t n, const T* x);  // n <= kSumBlock
   // out[j] = sum over rows of x[r][j], each one chain over the rows
   void (*sum_rows)(int64_t rows, int64_t cols, const T* x, int64_t stride, T* out);
+  // Sums of x - shift and of its square, for rows and down columns, as sum and sum_rows do.
+  void (*deviations)(int64_t n, const T* x, T shift, T* first, T* second);  // n <= kSumBlock
+  void (*deviations_rows)(int64_t rows, int64_t cols, const T* x, int64_t stride, const T* shift,
+                          T* first, T* second);
+  T (*max)(int64_t n, const T* x);  // NaN if there is one; -inf of nothing
+  T (*min)(int64_t n, const T* x);
   bool (*all_finite)(int64_t n, const T* x);
+  T (*log_sum_exp)(int64_t n, const T* x);
   void (*softmax)(int64_t n, const T* x, T* y);
   void (*softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
   void (*log_softmax)(int64_t n, const T* x, T* y);

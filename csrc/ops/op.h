@@ -124,6 +124,7 @@ struct OpDef {
   std::vector<std::string> inputs = {};
   // "_lse" is kept for backward, not returned; "results*" stands for any number.
   std::vector<std::string> outputs = {"result"};
+  bool fewer_results = false;  // infer may leave out the last ones: max without dim has no indices
   std::vector<AttrDef> attrs = {};
   // Order of a call's arguments where it is not inputs, then attributes.
   std::vector<std::string> arguments = {};

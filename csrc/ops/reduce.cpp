@@ -1,88 +1,46 @@
-// Sums, means and searches along axes. Floating sums run in blocks of kSumBlock elements (or
-// kSumRows rows), and block sums are added in a fixed tree: the order depends on sizes alone.
-#include <algorithm>
+// Sums, means and counts along axes, and what all reductions share. Floating sums run in blocks of
+// kSumBlock elements (or kSumRows rows), and block sums are added in a fixed tree: the order
+// depends on sizes alone.
+#include "ops/reduce.h"
+
 #include <atomic>
 #include <cmath>
 
-#include "core/allocator.h"
-#include "core/dtypes.h"
-#include "core/parallel.h"
 #include "ops/families.h"
-#include "ops/loops.h"
-#include "ops/op.h"
 
 namespace ranvier {
-namespace {
 
-// Neighbours are added until one value (of `width` numbers) is left at the front.
-template <class T>
-void add_tree(T* values, int64_t n, int64_t width) {
-  for (; n > 1; n = (n + 1) / 2) {
-    for (int64_t i = 0; i < n / 2; ++i)
-      for (int64_t j = 0; j < width; ++j)
-        values[i * width + j] = values[2 * i * width + j] + values[(2 * i + 1) * width + j];
-    if (n % 2) std::copy_n(values + (n - 1) * width, width, values + n / 2 * width);
-  }
+// ---- attributes and shapes
+
+AttrDef axes_attr() {
+  return {.name = "dim", .kind = AttrKind::integers, .value = {}, .optional = true};
+}
+AttrDef axis_attr() {
+  return {.name = "dim", .kind = AttrKind::integer, .value = {}, .optional = true};
+}
+AttrDef keepdim_attr() { return {.name = "keepdim", .kind = AttrKind::flag, .value = false}; }
+AttrDef dtype_attr() {
+  return {.name = "dtype", .kind = AttrKind::dtype, .value = {}, .optional = true, .keyword = true};
 }
 
-// x (outer, n, inner) -> y (outer, inner)
-template <class T>
-void sum_split(const T* x, const AxisSplit& s, T* y) {
-  const Kernels<T>& kernel = kernels<T>();
-  const int64_t block = s.inner == 1 ? kSumBlock : kSumRows;
-  const int64_t blocks = std::max<int64_t>((s.size + block - 1) / block, 1);
-  const Scratch memory(static_cast<size_t>(s.outer * blocks * s.inner) * sizeof(T));
-  T* const partial = reinterpret_cast<T*>(memory.get());
-  const int64_t work = std::min(s.size, block) * s.inner;
-  parallel_items(s.outer * blocks, work, 1 << 15, [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t o = unit / blocks, first = unit % blocks * block;
-      const int64_t n = std::min(s.size - first, block);
-      const T* from = x + (o * s.size + first) * s.inner;
-      if (s.inner == 1)
-        partial[unit] = kernel.sum(n, from);
-      else
-        kernel.sum_rows(n, s.inner, from, s.inner, partial + unit * s.inner);
-    }
-  });
-  for (int64_t o = 0; o < s.outer; ++o) {
-    T* const mine = partial + o * blocks * s.inner;
-    add_tree(mine, blocks, s.inner);
-    std::copy_n(mine, s.inner, y + o * s.inner);
-  }
-}
-
-void integer_sum(const Tensor& x, const AxisSplit& s, int64_t* y) {
-  visit(x.dtype(), [&]<class T>(Tag<T>) {
-    const T* from = x.data<T>();
-    std::fill_n(y, s.outer * s.inner, 0);
-    for (int64_t o = 0; o < s.outer; ++o)
-      for (int64_t r = 0; r < s.size; ++r)
-        for (int64_t i = 0; i < s.inner; ++i) {
-          // Unsigned, so that an overflow wraps around instead of being undefined.
-          const auto add = static_cast<uint64_t>(from[(o * s.size + r) * s.inner + i]);
-          int64_t& to = y[o * s.inner + i];
-          to = static_cast<int64_t>(static_cast<uint64_t>(to) + add);
-        }
-  });
-}
-
-// Which axes to reduce, ascending and once each; all of them for None.
-std::vector<int> axes_of(const AttrReader& args, int dim) {
-  std::vector<bool> chosen(static_cast<size_t>(std::max(dim, 1)), !args.given(0));
-  if (args.given(0)) {
-    for (const int64_t axis : args.integers(0)) {
-      const int i = normal_axis(args.op().name.c_str(), axis, dim);
-      if (chosen[i])
-        fail(ErrorKind::value, "[", args.op().name, "] expected every axis once, got ", axis,
-             " again");
-      chosen[i] = true;
-    }
-    if (args.integers(0).empty()) chosen.assign(chosen.size(), true);
+std::vector<int> axes_of(const AttrReader& args, int dim, int at) {
+  const char* const op = args.op().name.c_str();
+  const Attr& attr = args.all()[static_cast<size_t>(at)];
+  std::vector<int64_t> named;
+  if (const auto* one = std::get_if<int64_t>(&attr))
+    named = {*one};
+  else if (args.given(at))
+    named = args.integers(at);
+  std::vector<bool> chosen(static_cast<size_t>(std::max(dim, 1)), named.empty());
+  for (const int64_t axis : named) {
+    const auto i = static_cast<size_t>(normal_axis(op, axis, dim));
+    if (chosen[i])
+      fail(ErrorKind::value, "[", op, "] expected every axis once, got ", axis, " again");
+    chosen[i] = true;
   }
   std::vector<int> axes;
   for (int i = 0; i < dim; ++i)
-    if (chosen[i]) axes.push_back(i);
+    if (chosen[static_cast<size_t>(i)]) axes.push_back(i);
   return axes;
 }
 
@@ -97,11 +55,28 @@ Dims reduced(const Dims& shape, const std::vector<int>& axes, bool keep) {
   return out;
 }
 
-// The axes to reduce brought together (at the end unless they already are neighbours), packed.
-Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split) {
+int64_t count_along(const Dims& shape, const std::vector<int>& axes) {
+  int64_t n = 1;
+  for (const int axis : axes) n *= shape[axis];
+  return n;
+}
+
+void expect_elements(const InferArgs& args, const std::vector<int>& axes, bool named) {
+  const Dims& shape = args.in[0].shape;
+  for (const int axis : axes) {
+    if (shape[axis] != 0) continue;
+    if (named)
+      fail(ErrorKind::index, "[", args.op().name, "] expected at least one element along axis ",
+           axis, ", got shape ", to_string(shape));
+    fail(ErrorKind::shape, "[", args.op().name, "] expected at least one element, got shape ",
+         to_string(shape), "; name axes of other sizes with dim");
+  }
+}
+
+Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split, bool at_end) {
   split->outer = split->size = split->inner = 1;
   const bool neighbours =
-      axes.empty() || axes.back() - axes.front() + 1 == static_cast<int>(axes.size());
+      axes.empty() || (!at_end && axes.back() - axes.front() + 1 == static_cast<int>(axes.size()));
   Dims shape, strides;
   for (int pass = 0; pass < 2; ++pass)
     for (int i = 0; i < x.dim(); ++i) {
@@ -115,38 +90,113 @@ Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split)
   return packed(x.alias(shape, strides, x.impl()->offset));
 }
 
+// ---- ops
+
+Tensor kept(const Tensor& result, const Dims& shape, const std::vector<int>& axes) {
+  static const Op reshape("reshape");
+  const Dims wanted = reduced(shape, axes, true);
+  return result.shape() == wanted ? result : reshape({result}, {list(wanted)});
+}
+
+Tensor spread(const Tensor& result, const Dims& shape, const std::vector<int>& axes) {
+  static const Op expand("expand");
+  const Tensor g = kept(result, shape, axes);
+  return g.shape() == shape ? g : expand({g}, {list(shape)});
+}
+
+Tensor total(const Tensor& x, const std::vector<int>& axes) {
+  static const Op sum("sum");
+  return axes.empty() ? x : sum({x}, {list(axes), true});
+}
+
+Tensor as(const Tensor& x, DType dtype) {
+  static const Op cast("cast");
+  return x.dtype() == dtype ? x : cast({x}, {static_cast<int64_t>(dtype)});
+}
+
+Tensor safe_divisor(const Tensor& x) {
+  static const Op eq("eq");
+  return x + as(eq({x, scalar(0, x.dtype())}), x.dtype());
+}
+
+namespace {
+
+// ---- sums
+
+struct WholeSum {
+  uint64_t sum = 0;  // an overflow wraps around instead of being undefined
+  template <class T>
+  void take(T value, int64_t) {
+    sum += static_cast<uint64_t>(value);
+  }
+  void join(const WholeSum& later) { sum += later.sum; }
+};
+
+struct Count {
+  int64_t n = 0;
+  template <class T>
+  void take(T value, int64_t) {
+    n += value != T(0);
+  }
+  void join(const Count& later) { n += later.n; }
+};
+
+// Folds integers to int64, and writes what the op's result holds of it.
+template <class State, class Value>
+void fold_integers(const Tensor& x, const AxisSplit& split, const Tensor& out, Value value) {
+  const Tensor wide = out.dtype() == DType::int64 ? out : Tensor::empty(out.shape(), DType::int64);
+  int64_t* const y = wide.data<int64_t>();
+  visit(x.dtype(), [&]<class T>(Tag<T>) {
+    fold(x.data<T>(), split, State(), [&](int64_t i, const State& s) { y[i] = value(s); });
+  });
+  if (!wide.same(out)) copy(out, wide);
+}
+
+// A packed copy with `instead` in place of NaN.
+Tensor without_nan(const Tensor& x, double instead) {
+  const Tensor clean = Tensor::empty(x.shape(), x.dtype());
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const T *from = x.data<T>(), other = static_cast<T>(instead);
+    T* const to = clean.data<T>();
+    parallel_items(x.numel(), 1, 1 << 15, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to[i] = from[i] == from[i] ? from[i] : other;
+    });
+  });
+  return clean;
+}
+
+template <bool SkipNan>
 void sum_forward(const ForwardArgs& args) {
-  const Tensor& x = args.in[0];
+  const Tensor &x = args.in[0], &out = args.out[0];
   AxisSplit split({}, 0);
   const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
-  if (!is_floating(x.dtype())) return integer_sum(from, split, args.out[0].data<int64_t>());
+  if (!is_floating(x.dtype()))
+    return fold_integers<WholeSum>(from, split, out,
+                                   [](const WholeSum& s) { return static_cast<int64_t>(s.sum); });
+  const Tensor clean = SkipNan ? without_nan(from, 0) : from;
   visit_floating(x.dtype(),
-                 [&]<class T>(Tag<T>) { sum_split(from.data<T>(), split, args.out[0].data<T>()); });
+                 [&]<class T>(Tag<T>) { sum_split(clean.data<T>(), split, out.data<T>()); });
 }
 
 Metas infer_sum(const InferArgs& args) {
   const Meta& x = args.in[0];
-  return {{reduced(x.shape, axes_of(args, x.shape.size()), args.flag(1)),
-           is_floating(x.dtype) ? x.dtype : DType::int64}};
+  const DType dtype = args.given(2)          ? static_cast<DType>(args.integer(2))
+                      : is_floating(x.dtype) ? x.dtype
+                                             : DType::int64;
+  return {{reduced(x.shape, axes_of(args, x.shape.size()), args.flag(1)), dtype}};
 }
 
-// The gradient of a sum, spread over the input's shape without copying.
-Tensor spread(const BackwardArgs& args, const Tensor& grad) {
-  static const Op reshape("reshape"), expand("expand");
+Tensor spread_gradient(const BackwardArgs& args) {
   const Dims& shape = args.in_meta[0].shape;
-  const Dims kept = reduced(shape, axes_of(args, shape.size()), true);
-  const Tensor g = reshape({grad}, {std::vector<int64_t>(kept.begin(), kept.end())});
-  return expand({g}, {std::vector<int64_t>(shape.begin(), shape.end())});
+  return spread(args.grad[0], shape, axes_of(args, shape.size()));
 }
 
 double reduced_count(const AttrReader& args, const Dims& shape) {
-  double n = 1;
-  for (const int axis : axes_of(args, shape.size())) n *= static_cast<double>(shape[axis]);
-  return n;
+  return static_cast<double>(count_along(shape, axes_of(args, shape.size())));
 }
 
 void mean_forward(const ForwardArgs& args) {
-  sum_forward(args);
+  sum_forward<false>(args);
   const double n = reduced_count(args, args.in[0].shape());
   visit_floating(args.out[0].dtype(), [&]<class T>(Tag<T>) {
     T* y = args.out[0].data<T>();
@@ -154,40 +204,10 @@ void mean_forward(const ForwardArgs& args) {
   });
 }
 
-// Index of the first largest element; a NaN is larger than everything, as in NumPy.
-void argmax_forward(const ForwardArgs& args) {
-  const bool all = !args.given(0);
-  const Tensor x = packed(args.in[0]);
-  AxisSplit s({x.numel()}, 0);
-  if (!all) s = AxisSplit(x.shape(), normal_axis("argmax", args.integer(0), x.dim()));
-  int64_t* y = args.out[0].data<int64_t>();
-  visit(x.dtype(), [&]<class T>(Tag<T>) {
-    const T* from = x.data<T>();
-    parallel_items(s.outer * s.inner, s.size, 1 << 15, [&](int64_t begin, int64_t end) {
-      for (int64_t unit = begin; unit < end; ++unit) {
-        const T* row = from + unit / s.inner * s.size * s.inner + unit % s.inner;
-        int64_t best = 0;
-        for (int64_t r = 1; r < s.size; ++r) {
-          const T value = row[r * s.inner], most = row[best * s.inner];
-          if (value > most || (value != value && most == most)) best = r;
-        }
-        y[unit] = best;
-      }
-    });
-  });
-}
-
-Metas infer_argmax(const InferArgs& args) {
-  const Dims& shape = args.in[0].shape;
-  std::vector<int> axes;
-  for (int i = 0; i < shape.size(); ++i) axes.push_back(i);
-  if (args.given(0) && !shape.empty())
-    axes = {normal_axis("argmax", args.integer(0), shape.size())};
-  for (const int axis : axes)
-    if (shape[axis] == 0)
-      fail(ErrorKind::index, "[argmax] expected at least one element along axis ", axis,
-           ", got shape ", to_string(shape));
-  return {{reduced(shape, axes, args.flag(1)), DType::int64}};
+void count_nonzero_forward(const ForwardArgs& args) {
+  AxisSplit split({}, 0);
+  const Tensor from = gathered(args.in[0], axes_of(args, args.in[0].dim()), &split);
+  fold_integers<Count>(from, split, args.out[0], [](const Count& c) { return c.n; });
 }
 
 void all_finite_forward(const ForwardArgs& args) {
@@ -215,48 +235,79 @@ void bias_grad_forward(const ForwardArgs& args) {
   });
 }
 
-}  // namespace
-
-void declare_reductions(Registry& r) {
-  const std::vector<AttrDef> axes = {
-      {.name = "dim", .kind = AttrKind::integers, .value = {}, .optional = true},
-      {.name = "keepdim", .kind = AttrKind::flag, .value = false}};
-  r.add(
-      {.name = "sum",
-       .doc = "Sum over the given axes, or over all. Integers and booleans add up to int64.",
-       .inputs = {"input"},
-       .attrs = axes,
-       .infer = infer_sum,
-       .forward = sum_forward,
-       .backward = [](const BackwardArgs& args) -> Tensors { return {spread(args, args.grad[0])}; },
-       .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
-       .example = "rv.sum(rv.ones(2, 3), dim=1)",
-       .method = true});
+void declare_sums(Registry& r) {
+  r.add({.name = "sum",
+         .doc = "Sum over the given axes, or over all. Integers and booleans add up to int64.",
+         .inputs = {"input"},
+         .attrs = {axes_attr(), keepdim_attr(), dtype_attr()},
+         .casts = true,
+         .infer = infer_sum,
+         .forward = sum_forward<false>,
+         .backward = [](const BackwardArgs& args) -> Tensors { return {spread_gradient(args)}; },
+         .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
+         .example = "rv.sum(rv.ones(2, 3), dim=1)",
+         .method = true});
+  r.add({.name = "nansum",
+         .doc = "Sum over the given axes, or over all, with NaN taken as 0.",
+         .inputs = {"input"},
+         .attrs = {axes_attr(), keepdim_attr(), dtype_attr()},
+         .casts = true,
+         .infer = infer_sum,
+         .forward = sum_forward<true>,
+         .backward = [](const BackwardArgs& args) -> Tensors {
+           static const Op eq("eq");
+           return {spread_gradient(args) * as(eq({args.in[0], args.in[0]}), args.grad[0].dtype())};
+         },
+         .saves = {"input"},
+         .formula = {"sum of x that are not NaN",
+                     R"(\sum_{i: x_i = x_i} x_i)",
+                     {{"x", "0 at NaN, else 1", "[x_i = x_i]"}}},
+         .example = "rv.nansum(rv.tensor([1.0, float('nan'), 2.0]))",
+         .method = true});
   r.add({.name = "mean",
          .doc = "Mean over the given axes, or over all; NaN over no elements.",
          .inputs = {"input"},
-         .attrs = axes,
+         .attrs = {axes_attr(), keepdim_attr(), dtype_attr()},
          .types = Types::floats,
+         .casts = true,
          .infer = infer_sum,
          .forward = mean_forward,
          .backward = [](const BackwardArgs& args) -> Tensors {
-           static const Op div("div");
-           const double n = reduced_count(args, args.in_meta[0].shape);
-           return {spread(args, div({args.grad[0], scalar(n, args.grad[0].dtype())}))};
+           return {spread_gradient(args) / reduced_count(args, args.in_meta[0].shape)};
          },
          .formula = {"sum(x) / n", R"(\frac1n\sum_i x_i)", {{"x", "1 / n", R"(\frac1n)"}}},
          .example = "rv.mean(rv.tensor([1.0, 2.0, 6.0]))",
          .method = true});
-  r.add({.name = "argmax",
-         .doc = "Index of the first largest element along an axis, or in the flattened tensor.",
+  r.add({.name = "nanmean",
+         .doc = "Mean over the given axes, or over all, of what is not NaN.",
          .inputs = {"input"},
-         .attrs = {{.name = "dim", .kind = AttrKind::integer, .value = {}, .optional = true},
-                   {.name = "keepdim", .kind = AttrKind::flag, .value = false}},
-         .infer = infer_argmax,
-         .forward = argmax_forward,
+         .attrs = {axes_attr(), keepdim_attr(), dtype_attr()},
+         .types = Types::floats,
+         .casts = true,
+         .infer = infer_sum,
+         .composite = [](const Tensors& in, const AttrReader& args) -> Tensors {
+           static const Op nansum("nansum"), sum("sum"), eq("eq");
+           const Attrs over = {args.all()[0], args.all()[1]};
+           const Tensor n = sum({eq({in[0], in[0]})}, over);
+           return {nansum({in[0]}, over) / as(n, in[0].dtype())};
+         },
+         .formula = {"nansum(x) / n, n how many are not NaN",
+                     R"(\frac1n\sum_{i: x_i = x_i} x_i)",
+                     {{"x", "0 at NaN, else 1 / n", R"(\frac{[x_i = x_i]}n)"}}},
+         .example = "rv.nanmean(rv.tensor([1.0, float('nan'), 2.0]))",
+         .method = true});
+  r.add({.name = "count_nonzero",
+         .doc = "How many elements are not 0, over the given axes or over all. NaN counts.",
+         .inputs = {"input"},
+         .attrs = {axes_attr()},
+         .infer = [](const InferArgs& args) -> Metas {
+           const Dims& shape = args.in[0].shape;
+           return {{reduced(shape, axes_of(args, shape.size()), false), DType::int64}};
+         },
+         .forward = count_nonzero_forward,
          .differentiable = false,
-         .formula = {"argmax(x)", R"(\arg\max_i x_i)", {}},
-         .example = "rv.argmax(rv.tensor([1.0, 5.0, 2.0]))",
+         .formula = {"sum(x != 0)", R"(\sum_i [x_i \ne 0])", {}},
+         .example = "rv.count_nonzero(rv.tensor([1, 0, 2]))",
          .method = true});
   r.add({.name = "all_finite",
          .doc = "Whether no element is NaN or infinite.",
@@ -275,9 +326,22 @@ void declare_reductions(Registry& r) {
            return {{{args.in[0].shape[1]}, args.in[0].dtype}};
          },
          .forward = bias_grad_forward,
-         .differentiable = false,
+         .backward = [](const BackwardArgs& args) -> Tensors {
+           return {spread(args.grad[0], args.in_meta[0].shape, {0})};
+         },
          .formula = {"sum over rows of g", R"(\sum_r g_{rj})", {}},
          .gradient_of = "linear"});
+}
+
+}  // namespace
+
+void declare_reductions(Registry& r) {
+  declare_sums(r);
+  declare_products(r);
+  declare_extremes(r);
+  declare_moments(r);
+  declare_norms(r);
+  declare_orders(r);
 }
 
 }  // namespace ranvier

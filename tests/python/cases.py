@@ -17,6 +17,7 @@ from samples import (
     CASES,
     DTYPES,
     REGISTRY,
+    WITH_NAN,
     Array,
     Bad,
     Maker,
@@ -97,50 +98,7 @@ comparison("gt", np.greater)
 comparison("ge", np.greater_equal)
 
 
-# ---- reductions and products
-
-REDUCED: list[tuple[Shape, dict[str, Any]]] = [
-    ((1,), {}), ((17,), {}), ((1000,), {}), ((), {}), ((0,), {}),
-    ((3, 5), {"dim": 0}), ((3, 5), {"dim": -1, "keepdim": True}), ((33, 17), {"dim": 1}),
-    ((2, 3, 7), {"dim": 1}), ((2, 3, 7), {}), ((0, 3), {"dim": 0}), ((3, 0), {"dim": 0}),
-    ((40, 16), {"dim": 0}),
-]  # fmt: skip
-SEVERAL: list[tuple[Shape, dict[str, Any]]] = [
-    ((2, 3, 7), {"dim": [0, 2]}), ((2, 3, 7), {"dim": [1, -1], "keepdim": True}),
-    ((2, 3, 4, 5), {"dim": [0, 1]}), ((2, 3, 4, 5), {"dim": [1, 3]}),
-]  # fmt: skip
-
-
-def over(f: Reference) -> Reference:
-    """f(x, axis, keepdims) called with our words."""
-
-    def reference(x: Array, dim: Any = None, keepdim: bool = False) -> Array:
-        axis = tuple(dim) if isinstance(dim, list) else dim
-        return f(x, axis=axis, keepdims=keepdim)
-
-    return reference
-
-
-WITH_NAN = np.array([[1.0, np.nan, 2.0], [np.inf, 1.0, -1.0], [np.inf, -np.inf, 0.0],
-                     [-np.inf, -np.inf, -np.inf], [3e38, 3e38, -3e38]])
-rows("sum", over(np.sum), *one_input([*REDUCED, *SEVERAL], ("transposed", "strided", "expanded")),
-     tolerance="sum", magnitude=lambda ref, x, **attrs: over(np.sum)(np.abs(x), **attrs),
-     special=((WITH_NAN,),), special_attrs={"dim": 1},
-     bad=(Bad(((2, 3),), {"dim": 2}, IndexError, ("[sum]",)),
-          Bad(((2, 3),), {"dim": [0, 0]}, ValueError, ("[sum]",))))
-rows("mean", over(np.mean), *one_input([*REDUCED, *SEVERAL], ("transposed", "expanded")),
-     tolerance="mean", magnitude=lambda ref, x, **attrs: over(np.mean)(np.abs(x), **attrs),
-     special=((WITH_NAN,),), special_attrs={"dim": 1}, integers="refused",
-     bad=(Bad(((2, 3),), {"dim": -3}, IndexError, ("[mean]",)),))
-rows("argmax", over(np.argmax), *one_input([e for e in REDUCED if 0 not in e[0]]),
-     (((0, 3),), {"dim": 1}), special=((WITH_NAN,),), special_attrs={"dim": 1},
-     bad=(Bad(((0,),), {}, IndexError, ("[argmax]",)),
-          Bad(((2, 0),), {"dim": 1}, IndexError, ("[argmax]", "(2, 0)")),
-          Bad(((2, 3),), {"dim": 5}, IndexError, ("[argmax]",))))
-rows("all_finite", lambda x: np.all(np.isfinite(x)),
-     *one_input([((1,), {}), ((17,), {}), ((3, 5), {}), ((0,), {}), ((), {}), ((1000,), {})]),
-     special=tuple((np.where(np.arange(40) == i, bad, 1.0),)
-                   for i in (0, 15, 16, 33, 39) for bad in (np.nan, np.inf, -np.inf)))
+# ---- products
 
 PRODUCTS: list[tuple[Any, ...]] = [
     (((1, 1), (1, 1)), {}), (((3, 4), (4, 5)), {}), (((17, 33), (33, 9)), {}),
@@ -549,6 +507,9 @@ rows("adam_update", adam,
           Bad(((3,), (3,), np.array(0.1), (3,), (4,), np.array(0.0)), {}, *BAD_STATE),
           Bad(((3,), (3,), np.array(0.1), (3,), (3,), np.array([0.0])), {}, _C.ShapeError,
               ("step",))))
+
+
+import cases_reductions as cases_reductions  # noqa: E402, I001  rows of its family
 
 
 # ---- forms in place: rows made of the rows of what they do

@@ -227,6 +227,15 @@ PAIRS: list[tuple[tuple[int, ...], tuple[int, ...], str, str]] = [
     ((4, 7), (4, 1), "expanded", "transposed"),
 ]
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-310, 1.0, -3e38, 1e308, 2.5])
+WITH_NAN = np.array(
+    [
+        [1.0, np.nan, 2.0],
+        [np.inf, 1.0, -1.0],
+        [np.inf, -np.inf, 0.0],
+        [-np.inf, -np.inf, -np.inf],
+        [3e38, 3e38, -3e38],
+    ]
+)
 MARGIN = 0.05  # of samples from kinks; wider than the steps of the differences
 
 

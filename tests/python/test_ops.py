@@ -45,6 +45,11 @@ def bits(arrays: Sequence[Array]) -> list[tuple[str, tuple[int, ...], bytes]]:
     return [(a.dtype.name, a.shape, np.ascontiguousarray(a).tobytes()) for a in arrays]
 
 
+def listed(output: Any) -> list[Any]:
+    """The results of a call: most ops have one."""
+    return list(output) if isinstance(output, tuple) else [output]
+
+
 def results_of(case: Case, inputs: Sequence[Any], output: Any) -> list[Array]:
     """Results, then what the op changed."""
     mutated = case.entry["mutates"]
@@ -53,7 +58,7 @@ def results_of(case: Case, inputs: Sequence[Any], output: Any) -> list[Array]:
         for n, t in zip(case.entry["inputs"], inputs, strict=False)
         if n in mutated and t is not None
     ]
-    results = [] if case.writes else [output]
+    results = [] if case.writes else listed(output)
     return [array_of(t) for t in (*results, *changed)]
 
 
@@ -75,20 +80,41 @@ def wants_gradient(sample: Sample) -> list[int]:
     ]
 
 
-def gradients(case: Case, sample: Sample, composite: bool = False) -> list[Array]:
-    """Result and gradient of every floating input."""
+def backward(results: Sequence[Any]) -> None:
+    """Backward from all floating results, each with the gradient that `seed_for` gives."""
+    ends = [
+        (y, _C.from_numpy(seed_for(y.shape, y.dtype.name)))
+        for y in results
+        if y.dtype.is_floating_point
+    ]
+    if len(ends) == 1:
+        ends[0][0].backward(ends[0][1])
+    else:
+        first, *others = [(y * seed).sum() for y, seed in ends]
+        for other in others:
+            first = first + other
+        first.backward()
+
+
+def gradients(
+    case: Case, sample: Sample, composite: bool = False
+) -> tuple[list[Array], list[Array]]:
+    """Results, and the gradient of every floating input."""
     inputs, _ = tensors(sample)
     for i in wants_gradient(sample):
         inputs[i] = inputs[i].detach().requires_grad_(True)
-    y = call(case.name, inputs, sample.attrs, composite)
-    y.backward(_C.from_numpy(seed_for(y.shape, y.dtype.name)))
+    results = listed(call(case.name, inputs, sample.attrs, composite))
+    backward(results)
     grads = [inputs[i].grad for i in wants_gradient(sample)]
     assert all(g is not None for g in grads), f"{case.name}: no gradient, {sample}"
-    return [array_of(y), *[array_of(g) for g in grads]]
+    return [array_of(y) for y in results], [array_of(g) for g in grads]
 
 
 def everything(case: Case, sample: Sample) -> list[Array]:
-    return gradients(case, sample) if differentiable(case) else forward(case, sample)
+    if not differentiable(case):
+        return forward(case, sample)
+    results, grads = gradients(case, sample)
+    return [*results, *grads]
 
 
 # ---- values
@@ -226,14 +252,20 @@ def test_in_place_equals_the_op(name: str) -> None:
 # ---- gradients
 
 
-def difference(case: Case, sample: Sample, i: int, direction: Array, seed: Array) -> np.longdouble:
+def difference(
+    case: Case, sample: Sample, i: int, direction: Array, seeds: Sequence[Array | None]
+) -> np.longdouble:
     """Derivative of sum(seed * f) along `direction` of input i, by the reference."""
 
     def value(t: float) -> np.longdouble:
         inputs = list(sample.inputs)
         inputs[i] = inputs[i] + t * direction
         moved = Sample(tuple(inputs), sample.attrs, sample.layouts, sample.fixed)
-        return np.sum(expected(case, moved)[0].astype(np.longdouble) * seed)
+        total = np.longdouble(0)
+        for result, seed in zip(expected(case, moved), seeds, strict=True):
+            if seed is not None:
+                total += np.sum(result.astype(np.longdouble) * seed)
+        return total
 
     h = np.longdouble(DIFFERENCE_STEP)
     return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
@@ -241,8 +273,11 @@ def difference(case: Case, sample: Sample, i: int, direction: Array, seed: Array
 
 def check_gradient(case: Case, sample: Sample) -> None:
     """All of the Jacobian where the input is small, random directions elsewhere."""
-    y, *grads = gradients(case, sample)
-    seed = seed_for(y.shape, "float64").astype(np.longdouble)
+    results, grads = gradients(case, sample)
+    seeds = [
+        seed_for(y.shape, "float64").astype(np.longdouble) if y.dtype.kind == "f" else None
+        for y in results
+    ]
     wide = widened(sample)
     rng = np.random.default_rng(11)
     for i, got in zip(wants_gradient(sample), grads, strict=True):
@@ -255,7 +290,7 @@ def check_gradient(case: Case, sample: Sample) -> None:
             directions = [rng.uniform(-1, 1, x.shape) for _ in range(3)]
         for d in directions:
             d = d.astype(np.longdouble)
-            want, have = difference(case, wide, i, d, seed), np.sum(got * d)
+            want, have = difference(case, wide, i, d, seeds), np.sum(got * d)
             assert abs(have - want) <= DIFFERENCES * (1 + np.sum(np.abs(got * d))), (
                 f"{case.name} {sample}: derivative of input {i} is {have}, by differences {want}"
             )
@@ -278,8 +313,8 @@ def test_gradient_float32(name: str, isa: str) -> None:
         if not sample.attrs.get("dtype", _C.float64).is_floating_point or "dtype" in sample.attrs:
             continue
         single = as_dtype(sample, "float32")
-        narrow, wide = gradients(case, single)[1:], gradients(case, as_dtype(single, "float64"))[1:]
-        for got, want in zip(narrow, wide, strict=True):
+        narrow, wide = gradients(case, single), gradients(case, as_dtype(single, "float64"))
+        for got, want in zip(narrow[1], wide[1], strict=True):
             bound = np.abs(want) + np.max(np.abs(want), initial=0) + case.cancels
             bound = GRADIENT_FLOAT32 * np.finfo("float32").eps * bound + 1e-40
             assert (np.abs(got - want) <= bound).all(), (
@@ -302,7 +337,7 @@ def test_no_gradient(name: str) -> None:
                 return
             if not mutated:
                 inputs[i] = inputs[i].detach().requires_grad_(True)
-        assert not call(name, inputs, sample.attrs).requires_grad
+        assert not any(y.requires_grad for y in listed(call(name, inputs, sample.attrs)))
 
 
 @names(lambda case: case.entry["composite"] and case.entry["kernel"])
@@ -311,9 +346,11 @@ def test_composite(name: str, dtype: str) -> None:
     """The fused op and its definition in simpler ops agree, forward and backward."""
     case = CASES[name]
     for sample in case.samples():
+        if not sample.attrs.get("dtype", _C.float32).is_floating_point:
+            continue
         sample = as_dtype(sample, dtype)
         fused, plain = gradients(case, sample), gradients(case, sample, composite=True)
-        for a, b in zip(fused, plain, strict=True):
+        for a, b in zip([*fused[0], *fused[1]], [*plain[0], *plain[1]], strict=True):
             assert a.shape == b.shape
             bound = np.abs(a) + np.max(np.abs(a), initial=0)
             bound = COMPOSITE * np.finfo(dtype).eps * bound
@@ -413,16 +450,16 @@ def recorded(case: Case, sample: Sample) -> Any:
         inputs: list[Any] = [None] * len(sample.inputs)
         for i, t in zip(present, given, strict=True):
             inputs[i] = t.detach().requires_grad_(True) if i in wanted else t
-        y = call(case.name, inputs, sample.attrs)
+        results = listed(call(case.name, inputs, sample.attrs))
         if not wanted:
             mutated = case.entry["mutates"]
             changed = [inputs[i] for i in present if case.entry["inputs"][i] in mutated]
-            return [*([] if case.writes else [y]), *changed]
-        y.backward(_C.from_numpy(seed_for(y.shape, y.dtype.name)))
+            return [*([] if case.writes else results), *changed]
+        backward(results)
         grads = [inputs[i].grad for i in wanted]
         for i in wanted:
             inputs[i].grad = None
-        return [y, *grads]
+        return [*results, *grads]
 
     return function
 

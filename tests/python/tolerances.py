@@ -41,6 +41,12 @@ TOLERANCES = {
                                "sign add up like sqrt(68) * 0.29 eps = 2.4 eps of sum|x|; 40 "
                                "equal rows, as an expanded sample has, err one way: up to 5"),
     "mean": Tolerance(6.5, 6.5, "a sum and a division"),
+    "prod": Tolerance(0.51, 13.0, "folded in float64, and one rounding to float32; in float64 like "
+                                  "sqrt(100) * 0.5 eps of random sign, 13 where 40 rows are equal"),
+    "var": Tolerance(9.0, 9.0, "a sum of squares as 'sum', each 1.5 eps for the difference and the "
+                               "product; the division, the root and the mean's correction"),
+    "norm": Tolerance(4.0, 12.0, "half the error of a sum of squares, and the root; other p are "
+                                 "folded in float64, one chain: sqrt(1000) * 0.29 eps"),
     "matmul": Tolerance(3.0, 3.0, "one chain over k <= 130: like sqrt(k) * 0.29 eps of |a| |b|; "
                                   "base x86-64 rounds twice a step"),
     "linear": Tolerance(6.5, 6.5, "a chain over k <= 65, the bias, then sigmoid's 3.5 ulp"),
