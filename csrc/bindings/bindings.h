@@ -54,6 +54,10 @@ double exact_double(const std::string& where, const std::string& name, py::handl
 // Sets the Python error that belongs to the exception in flight.
 void set_python_error();
 
+// A ranvier.Size, the tuple that `shape` gives.
+py::object size_of_shape(const Dims& shape);
+
+void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
 // indexing.cpp: self[index] and self[index] = value

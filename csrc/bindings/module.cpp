@@ -57,6 +57,11 @@ void bind_settings(py::module_& m) {
   m.def("empty_cache", &empty_cache);
   m.def("is_grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, py::arg("mode"));
+  m.def("promote_types", [](const py::object& a, const py::object& b) {
+    return dtype_object(promote(dtype_from(a), dtype_from(b)));
+  });
+  m.def("get_default_dtype", [] { return dtype_object(default_dtype()); });
+  m.def("set_default_dtype", [](const py::object& d) { set_default_dtype(dtype_from(d)); });
 }
 
 void bind_creation(py::module_& m) {
@@ -175,6 +180,7 @@ void set_python_error() {
 PYBIND11_MODULE(_C, m) {
   m.doc() = "The compiled core of ranvier.";
   ranvier::python::bind_errors(m);
+  ranvier::python::bind_size(m);
   ranvier::python::bind_tensor(m);
   ranvier::python::bind_ops(m);
   ranvier::python::bind_settings(m);

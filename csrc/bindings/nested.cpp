@@ -71,10 +71,10 @@ class Rows {
 
   bool plain() const { return plain_; }
   const Dims& shape() const { return shape_; }
-  // Floats carry no precision of their own, and are float32; without any number so are rows.
+  // Floats carry no precision of their own, and get the default dtype; so do rows without numbers.
   std::optional<DType> dtype() const {
     if (!known_) return std::nullopt;
-    return any_ ? dtype_ : DType::float32;
+    return any_ ? dtype_ : default_dtype();
   }
 
   template <class T>
@@ -118,7 +118,7 @@ class Rows {
       leaf_depth_ = depth;
       return;
     }
-    take(PyFloat_Check(object)  ? DType::float32
+    take(PyFloat_Check(object)  ? default_dtype()
          : PyBool_Check(object) ? DType::bool_
                                 : DType::int64);
     if (plain_ && depth != shape_.size()) ragged("a number and a list side by side");
@@ -173,7 +173,7 @@ Tensor from_rows(py::handle object, std::optional<DType> dtype) {
   if (!rows.plain()) {
     const py::array array = asarray(object);
     const bool floats = array.dtype().kind() == 'f';
-    return in_dtype(from_array(array, false), wanted || !floats ? wanted : DType::float32);
+    return in_dtype(from_array(array, false), wanted || !floats ? wanted : default_dtype());
   }
   Tensor t = Tensor::empty(rows.shape(), *wanted);
   t.impl()->storage->unrecorded = false;  // values that are there: a constant of a program

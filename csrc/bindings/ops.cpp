@@ -33,7 +33,7 @@ DType number_type(PyObject* number, const Tensors& beside) {
   for (const Tensor& t : beside)
     if (t.defined()) dtype = promote(dtype, t.dtype());
   if (is_floating(dtype)) return dtype;
-  if (is_float) return DType::float32;
+  if (is_float) return default_dtype();
   return (dtype == DType::bool_ && !is_bool) || is_storage_only(dtype) ? DType::int64 : dtype;
 }
 
@@ -463,6 +463,40 @@ std::string doc_of(const OpDef& op) {
   return text;
 }
 
+py::object attr_object(const AttrDef& def) {
+  if (def.kind == AttrKind::dtype && std::holds_alternative<int64_t>(def.value))
+    return dtype_object(static_cast<DType>(std::get<int64_t>(def.value)));
+  return std::visit(
+      [](const auto& value) -> py::object {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>)
+          return py::none();
+        else
+          return py::cast(value);
+      },
+      def.value);
+}
+
+// What inspect.signature() answers.
+py::object inspected(const OpDef& op) {
+  const py::module_ inspect = py::module_::import("inspect");
+  const py::object parameter = inspect.attr("Parameter"), none = parameter.attr("empty");
+  py::list parameters;
+  bool needed = false;  // a default before an argument that is required would mean nothing
+  for (size_t at = op.arguments.size(); at-- > 0;) {
+    const std::string& name = op.arguments[at];
+    py::object value = none;
+    for (size_t i = 0; i < op.inputs.size(); ++i)
+      if (op.inputs[i] == name && op.optional[i]) value = py::none();
+    for (const AttrDef& attr : op.attrs)
+      if (attr.name == name && !attr.required) value = attr_object(attr);
+    const bool positional = at < op.positional;
+    if (positional && (needed = needed || value.is(none))) value = none;
+    const char* kind = positional ? "POSITIONAL_OR_KEYWORD" : "KEYWORD_ONLY";
+    parameters.insert(0, parameter(name, parameter.attr(kind), py::arg("default") = value));
+  }
+  return inspect.attr("Signature")(parameters);
+}
+
 PyObject* text_or_error(const std::string& text) {
   return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
 }
@@ -471,6 +505,18 @@ PyObject* get_doc(PyObject* self, void*) {
 }
 PyObject* get_name(PyObject* self, void*) {
   return text_or_error(reinterpret_cast<OpFunction*>(self)->op->name);
+}
+PyObject* get_text_signature(PyObject* self, void*) {
+  const OpDef& op = *reinterpret_cast<OpFunction*>(self)->op;
+  return text_or_error(signature_of(op).substr(op.name.size()));
+}
+PyObject* get_signature(PyObject* self, void*) {
+  try {
+    return inspected(*reinterpret_cast<OpFunction*>(self)->op).release().ptr();
+  } catch (...) {
+    set_python_error();
+    return nullptr;
+  }
 }
 PyObject* op_repr(PyObject* self) {
   return text_or_error("<ranvier op " + signature_of(*reinterpret_cast<OpFunction*>(self)->op) +
@@ -492,10 +538,13 @@ PyObject* op_reduce(PyObject* self, PyObject*) {
 }
 
 PyTypeObject* op_type() {
-  static PyGetSetDef properties[] = {{"__doc__", get_doc, nullptr, nullptr, nullptr},
-                                     {"__name__", get_name, nullptr, nullptr, nullptr},
-                                     {"__qualname__", get_name, nullptr, nullptr, nullptr},
-                                     {}};
+  static PyGetSetDef properties[] = {
+      {"__doc__", get_doc, nullptr, nullptr, nullptr},
+      {"__name__", get_name, nullptr, nullptr, nullptr},
+      {"__qualname__", get_name, nullptr, nullptr, nullptr},
+      {"__signature__", get_signature, nullptr, nullptr, nullptr},
+      {"__text_signature__", get_text_signature, nullptr, nullptr, nullptr},
+      {}};
   static PyMethodDef methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {}};
   static PyMemberDef members[] = {
       {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, call), READONLY, nullptr}, {}};
@@ -526,19 +575,6 @@ py::object function_of(const OpDef& op, bool operation = false, bool swapped = f
 }
 
 // ---- what tests, documentation and stubs read
-
-py::object attr_object(const AttrDef& def) {
-  if (def.kind == AttrKind::dtype && std::holds_alternative<int64_t>(def.value))
-    return dtype_object(static_cast<DType>(std::get<int64_t>(def.value)));
-  return std::visit(
-      [](const auto& value) -> py::object {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>)
-          return py::none();
-        else
-          return py::cast(value);
-      },
-      def.value);
-}
 
 py::dict description(const OpDef& op) {
   py::list attrs, derivatives;

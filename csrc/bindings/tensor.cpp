@@ -3,6 +3,7 @@
 // speed is in ranvier/_tensor.py.
 #include <optional>
 
+#include "autograd/node.h"
 #include "bindings/bindings.h"
 #include "core/dtypes.h"
 #include "core/recording.h"
@@ -41,7 +42,6 @@ py::object dtype_object(DType dtype) { return dtype_objects()[static_cast<int>(d
 
 DType dtype_from(py::handle object) {
   if (py::isinstance<PyDType>(object)) return object.cast<PyDType&>().value;
-  if (object.is(py::handle(reinterpret_cast<PyObject*>(&PyFloat_Type)))) return DType::float32;
   if (py::isinstance<py::str>(object))
     if (const auto dtype = dtype_named(py::str(object))) return *dtype;
   try {
@@ -80,7 +80,11 @@ void bind_dtypes(py::module_& m) {
       .def_property_readonly("name", [](const PyDType& d) { return name_of(d.value); })
       .def_property_readonly("itemsize", [](const PyDType& d) { return size_of(d.value); })
       .def_property_readonly("is_floating_point",
-                             [](const PyDType& d) { return is_floating(d.value); });
+                             [](const PyDType& d) { return is_floating(d.value); })
+      .def_property_readonly("is_complex", [](const PyDType&) { return false; })
+      .def_property_readonly("is_signed", [](const PyDType& d) {
+        return is_floating(d.value) || name_of(d.value)[0] == 'i';
+      });
   for (int i = 0; i < kDTypes; ++i) {
     dtype_objects()[i] = py::cast(PyDType{static_cast<DType>(i)});
     m.attr(i == static_cast<int>(DType::bool_) ? "bool_" : name_of(static_cast<DType>(i))) =
@@ -100,7 +104,7 @@ void bind_tensor(py::module_& m) {
              return t.detach().ref();
            }),
            py::arg("data"))
-      .def_property_readonly("shape", [](const Tensor& t) { return tuple_of(t.shape()); })
+      .def_property_readonly("shape", [](const Tensor& t) { return size_of_shape(t.shape()); })
       .def_property_readonly("dtype", [](const Tensor& t) { return dtype_object(t.dtype()); })
       .def_property_readonly("ndim", [](const Tensor& t) { return t.dim(); })
       .def_property_readonly("is_leaf", [](const Tensor& t) { return is_leaf(t); })
@@ -116,6 +120,7 @@ void bind_tensor(py::module_& m) {
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("element_size", [](const Tensor& t) { return size_of(t.dtype()); })
       .def("stride", [](const Tensor& t) { return tuple_of(t.strides()); })
+      .def("storage_offset", [](const Tensor& t) { return t.impl()->offset; })
       .def("data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
       .def("_version", [](const Tensor& t) { return t.impl()->storage->version.load(); })
@@ -132,6 +137,15 @@ void bind_tensor(py::module_& m) {
            py::arg("copy") = py::none())
       .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
       .def("detach", [](const Tensor& t) { return t.detach(); })
+      .def("detach_",
+           [](const Tensor& t) {
+             if (AutogradMeta* const meta = t.impl()->autograd.get()) {
+               meta->requires_grad = false;
+               meta->node = nullptr;
+               meta->output = 0;
+             }
+             return t;
+           })
       .def(
           "requires_grad_",
           [](const Tensor& t, bool value) {

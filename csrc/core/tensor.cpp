@@ -2,6 +2,7 @@
 #include "ranvier/tensor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -30,6 +31,18 @@ const DTypeInfo& info(DType dtype) { return kInfo[static_cast<int>(dtype)]; }
 
 std::size_t size_of(DType dtype) { return info(dtype).size; }
 const char* name_of(DType dtype) { return info(dtype).name; }
+
+namespace {
+std::atomic<DType> the_default{DType::float32};
+}  // namespace
+
+DType default_dtype() { return the_default.load(std::memory_order_relaxed); }
+
+void set_default_dtype(DType dtype) {
+  if (!is_floating(dtype))
+    fail(ErrorKind::type, "[set_default_dtype] d: expected a floating dtype, got ", name_of(dtype));
+  the_default = dtype;
+}
 
 DType promote(DType a, DType b) {
   if (a == b) return a;

@@ -64,7 +64,7 @@ void unify_types(const OpDef& op, Tensors& inputs) {
   DType common = any_sized ? sized : single;
   const auto category = [](DType d) { return is_floating(d) ? 2 : d == DType::bool_ ? 0 : 1; };
   if (any_sized && category(single) > category(sized)) common = promote(sized, single);
-  if (op.types == Types::promote_floats && !is_floating(common)) common = DType::float32;
+  if (op.types == Types::promote_floats && !is_floating(common)) common = default_dtype();
   for (Tensor& t : inputs)
     if (t.dtype() != common) t = cast({t}, {static_cast<int64_t>(common)});
 }

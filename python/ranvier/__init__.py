@@ -12,6 +12,7 @@ from ranvier._C import (
     Generator,
     Program,
     ShapeError,
+    Size,
     Tensor,
     bfloat16,
     bool_,
@@ -30,29 +31,74 @@ from ranvier._C import (
 )
 from ranvier._C import version as _version
 from ranvier._config import cpu_info, get_num_threads, set_num_threads, show_config
+from ranvier._constructors import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
+from ranvier._conversion import as_tensor, asarray, from_numpy, frombuffer, tensor
 from ranvier._creation import (
-    allclose,
     arange,
-    as_tensor,
     empty,
     empty_like,
-    equal,
     eye,
-    from_numpy,
     full,
     full_like,
-    is_tensor,
     linspace,
-    numel,
+    logspace,
     ones,
     ones_like,
-    tensor,
+    scalar_tensor,
     zeros,
     zeros_like,
 )
+from ranvier._devices import (
+    are_deterministic_algorithms_enabled,
+    compile,
+    device,
+    get_default_device,
+    get_float32_matmul_precision,
+    set_default_device,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
+from ranvier._dtypes import (
+    can_cast,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    promote_types,
+    result_type,
+    set_default_dtype,
+)
 from ranvier._exchange import from_dlpack
 from ranvier._grad import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ranvier._layouts import (
+    channels_last,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from ranvier._ops import *  # noqa: F403  every op of the registry
+from ranvier._printing import get_printoptions, printoptions, set_printoptions
+from ranvier._questions import (
+    allclose,
+    equal,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_tensor,
+    numel,
+)
 from ranvier._random import (
     initial_seed,
     manual_seed,
@@ -65,7 +111,7 @@ from ranvier._random import (
 )
 
 # The parts below are made of the ones above.
-from ranvier import data, nn, optim  # isort: skip
+from ranvier import accelerator, backends, cuda, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: skip
 from ranvier.training import evaluate, fit, predict  # isort: skip
@@ -79,16 +125,25 @@ float, double, half, int, long, short, bool = (
 
 __all__ = [
     # tensors and their dtypes
-    "Tensor", "dtype", "float32", "float64", "double", "float16", "half", "bfloat16",
-    "int64", "long", "int32", "int16", "short", "int8", "uint8", "uint16", "uint32", "uint64",
+    "Tensor", "Size", "device", "dtype", "float32", "float64", "double", "float16", "half",
+    "bfloat16", "int64", "long", "int32", "int16", "short", "int8", "uint8", "uint16", "uint32",
+    "uint64",
+    "layout", "strided", "memory_format", "contiguous_format", "preserve_format", "channels_last",
+    "finfo", "iinfo", "promote_types", "result_type", "can_cast", "get_default_dtype",
+    "set_default_dtype", "is_floating_point", "is_complex",
     # making them
-    "tensor", "as_tensor", "from_numpy", "from_dlpack", "zeros", "ones", "full", "empty", "eye",
-    "arange", "linspace", "zeros_like", "ones_like", "full_like", "empty_like",
+    "tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "frombuffer", "scalar_tensor",
+    "zeros", "ones", "full", "empty", "eye", "arange", "linspace", "logspace",
+    "zeros_like", "ones_like", "full_like", "empty_like",
+    "FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor",
+    "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
     # random numbers
     "manual_seed", "initial_seed", "Generator", "rand", "randn", "randint", "randperm",
     "rand_like", "randn_like",
     # asking about them
-    "is_tensor", "numel", "equal", "allclose",
+    "is_tensor", "is_nonzero", "numel", "equal", "allclose",
+    # printing them
+    "set_printoptions", "get_printoptions", "printoptions",
     # gradients
     "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch
@@ -96,6 +151,10 @@ __all__ = [
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "History", "save", "load", "data", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",
+    # where they are; what programs for other devices ask for
+    "cuda", "accelerator", "backends", "get_default_device", "set_default_device", "compile",
+    "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+    "set_float32_matmul_precision", "get_float32_matmul_precision",
     # this installation
     "set_num_threads", "get_num_threads", "cpu_info", "show_config",
 ]  # fmt: skip

@@ -7,8 +7,7 @@ values are written by ops. Random tensors are in `_random.py`.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -18,179 +17,74 @@ from numpy.typing import NDArray
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._C import dtype as DType
+from ranvier._conversion import from_array, tensor
+from ranvier._devices import check_device as check_device
+from ranvier._dtypes import as_dtype, dtype_of_number, or_default
 from ranvier._grad import no_grad
+from ranvier._layouts import check_options, empty_in, laid_out_as, preserve_format
+from ranvier._layouts import shape_from as shape_from
 
 Size = int | Sequence[int]
 
 
-def numpy_dtype(dtype: Any) -> np.dtype[Any]:
-    """NumPy's dtype for one of ours, NumPy's own, `float`, `int`, `bool` or a name."""
-    return np.dtype(as_dtype(dtype).name)
+def _finished(where: str, made: Tensor, out: Tensor | None, requires_grad: bool) -> Tensor:
+    """The tensor that was made, or `out` with its elements."""
+    if out is not None:
+        if out.shape != made.shape:
+            raise _C.ShapeError(f"[{where}] out: expected shape {made.shape}, got {out.shape}")
+        with no_grad():
+            made = out.copy_(made)
+    return made.requires_grad_() if requires_grad else made
 
 
-def as_dtype(dtype: Any) -> DType:
-    """One of our dtypes; a TypeError where there is none."""
-    return dtype if isinstance(dtype, DType) else _C.empty((0,), dtype).dtype
-
-
-def check_device(device: Any, where: str) -> None:
-    """Everything lives on the CPU; another device is refused."""
-    if device is not None and str(device) not in ("cpu", "cpu:0"):
-        raise ValueError(
-            f"[{where}] device: expected 'cpu', got {str(device)!r}; leave the argument out"
+def _dtype_for(where: str, dtype: Any, out: Tensor | None, other: DType) -> DType:
+    """The dtype that is asked for, else that of `out`, else another one."""
+    if out is None:
+        return other if dtype is None else as_dtype(dtype)
+    if dtype is not None and as_dtype(dtype) is not out.dtype:
+        raise RuntimeError(
+            f"[{where}] out: expected dtype {as_dtype(dtype).name}, got {out.dtype.name}"
         )
+    return out.dtype
 
 
-def shape_from(args: tuple[Any, ...], where: str, size: Any = None) -> tuple[int, ...]:
-    """`zeros(2, 3)`, `zeros((2, 3))` and `zeros(size=(2, 3))` alike."""
-    if size is not None:
-        if args:
-            raise TypeError(f"[{where}] size: expected the sizes once, got {args} and {size!r}")
-        args = (size,)
-    if len(args) == 1 and isinstance(args[0], (tuple, list)):
-        args = tuple(args[0])
-    try:
-        shape = tuple(operator.index(n) for n in args)
-    except TypeError:
-        raise TypeError(
-            f"[{where}] size: expected integers, got {', '.join(map(repr, args))}"
-        ) from None
-    for n in shape:
-        if not -(2**63) <= n < 2**63:
-            raise _C.ShapeError(f"[{where}] size: expected a number of at most 64 bits, got {n}")
-    return shape
+# --- filled -------------------------------------------------------------------------------------
 
 
-def memory_order(tensor: Tensor) -> list[int]:
-    """The axes from the one with the largest steps in memory to the one with the smallest."""
-    return sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
-
-
-def axes_back(tensor: Tensor, order: Sequence[int]) -> Tensor:
-    """The view with the axes as they were before they were put into an order."""
-    if list(order) == list(range(len(order))):
-        return tensor
-    return tensor.permute([order.index(axis) for axis in range(len(order))])
-
-
-def laid_out_as(like: Tensor, make: Callable[[Sequence[int], DType], Tensor], dtype: Any) -> Tensor:
-    """What `make` gives, in the shape and with the order of axes in memory of another tensor."""
-    order = memory_order(like)
-    return axes_back(make([like.shape[axis] for axis in order], dtype), order)
-
-
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """A new tensor with a copy of the data.
-
-    Parameters
-    ----------
-    data : array, number, nested list or Tensor
-        Numbers in rows of equal length. Python floats become float32, Python integers int64;
-        arrays keep their dtype.
-    dtype : dtype, optional
-        The type of the elements.
-    device : "cpu", optional
-    requires_grad : bool, default False
-        Whether `backward` shall compute its gradient; floating dtypes only.
-
-    Returns
-    -------
-    Tensor
-        Of the data's shape.
-
-    Raises
-    ------
-    TypeError, ValueError
-        What is no number, or rows of different lengths.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.tensor([[1.0, 2.0], [3.0, 4.0]])
-    tensor([[1., 2.],
-            [3., 4.]])
-    """
-    result = as_tensor(data, dtype=dtype, device=device)
+def _filled(like: Tensor, value: Any) -> Tensor:
+    """Sets all elements of a tensor that was just made."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    big = whole and abs(int(value)) > 2**53  # more digits than a double has
     with no_grad():
-        result = _C.ops.clone(result.detach())
-    return result.requires_grad_(requires_grad) if requires_grad else result
-
-
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """The data as a tensor, without a copy where it is an array or a tensor already.
-
-    Parameters
-    ----------
-    data : array, number, nested list or Tensor
-    dtype : dtype, optional
-        Another dtype than the data's makes a copy.
-    device : "cpu", optional
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import ranvier as rv
-    >>> a = np.zeros(2, dtype=np.float32)
-    >>> t = rv.as_tensor(a)
-    >>> a[0] = 5
-    >>> t
-    tensor([5., 0.])
-    """
-    check_device(device, "as_tensor")
-    return _C.as_tensor(data, dtype)
-
-
-def from_numpy(array: NDArray[Any]) -> Tensor:
-    """A tensor that shares the memory of an array.
-
-    What is read-only stays so. An array of another byte order, of negative strides or off its
-    element's boundary is copied, because no tensor can look at it.
-
-    Parameters
-    ----------
-    array : numpy.ndarray
-        Of any numeric dtype and layout. While the tensor lives the array cannot be resized.
-
-    Raises
-    ------
-    TypeError
-        For text, dates, complex numbers, Python objects, fields and masked values.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import ranvier as rv
-    >>> rv.from_numpy(np.arange(3))
-    tensor([0, 1, 2])
-    """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"[from_numpy] array: expected a NumPy array, got {type(array).__name__}; "
-            "use tensor(...)"
-        )
-    return _C.from_numpy(array)
-
-
-def _filled(
-    shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: bool, where: str
-) -> Tensor:
-    check_device(device, where)
-    result = _C.empty(shape, dtype)
-    with no_grad():
-        result.fill_(value)
-    return result.requires_grad_() if requires_grad else result
+        if big or like.dtype in (_C.uint16, _C.uint32, _C.uint64):  # not for arithmetic
+            return like.copy_(_C.as_tensor(value, like.dtype))
+        return like.fill_(value)
 
 
 def zeros(
     *args: Any,
     size: Any = None,
-    dtype: Any = _C.float32,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Zeros of the given shape, float32 unless told otherwise.
+
+    Parameters
+    ----------
+    *args : int
+        The sizes, one by one, or as one tuple or list, which may be named `size`.
+    out : Tensor, optional
+        Takes the result; of the same shape.
+    dtype : dtype, optional
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    pin_memory : bool, default False
+        Changes nothing.
 
     Examples
     --------
@@ -199,18 +93,24 @@ def zeros(
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    shape = shape_from(args, "zeros", size)
-    return _filled(shape, 0, _or_float32(dtype), device, requires_grad, "zeros")
+    check_device(device, "zeros")
+    check_options("zeros", layout, pin_memory)
+    chosen = _dtype_for("zeros", dtype, out, or_default(None))
+    made = _filled(_C.empty(shape_from(args, "zeros", size), chosen), 0)
+    return _finished("zeros", made, out, requires_grad)
 
 
 def ones(
     *args: Any,
     size: Any = None,
-    dtype: Any = _C.float32,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """Ones of the given shape, float32 unless told otherwise.
+    """Ones of the given shape, float32 unless told otherwise; arguments as for `zeros`.
 
     Examples
     --------
@@ -218,53 +118,86 @@ def ones(
     >>> rv.ones((2,), dtype=rv.int64)
     tensor([1, 1])
     """
-    shape = shape_from(args, "ones", size)
-    return _filled(shape, 1, _or_float32(dtype), device, requires_grad, "ones")
+    check_device(device, "ones")
+    check_options("ones", layout, pin_memory)
+    chosen = _dtype_for("ones", dtype, out, or_default(None))
+    made = _filled(_C.empty(shape_from(args, "ones", size), chosen), 1)
+    return _finished("ones", made, out, requires_grad)
+
+
+def _number(where: str, name: str, value: Any) -> Any:
+    """A Python number, for one, for NumPy's, and for a tensor of one element."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.item()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (bool, int, float)):
+        raise TypeError(f"[{where}] {name}: expected a number, got {value!r}")
+    return value
 
 
 def full(
     size: Size,
-    fill_value: float,
+    fill_value: Any,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """One value everywhere; its Python type decides the dtype unless one is given.
 
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.full((2,), 7)
-    tensor([7, 7])
+    >>> rv.full((2,), 7), rv.full((1,), True)
+    (tensor([7, 7]), tensor([True]))
     """
-    if not isinstance(fill_value, (bool, int, float, np.generic)):
-        raise TypeError(f"[full] fill_value: expected a number, got {fill_value!r}")
-    chosen = dtype if dtype is not None else _dtype_of_number(fill_value)
-    shape = shape_from((size,), "full")
-    if isinstance(fill_value, int) and abs(fill_value) > 2**53:  # more digits than a double has
-        return tensor(np.full(shape, fill_value, numpy_dtype(chosen)), requires_grad=requires_grad)
-    return _filled(shape, fill_value, chosen, device, requires_grad, "full")
+    check_device(device, "full")
+    check_options("full", layout, pin_memory)
+    value = _number("full", "fill_value", fill_value)
+    chosen = _dtype_for("full", dtype, out, dtype_of_number("full", value))
+    made = _filled(_C.empty(shape_from((size,), "full"), chosen), value)
+    return _finished("full", made, out, requires_grad)
 
 
-def _dtype_of_number(value: Any) -> DType:
-    if isinstance(value, (bool, np.bool_)):
-        return _C.bool_
-    return _C.int64 if isinstance(value, (int, np.integer)) else _C.float32
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """One number as a tensor of shape (), of the default dtype unless one is given.
 
-
-def _or_float32(dtype: Any) -> Any:
-    return _C.float32 if dtype is None else dtype
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.scalar_tensor(3)
+    tensor(3.)
+    """
+    return full(
+        (), s, dtype=or_default(dtype), layout=layout, device=device,
+        requires_grad=requires_grad, pin_memory=pin_memory,
+    )  # fmt: skip
 
 
 def empty(
     *args: Any,
     size: Any = None,
-    dtype: Any = _C.float32,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
-    """A tensor whose elements are whatever the memory held.
+    """A tensor whose elements are whatever the memory held; arguments as for `zeros`.
 
     Examples
     --------
@@ -273,14 +206,41 @@ def empty(
     (2, 3)
     """
     check_device(device, "empty")
-    result = _C.empty(shape_from(args, "empty", size), _or_float32(dtype))
-    return result.requires_grad_() if requires_grad else result
+    check_options("empty", layout, pin_memory)
+    shape = shape_from(args, "empty", size)
+    if out is not None:
+        _dtype_for("empty", dtype, out, out.dtype)
+        if out.shape != shape:
+            raise _C.ShapeError(f"[empty] out: expected shape {shape}, got {out.shape}")
+        return out
+    made = empty_in(shape, or_default(dtype), memory_format, "empty")
+    return made.requires_grad_() if requires_grad else made
 
 
 def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Uninitialised, with the shape, dtype and order of the axes in memory of another tensor.
+
+    Parameters
+    ----------
+    input : Tensor
+    dtype : dtype, optional
+        The other tensor's unless given.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    memory_format : memory_format, optional
+        `contiguous_format` or `channels_last` in place of the other tensor's order of axes.
+    pin_memory : bool, default False
+        Changes nothing.
 
     Examples
     --------
@@ -289,14 +249,26 @@ def empty_like(
     (2, 3)
     """
     check_device(device, "empty_like")
-    result = laid_out_as(input, _C.empty, input.dtype if dtype is None else dtype)
+    check_options("empty_like", layout, pin_memory)
+    chosen = input.dtype if dtype is None else as_dtype(dtype)
+    if memory_format is None or memory_format is preserve_format:
+        result = laid_out_as(input, _C.empty, chosen)
+    else:
+        result = empty_in(input.shape, chosen, memory_format, "empty_like")
     return result.requires_grad_() if requires_grad else result
 
 
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """Zeros with the shape and dtype of another tensor.
+    """Zeros with the shape and dtype of another tensor; arguments as for `empty_like`.
 
     Examples
     --------
@@ -304,14 +276,23 @@ def zeros_like(
     >>> rv.zeros_like(rv.tensor([1, 2]))
     tensor([0, 0])
     """
-    check_device(device, "zeros_like")
-    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+    return full_like(
+        input, 0, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad,
+        memory_format=memory_format, pin_memory=pin_memory,
+    )  # fmt: skip
 
 
 def ones_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """Ones with the shape and dtype of another tensor.
+    """Ones with the shape and dtype of another tensor; arguments as for `empty_like`.
 
     Examples
     --------
@@ -319,19 +300,24 @@ def ones_like(
     >>> rv.ones_like(rv.tensor([1.5, 2.5]))
     tensor([1., 1.])
     """
-    check_device(device, "ones_like")
-    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
+    return full_like(
+        input, 1, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad,
+        memory_format=memory_format, pin_memory=pin_memory,
+    )  # fmt: skip
 
 
 def full_like(
     input: Tensor,
-    fill_value: float,
+    fill_value: Any,
     *,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """One value, with the shape and dtype of another tensor.
+    """One value, with the shape and dtype of another tensor; arguments as for `empty_like`.
 
     Examples
     --------
@@ -339,9 +325,12 @@ def full_like(
     >>> rv.full_like(rv.ones(2), 0.5)
     tensor([0.5000, 0.5000])
     """
-    check_device(device, "full_like")
-    with no_grad():
-        result = empty_like(input, dtype=dtype).fill_(fill_value)
+    value = _number("full_like", "fill_value", fill_value)
+    made = empty_like(
+        input, dtype=dtype, layout=layout, device=device, memory_format=memory_format,
+        pin_memory=pin_memory,
+    )  # fmt: skip
+    result = _filled(made, value)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -349,9 +338,12 @@ def eye(
     n: int,
     m: int | None = None,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: n rows, m (or n) columns.
 
@@ -363,25 +355,33 @@ def eye(
             [0., 1.]])
     """
     check_device(device, "eye")
+    check_options("eye", layout, pin_memory)
     rows, columns = shape_from((n, n if m is None else m), "eye")
     _C.empty((rows, columns), _C.bool_)  # refuses sizes that cannot be
-    return tensor(
-        np.eye(rows, columns, dtype=numpy_dtype(_or_float32(dtype))), requires_grad=requires_grad
-    )
+    chosen = _dtype_for("eye", dtype, out, or_default(None))
+    made = from_array(np.eye(rows, columns, dtype=np.bool_), chosen)
+    return _finished("eye", made, out, requires_grad)
+
+
+# --- in steps -----------------------------------------------------------------------------------
 
 
 def arange(
-    *args: float,
-    start: float | None = None,
-    end: float | None = None,
-    step: float | None = None,
+    *args: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`arange(end)`, `arange(start, end)` or `arange(start, end, step)`, the end left out.
 
-    Integers give int64, anything else float32.
+    Integers give int64, anything else the default dtype, float32. There are no numbers between a
+    start and an end that the step leads away from.
 
     Examples
     --------
@@ -390,16 +390,21 @@ def arange(
     (tensor([0, 1, 2]), tensor([0.0000, 0.2500, 0.5000, 0.7500]), tensor([1, 2]))
     """
     check_device(device, "arange")
+    check_options("arange", layout, pin_memory)
     named = {"start": start, "end": end, "step": step}
     first, last, by = bounds = _bounds(args, {k: v for k, v in named.items() if v is not None})
     whole = all(isinstance(n, (int, np.integer)) for n in bounds)
-    chosen = as_dtype(dtype) if dtype is not None else (_C.int64 if whole else _C.float32)
+    other = _C.int64 if whole else or_default(None)
+    chosen = _dtype_for("arange", dtype, out, other)
     if whole and not all(-(2**63) <= n < 2**63 for n in bounds):
         raise ValueError(f"[arange] expected numbers that fit into int64, got {bounds}")
     count = -((first - last) // by) if whole else math.ceil(min((last - first) / by, 2.0**63))
     _C.empty(shape_from((max(0, count),), "arange"), chosen)  # refuses sizes that cannot be
-    values = np.arange(first, last, by).astype(numpy_dtype(chosen))
-    return tensor(values, requires_grad=requires_grad)
+    values = np.arange(max(0, count), dtype=np.int64 if whole else np.float64)
+    if count > 0:
+        values *= by
+        values += first
+    return _finished("arange", from_array(values, chosen), out, requires_grad)
 
 
 def _bounds(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -425,14 +430,26 @@ def _bounds(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any, Any
     return bounds["start"], bounds["end"], bounds["step"]
 
 
+def _steps(where: str, start: Any, end: Any, steps: Any) -> NDArray[Any]:
+    """Numbers at equal distances, in float64."""
+    (count,) = shape_from((steps,), where)
+    _C.empty((count,), _C.bool_)  # refuses sizes that cannot be
+    first, last = float(_number(where, "start", start)), float(_number(where, "end", end))
+    values: NDArray[Any] = np.linspace(first, last, count)
+    return values
+
+
 def linspace(
-    start: float,
-    end: float,
+    start: Any,
+    end: Any,
     steps: int,
     *,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included.
 
@@ -443,62 +460,124 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     check_device(device, "linspace")
-    (count,) = shape_from((steps,), "linspace")
-    _C.empty((count,), _C.bool_)
-    values = np.linspace(start, end, count, dtype=numpy_dtype(_or_float32(dtype)))
-    return tensor(values, requires_grad=requires_grad)
+    check_options("linspace", layout, pin_memory)
+    chosen = _dtype_for("linspace", dtype, out, or_default(None))
+    made = from_array(_steps("linspace", start, end, steps), chosen)
+    return _finished("linspace", made, out, requires_grad)
 
 
-def is_tensor(obj: object) -> bool:
-    """Whether an object is a Tensor.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.is_tensor(rv.ones(1)), rv.is_tensor([1.0])
-    (True, False)
-    """
-    return isinstance(obj, Tensor)
-
-
-def numel(input: Tensor) -> int:
-    """The number of elements of a tensor.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.numel(rv.ones(2, 3))
-    6
-    """
-    return input.numel()
-
-
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape and the same elements.
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The powers of a base whose exponents are `linspace(start, end, steps)`.
 
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.equal(rv.ones(2), rv.ones(2)), rv.equal(rv.ones(2), rv.ones(3))
-    (True, False)
+    >>> rv.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
     """
-    return bool(np.array_equal(input.detach().numpy(), other.detach().numpy()))
+    check_device(device, "logspace")
+    check_options("logspace", layout, pin_memory)
+    chosen = _dtype_for("logspace", dtype, out, or_default(None))
+    with np.errstate(all="ignore"):
+        values = np.power(float(base), _steps("logspace", start, end, steps))
+    return _finished("logspace", from_array(values, chosen), out, requires_grad)
 
 
-def allclose(
-    input: Tensor,
-    other: Tensor,
-    rtol: float = 1e-5,
-    atol: float = 1e-8,
-    equal_nan: bool = False,
-) -> bool:
-    """Whether |input - other| <= atol + rtol |other| for all elements.
+# --- in the dtype of another tensor --------------------------------------------------------------
 
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.allclose(rv.ones(2), rv.ones(2) + 1e-7)
-    True
-    """
-    left, right = input.detach().numpy(), other.detach().numpy()
-    return bool(np.allclose(left, right, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+def new_zeros(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Zeros of the given shape in this tensor's dtype."""
+    return zeros(
+        shape_from(args, "new_zeros", size), dtype=self.dtype if dtype is None else dtype,
+        device=device, requires_grad=requires_grad, layout=layout, pin_memory=pin_memory,
+    )  # fmt: skip
+
+
+def new_ones(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Ones of the given shape in this tensor's dtype."""
+    return ones(
+        shape_from(args, "new_ones", size), dtype=self.dtype if dtype is None else dtype,
+        device=device, requires_grad=requires_grad, layout=layout, pin_memory=pin_memory,
+    )  # fmt: skip
+
+
+def new_empty(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Of the given shape in this tensor's dtype; the elements are whatever the memory held."""
+    return empty(
+        shape_from(args, "new_empty", size), dtype=self.dtype if dtype is None else dtype,
+        device=device, requires_grad=requires_grad, layout=layout, pin_memory=pin_memory,
+    )  # fmt: skip
+
+
+def new_full(
+    self: Tensor,
+    size: Size,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """One value everywhere, of the given shape in this tensor's dtype."""
+    return full(
+        size, fill_value, dtype=self.dtype if dtype is None else dtype,
+        device=device, requires_grad=requires_grad, layout=layout, pin_memory=pin_memory,
+    )  # fmt: skip
+
+
+def new_tensor(
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A copy of the data in this tensor's dtype."""
+    check_options("new_tensor", layout, pin_memory)
+    chosen = self.dtype if dtype is None else dtype
+    return tensor(data, dtype=chosen, device=device, requires_grad=requires_grad)

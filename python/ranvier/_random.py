@@ -11,7 +11,8 @@ from typing import Any
 
 from ranvier import _C
 from ranvier._C import Generator, Tensor
-from ranvier._creation import check_device, shape_from
+from ranvier._devices import check_device
+from ranvier._layouts import shape_from
 
 
 def state_of(generator: Generator | None) -> Tensor:

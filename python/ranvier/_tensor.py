@@ -11,68 +11,38 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ranvier import _C
+from ranvier import _C, _creation, _devices, _dtypes, _layouts
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
-from ranvier._creation import (
-    as_dtype,
-    as_tensor,
-    axes_back,
-    check_device,
-    empty_like,
-    memory_order,
-    numpy_dtype,
-    shape_from,
-)
+from ranvier._constructors import dtype_of_type, made_of, type_name
+from ranvier._conversion import array_of, tensor_of
+from ranvier._creation import empty_like
+from ranvier._devices import CPU, check_device
+from ranvier._dtypes import as_dtype
 from ranvier._exchange import __array_function__, __array_ufunc__
 from ranvier._grad import no_grad
+from ranvier._layouts import axes_back, memory_order, order_for
+from ranvier._printing import text_of
 
 # --- making -------------------------------------------------------------------------------------
 
 _from_data = Tensor.__init__  # shares the memory of an array or a tensor
 
 
-def __init__(self: Tensor, *args: Any) -> None:  # noqa: N807
+def __init__(self: Tensor, *args: Any, device: Any = None) -> None:  # noqa: N807
     # PyTorch's constructor: integers are sizes, anything else is data and becomes float32. A
     # tensor keeps its dtype, and shares its memory with the new one.
-    data = args[0] if len(args) == 1 else None
-    if isinstance(data, Tensor):
-        _from_data(self, data)
-    elif isinstance(data, (list, tuple, np.ndarray)):
-        _from_data(self, as_tensor(data, dtype=_C.float32))
-    else:
-        _from_data(self, _C.empty(shape_from(args, "Tensor") if args else (0,), _C.float32))
+    check_device(device, "Tensor")
+    keeps = len(args) == 1 and isinstance(args[0], Tensor)
+    _from_data(self, args[0] if keeps else made_of(args, _dtypes.get_default_dtype(), "Tensor"))
 
 
 # --- printing -----------------------------------------------------------------------------------
 
-_QUIET = ("float32", "int64", "bool")  # what Python's own numbers become needs no mention
-
-
-def _numbers(values: NDArray[Any], prefix: str) -> str:
-    options: dict[str, Any] = {"separator": ", ", "prefix": prefix, "threshold": 1000}
-    if values.dtype.kind == "f":
-        finite = values[np.isfinite(values)]
-        whole = bool(np.all(finite == np.trunc(finite)))
-        options.update(precision=4, floatmode="maxprec" if whole else "fixed")
-    return np.array2string(values, **options)
-
 
 def __repr__(self: Tensor) -> str:  # noqa: N807
-    name = "Parameter containing:\ntensor(" if type(self).__name__ == "Parameter" else "tensor("
-    try:
-        text = _numbers(self.detach().numpy(), "tensor(")
-    except RuntimeError:  # while a program is recorded there is nothing to read
-        text = f"..., shape={self.shape}"
-    if self.numel() == 0 and self.ndim > 1:
-        text += f", size={self.shape}"
-    if self.dtype.name not in _QUIET:
-        text += f", dtype={self.dtype!r}"
-    if self.requires_grad:
-        text += ", requires_grad=True"
-    return f"{name}{text})"
+    return text_of(self)
 
 
 def __format__(self: Tensor, spec: str) -> str:  # noqa: N807
@@ -127,9 +97,39 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
     return self.view(other.shape)
 
 
-def contiguous(self: Tensor) -> Tensor:
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its rows lie one after another in memory, else a copy that does."""
-    return self if self.is_contiguous() else _C.ops.contiguous(self)
+    order = order_for(self.shape, memory_format, "contiguous")
+    if is_contiguous(self, memory_format):
+        return self
+    return axes_back(_C.ops.contiguous(self.permute(order)), order)
+
+
+_rows_in_order = Tensor.is_contiguous
+
+
+def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    """Whether the rows lie one after another in memory, or in the order of a memory format."""
+    if memory_format is None:
+        return _rows_in_order(self)
+    if memory_format is _layouts.channels_last and self.ndim != 4:
+        return False
+    return _rows_in_order(self.permute(order_for(self.shape, memory_format, "is_contiguous")))
+
+
+def ndimension(self: Tensor) -> int:
+    """The number of dimensions."""
+    return self.ndim
+
+
+def nelement(self: Tensor) -> int:
+    """The number of elements."""
+    return self.numel()
+
+
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether another tensor has the same shape."""
+    return self.shape == other.shape
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -188,6 +188,10 @@ def __int__(self: Tensor) -> int:  # noqa: N807
     return int(self.item())
 
 
+def __complex__(self: Tensor) -> complex:  # noqa: N807
+    return complex(self.item())
+
+
 def __index__(self: Tensor) -> int:  # noqa: N807
     if self.dtype.is_floating_point or self.numel() != 1:
         raise TypeError(
@@ -202,43 +206,66 @@ def __index__(self: Tensor) -> int:  # noqa: N807
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor in another dtype: `to(dtype)`, `to("cpu")`, `to("cpu", dtype)`, `to(other)`.
 
-    Gives the tensor itself where nothing changes, unless `copy=True`.
+    Gives the tensor itself where nothing changes, unless `copy=True`. Takes `non_blocking` and
+    `memory_format` as well.
     """
-    dtype, copy = target_of(args, kwargs, "to")
+    dtype, copy, order = target_of(args, kwargs, "to")
     if dtype is None or dtype is self.dtype:
-        return self.clone() if copy else self
-    return _C.ops.cast(self, dtype)
+        result = self.clone() if copy else self
+    else:
+        result = _C.ops.cast(self, dtype)
+    kept = order is None or order is _layouts.preserve_format
+    return result if kept else contiguous(result, order)
 
 
-def target_of(args: Any, kwargs: Any, where: str) -> tuple[DType | None, bool]:
-    """What the arguments of `to` ask for: a dtype or None, and whether a copy is wanted."""
-    known = {"dtype", "device", "copy", "non_blocking"}
-    if extra := set(kwargs) - known:
-        raise TypeError(f"[{where}] expected arguments out of {sorted(known)}, got {extra.pop()!r}")
-    dtype = kwargs.get("dtype")
-    check_device(kwargs.get("device"), where)
-    for arg in args:
-        if isinstance(arg, Tensor):
-            dtype = arg.dtype
-        elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "mps", "meta"):
-            check_device(arg, where)
-        elif arg is not None:
-            dtype = arg
-    return (None if dtype is None else as_dtype(dtype)), bool(kwargs.get("copy", False))
+def _is_dtype(value: Any) -> bool:
+    if isinstance(value, str):
+        return _dtypes.named(value) is not None
+    return isinstance(value, (DType, np.dtype, type))
 
 
-def _caster(name: str, dtype: DType) -> Callable[[Tensor], Tensor]:
-    def cast(self: Tensor) -> Tensor:
-        return to(self, dtype)
+def target_of(args: Any, kwargs: Any, where: str) -> tuple[DType | None, bool, Any]:
+    """What the arguments of `to` ask for: a dtype or None, whether to copy, a memory format."""
+    names: tuple[str, ...] = ("device", "dtype", "non_blocking", "copy")
+    if args and isinstance(args[0], Tensor):
+        names = ("other", *names[2:])
+    elif args and _is_dtype(args[0]):
+        names = names[1:]
+    given = dict(zip(names, args, strict=False))
+    known = {*names, "dtype", "device", "other", "memory_format"}
+    for name in kwargs:
+        if name not in known:
+            raise TypeError(f"[{where}] expected arguments out of {sorted(known)}, got {name!r}")
+        if name in given:
+            raise TypeError(f"[{where}] {name}: expected it once, got it twice")
+    if len(args) > len(names):
+        raise TypeError(f"[{where}] expected at most {len(names)} arguments, got {len(args)}")
+    given.update(kwargs)
+    for name in ("non_blocking", "copy"):
+        if not isinstance(given.get(name, False), bool):
+            raise TypeError(f"[{where}] {name}: expected True or False, got {given[name]!r}")
+    check_device(given.get("device"), where)
+    dtype = given.get("dtype")
+    if "other" in given:
+        dtype = given["other"].dtype
+    chosen = None if dtype is None else as_dtype(dtype)
+    return chosen, given.get("copy", False), given.get("memory_format")
+
+
+def _caster(name: str, dtype: DType) -> Callable[..., Tensor]:
+    def cast(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to(self, dtype, memory_format=memory_format)
 
     cast.__name__ = cast.__qualname__ = name
     cast.__doc__ = f"The tensor as {dtype.name}."
     return cast
 
 
-def cpu(self: Tensor) -> Tensor:
-    """The tensor itself: everything lives on the CPU."""
-    return self
+def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """Without arguments the name of the tensor's type; with a dtype the tensor in it."""
+    if dtype is None:
+        return type_name(self.dtype)
+    return to(self, as_dtype(dtype_of_type(dtype)), non_blocking)
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -246,15 +273,87 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return to(self, other.dtype)
 
 
-def _device(self: Tensor) -> str:
-    """Where the tensor lives: "cpu"."""
-    return "cpu"
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself: everything lives on the CPU."""
+    return self if memory_format is None else to(self, memory_format=memory_format)
 
 
-def new_zeros(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
-    """Zeros of the given shape in this tensor's dtype."""
-    with no_grad():
-        return _C.empty(shape_from(size, "new_zeros"), dtype or self.dtype).fill_(0)
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Raises: there is no CUDA device in this build."""
+    check_device("cuda" if device is None else device, "cuda")
+    return self
+
+
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: pages need not be pinned, as nothing is copied to another device."""
+    return self
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is pinned for copies to another device: False."""
+    return False
+
+
+def get_device(self: Tensor) -> int:
+    """The number of the tensor's CUDA device: -1, as it lives on the CPU."""
+    return -1
+
+
+def _device(self: Tensor) -> _devices.device:
+    """Where the tensor lives: the CPU."""
+    return CPU
+
+
+def _layout(self: Tensor) -> _layouts.layout:
+    """How the tensor lies in memory: with strides."""
+    return _layouts.strided
+
+
+def _no(self: Tensor) -> bool:
+    """False: there are no such tensors in this build."""
+    return False
+
+
+def _yes(self: Tensor) -> bool:
+    """True: all tensors of this build are."""
+    return True
+
+
+def is_floating_point(self: Tensor) -> bool:
+    """Whether the elements are floating numbers."""
+    return self.dtype.is_floating_point
+
+
+def is_complex(self: Tensor) -> bool:
+    """Whether the elements are complex numbers: False."""
+    return False
+
+
+def is_signed(self: Tensor) -> bool:
+    """Whether the elements may be negative."""
+    return self.dtype.is_signed
+
+
+def _real(self: Tensor) -> Tensor:
+    """The tensor itself: all numbers are real."""
+    return self
+
+
+def _imag(self: Tensor) -> Tensor:
+    """Raises: real numbers have no imaginary part here, as in PyTorch."""
+    raise RuntimeError(f"[imag] expected complex numbers, got {self.dtype.name}")
+
+
+def _nbytes(self: Tensor) -> int:
+    """The bytes of all elements together."""
+    return self.numel() * self.dtype.itemsize
+
+
+def _itemsize(self: Tensor) -> int:
+    """The bytes of one element."""
+    return self.dtype.itemsize
 
 
 # --- changes in place ---------------------------------------------------------------------------
@@ -263,14 +362,6 @@ def new_zeros(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Sets all elements to 0."""
     return self.fill_(0)
-
-
-def detach_(self: Tensor) -> Tensor:
-    """Ends gradients here: a leaf stops asking for one."""
-    if not self.is_leaf:
-        raise RuntimeError("[detach_] expected a leaf, got a result; use detach()")
-    self.requires_grad = False
-    return self
 
 
 # --- operators that the registry does not give ---------------------------------------------------
@@ -283,6 +374,13 @@ def __pow__(self: Tensor, exponent: float) -> Tensor:  # noqa: N807
 
 
 # --- copies and pickles --------------------------------------------------------------------------
+
+
+def __copy__(self: Tensor) -> Tensor:  # noqa: N807
+    # Another tensor with the same memory.
+    copy = type(self)(self.detach())
+    copy.requires_grad = self.requires_grad
+    return copy
 
 
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:  # noqa: N807
@@ -305,7 +403,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:  # noqa: N807
 def __reduce_ex__(self: Tensor, protocol: Any) -> tuple[Any, ...]:  # noqa: N807
     # The bytes in the order of memory, so that a transposed weight comes back as one.
     order = memory_order(self)
-    values = self.detach().numpy().transpose(order)
+    values = array_of(self.detach()).transpose(order)
     state = (values.tobytes(), self.dtype.name, values.shape, tuple(order), self.requires_grad)
     return rebuilt, (type(self), *state)
 
@@ -319,9 +417,8 @@ def rebuilt(
     requires_grad: bool,
 ) -> Tensor:
     """A tensor from what `__reduce_ex__` gave."""
-    values = np.frombuffer(bytearray(data), numpy_dtype(dtype)).reshape(shape)
     with no_grad():
-        result = kind(axes_back(_C.copy_of_array(values), order))
+        result = kind(axes_back(tensor_of(bytearray(data), dtype, shape), order))
     result.requires_grad = requires_grad
     return result
 
@@ -341,19 +438,28 @@ METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            *(__init__, __repr__, __format__, size, t, view_as, contiguous),
-            *(__array_ufunc__, __array_function__, __len__, __iter__, __contains__, __bool__),
-            *(__float__, __int__, __index__, to, cpu, type_as, new_zeros, zero_, detach_, __pow__),
-            *(__deepcopy__, __reduce_ex__),
+            *(__init__, __repr__, __format__, size, t, view_as, contiguous, is_contiguous),
+            *(ndimension, nelement, is_same_size, __array_ufunc__, __array_function__, __len__),
+            *(__iter__, __contains__, __bool__, __float__, __int__, __complex__, __index__, to),
+            *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),
+            *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
+            *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
+            *(_creation.new_full, _creation.new_tensor),
         )
     },
+    "type": _type,
     **{
         name: _caster(name, dtype)
         for name, dtype in {
             "float": _C.float32,
             "double": _C.float64,
+            "half": _C.float16,
+            "bfloat16": _C.bfloat16,
             "long": _C.int64,
             "int": _C.int32,
+            "short": _C.int16,
+            "char": _C.int8,
+            "byte": _C.uint8,
             "bool": _C.bool_,
         }.items()
     },
@@ -361,8 +467,21 @@ METHODS: dict[str, Any] = {
 PROPERTIES: dict[str, property] = {
     "T": property(_reversed_axes),
     "mT": property(_matrix_transpose),
+    "H": property(_matrix_transpose),
+    "mH": property(_matrix_transpose),
     "data": property(_get_data, _set_data),
     "device": property(_device),
+    "layout": property(_layout),
+    "is_cpu": property(_yes),
+    "is_cuda": property(_no),
+    "is_mps": property(_no),
+    "is_meta": property(_no),
+    "is_sparse": property(_no),
+    "is_quantized": property(_no),
+    "real": property(_real),
+    "imag": property(_imag),
+    "nbytes": property(_nbytes),
+    "itemsize": property(_itemsize),
 }
 # NumPy's subclasses of arrays leave `array * tensor` to Tensor.
 CONSTANTS: dict[str, Any] = {"__array_priority__": 1000}

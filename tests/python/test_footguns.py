@@ -189,7 +189,7 @@ def test_reading_a_value_raises(read):
 def test_printing_shows_the_shape():
     seen = []
     rv.Program.record(lambda x: seen.append(repr(x)) or x, X)
-    assert seen == ["tensor(..., shape=(4, 2))"]
+    assert seen == ["tensor(..., size=(4, 2))"]
 
 
 def test_gradients_must_be_cleared_inside():

@@ -44,6 +44,10 @@ inline bool is_storage_only(DType dtype) { return dtype >= DType::uint16; }
 // before integer (PyTorch's table). No storage-only type takes part.
 DType promote(DType a, DType b);
 
+// What numbers without a dtype of their own become: float32 unless set otherwise, for all threads.
+DType default_dtype();
+void set_default_dtype(DType dtype);
+
 template <class T>
 struct DTypeOf;
 #define RV_ELEMENT(T, name)                     \

@@ -8,7 +8,8 @@ from typing import Any
 
 from ranvier import _C
 from ranvier._C import Tensor, ops
-from ranvier._creation import check_device, shape_from
+from ranvier._devices import check_device
+from ranvier._layouts import shape_from
 from ranvier.nn import init
 from ranvier.nn.module import Module
 from ranvier.nn.parameter import Parameter

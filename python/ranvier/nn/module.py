@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import ref
 
 from ranvier._C import ShapeError, Tensor
-from ranvier._creation import as_tensor, empty_like
+from ranvier._conversion import as_tensor
+from ranvier._creation import empty_like
 from ranvier._grad import no_grad
 from ranvier._tensor import target_of
 from ranvier.nn.parameter import Parameter
@@ -282,7 +283,7 @@ class Module:
         TypeError
             For a dtype that is not floating.
         """
-        dtype, _ = target_of(args, kwargs, "Module.to")
+        dtype, *_ = target_of(args, kwargs, "Module.to")
         if dtype is None:
             return self
         if not dtype.is_floating_point:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier._C import Tensor
-from ranvier._creation import as_tensor
+from ranvier._conversion import as_tensor
 
 
 class Parameter(Tensor):

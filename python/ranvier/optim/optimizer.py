@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from ranvier import _C
 from ranvier._C import Tensor
-from ranvier._creation import laid_out_as
 from ranvier._grad import enable_grad
+from ranvier._layouts import laid_out_as
 from ranvier.nn.module import clear_grad
 
 # What makes a setting of a value, or None of what cannot be one; and what it must be, in words.

@@ -1,0 +1,91 @@
+"""Questions about tensors that are answered with Python's True, False or a number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranvier._C import Tensor
+
+
+def is_tensor(obj: object) -> bool:
+    """Whether an object is a Tensor.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.is_tensor(rv.ones(1)), rv.is_tensor([1.0])
+    (True, False)
+    """
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements of a tensor.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.numel(rv.ones(2, 3))
+    6
+    """
+    return input.numel()
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape and the same elements.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.equal(rv.ones(2), rv.ones(2)), rv.equal(rv.ones(2), rv.ones(3))
+    (True, False)
+    """
+    return bool(np.array_equal(input.detach().numpy(), other.detach().numpy()))
+
+
+def allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether |input - other| <= atol + rtol |other| for all elements.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.allclose(rv.ones(2), rv.ones(2) + 1e-7)
+    True
+    """
+    left, right = input.detach().numpy(), other.detach().numpy()
+    return bool(np.allclose(left, right, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements of a tensor are floating numbers.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.is_floating_point(rv.ones(1)), rv.is_floating_point(rv.arange(1))
+    (True, False)
+    """
+    return input.dtype.is_floating_point
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the elements of a tensor are complex numbers: False, there are none here."""
+    return input.dtype.is_complex
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element of a tensor is another number than 0.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.is_nonzero(rv.tensor([0.0]))
+    False
+    """
+    return bool(input)
