@@ -1,7 +1,9 @@
 // The differentiation engine. It walks nodes from the latest to the earliest, asks each op for the
 // gradients of its inputs and hands them on. It names no op; sums are Tensor's operators.
+#include <algorithm>
 #include <map>
 #include <queue>
+#include <unordered_map>
 
 #include "autograd/node.h"
 #include "program/recorder.h"
@@ -11,72 +13,136 @@ namespace {
 
 void add_to(Tensor& sum, const Tensor& g) { sum = sum.defined() ? sum + g : g; }
 
+// The gradients of a node's outputs (of a leaf, one) as their hooks leave them.
+void run_hooks(const std::shared_ptr<HookList>& hooks, Tensors& grads) {
+  if (!hooks) return;
+  for (const auto& [id, output, hook] : HookList(*hooks)) {  // a hook may take itself away
+    Tensor& g = grads[static_cast<size_t>(output)];
+    if (!g.defined()) continue;
+    const Tensor other = hook(g);
+    if (!other.defined()) continue;
+    if (other.shape() != g.shape() || other.dtype() != g.dtype())
+      fail(ErrorKind::shape, "[hook] expected a gradient of shape ", to_string(g.shape()),
+           " and dtype ", name_of(g.dtype()), ", got ", to_string(other.shape()), " ",
+           name_of(other.dtype()));
+    g = other;
+  }
+}
+
 // The first gradient is written, never added to zero: 0 + (-0) would change its bits. A gradient
 // that something else may hold (a view, an expanded scalar, the caller's seed) is copied.
-void accumulate(const Tensor& leaf, const Tensor& g) {
+void accumulate(const Tensor& leaf, const Tensor& given) {
   AutogradMeta& m = autograd_meta(leaf);
+  Tensors one;
+  if (m.hooks) run_hooks(m.hooks, one = {given});
+  const Tensor& g = m.hooks ? one[0] : given;
   if (recorder()) recorder()->written.push_back(leaf);
   if (!m.grad.defined()) {
     const bool shared = g.impl()->refs > 1 || g.impl()->storage->refs > 1 || !g.is_dense();
-    m.grad = shared || recorder() ? clone(g) : g;
+    m.grad = (shared && !requires_grad(g)) || recorder() ? clone(g) : g;
     if (recorder() && !contains(recorder()->cleared, leaf)) recorder()->unsettled.push_back(leaf);
+  } else if (requires_grad(g) || requires_grad(m.grad)) {
+    m.grad = m.grad + g;  // a gradient with a graph is not changed in place
   } else {
     m.grad += g;
   }
 }
 
-Tensors unpack(const std::vector<Saved>& saved, const Node& node, const char* what) {
+void complete(const Ref<Node>& node, Tensors& grads) {
+  run_hooks(node->hooks, grads);
+  for (const auto& [output, meta] : node->retaining) {
+    const Tensor& g = grads[static_cast<size_t>(output)];
+    if (g.defined()) meta->grad = meta->grad.defined() ? meta->grad + g : g;
+  }
+}
+
+Tensors unpack(const SmallVector<Saved, 3>& saved, const Node& node, const char* what) {
   Tensors tensors;
   for (const Saved& s : saved) {
     if (s.tensor.defined() && s.tensor.impl()->storage->version != s.version)
       fail(ErrorKind::runtime, "[backward] expected what '", node.op->name, "' saved (", what, " ",
            to_string(s.tensor.shape()),
-           ") unchanged, got a tensor that was changed in place since");
+           ") unchanged, got a tensor that was changed in place since; clone() it before the ",
+           "change, or use the form that makes a new tensor");
     tensors.push_back(s.tensor);
   }
   return tensors;
 }
 
-// Where the op declares no backward, its composite is differentiated in its place.
+// A kept result as a part of the graph again: it was detached so that it does not hold itself.
+Tensor attached(const Ref<Node>& node, const Tensor& result, int output) {
+  const Tensor t = result.detach();
+  set_node(autograd_meta(t), node, output);
+  return t;
+}
+
+// Where the op declares no backward, its composite is differentiated in its place. The inputs are
+// seen through a view each: gradients stop there, and a graph of gradients goes on behind them.
 Tensors through_composite(const BackwardArgs& args) {
-  Tensors inputs;
+  const bool create_graph = grad_enabled();
+  Tensors inputs, wanted;
   for (size_t i = 0; i < args.in.size(); ++i) {
-    inputs.push_back(args.in[i].defined() ? args.in[i].detach() : Tensor());
-    if (args.needs[i]) set_requires_grad(inputs.back(), true);
+    const Tensor& in = args.in[i];
+    inputs.push_back(in.defined() ? in.detach() : Tensor());
+    if (!args.needs[i]) continue;
+    set_requires_grad(inputs.back(), true);
+    if (create_graph && requires_grad(in)) inputs.back() = seen_through(in);
+    wanted.push_back(inputs.back());
   }
-  set_grad_enabled(true);
-  const Tensors outputs = args.op().composite(inputs, args);
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (args.grad[i].defined()) backward(outputs[i], args.grad[i]);
-  set_grad_enabled(false);
-  Tensors grads;
-  for (const Tensor& t : inputs) {
-    grads.push_back(t.defined() ? grad(t) : Tensor());
-    if (t.defined()) set_grad(t, {});  // these leaves are nobody else's
-  }
+  const GradMode on(true);
+  const Tensors results = args.op().composite(inputs, args);
+  Tensors outputs, seeds;
+  for (size_t i = 0; i < results.size(); ++i)
+    if (args.grad[i].defined() && requires_grad(results[i])) {
+      outputs.push_back(results[i]);
+      seeds.push_back(args.grad[i]);
+    }
+  Tensors found(wanted.size());
+  if (!outputs.empty())
+    found = gradients(
+        outputs, wanted, seeds,
+        {.retain_graph = create_graph, .create_graph = create_graph, .allow_unused = true});
+  Tensors grads(args.in.size());
+  for (size_t i = 0, at = 0; i < args.in.size(); ++i)
+    if (args.needs[i]) grads[i] = found[at++];
   return grads;
 }
 
-Tensors run_backward(const Node& node, const Tensors& grads) {
+Tensors run_backward(const Ref<Node>& node, const Tensors& grads) {
   Flags needs;
-  for (size_t i = 0; i < node.parents.size(); ++i)
-    needs.push_back(node.leaves[i].defined() || node.parents[i]);
-  const Tensors in = unpack(node.inputs, node, "input"), out = unpack(node.outputs, node, "result");
-  const BackwardArgs args(*node.op, node.attrs, in, out, grads, node.in_meta, needs);
-  return node.op->backward ? node.op->backward(args) : through_composite(args);
+  for (size_t i = 0; i < node->parents.size(); ++i)
+    needs.push_back(node->leaves[i].defined() || node->parents[i]);
+  if (node->function) {
+    const Function::Self self{
+        [&](const Tensor& result, int output) { return attached(node, result, output); }};
+    return node->function->backward(grads, needs, self);
+  }
+  const Tensors in = unpack(node->inputs, *node, "input");
+  Tensors out = unpack(node->outputs, *node, "result");
+  if (grad_enabled())
+    for (size_t i = 0; i < out.size(); ++i)
+      if (out[i].defined()) out[i] = attached(node, out[i], static_cast<int>(i));
+  const BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
+  return node->op->backward ? node->op->backward(args) : through_composite(args);
+}
+
+uint64_t next_walk() {
+  static std::atomic<uint64_t> walks{0};
+  return ++walks;
 }
 
 // An earlier backward may have freed a part of the graph: said before anything is computed.
-void expect_whole(const Ref<Node>& root) {
-  static std::atomic<uint64_t> walks{0};
-  const uint64_t walk = ++walks;
-  std::vector<Node*> open = {root.get()};
+void expect_whole(const Tensors& roots) {
+  const uint64_t walk = next_walk();
+  std::vector<Node*> open;
+  for (const Tensor& root : roots)
+    if (!is_leaf(root)) open.push_back(autograd_meta(root).node.get());
   while (!open.empty()) {
     Node* const node = open.back();
     open.pop_back();
     if (node->released)
       fail(ErrorKind::runtime, "[backward] expected a graph that is still there, got one that an ",
-           "earlier backward() freed ('", node->op->name, "'); use retain_graph=True there");
+           "earlier backward() freed ('", node->name(), "'); use retain_graph=True there");
     for (const Ref<Node>& parent : node->parents)
       if (parent && parent->seen != walk) {
         parent->seen = walk;
@@ -91,10 +157,127 @@ struct Latest {
   }
 };
 
-}  // namespace
+// One walk through a graph: gradients come in at the roots, and go out at leaves or targets.
+class Walk {
+ public:
+  // `targets` null: every leaf accumulates. Else the gradients of the targets are collected.
+  Walk(const BackwardOptions& options, const Tensors* targets)
+      : options_(options), collects_(targets != nullptr) {
+    if (!targets) return;
+    found_.resize(targets->size());
+    for (size_t i = 0; i < targets->size(); ++i) {
+      const Tensor& t = (*targets)[i];
+      if (is_leaf(t))
+        leaves_[t.impl()].push_back(i);
+      else
+        outputs_[autograd_meta(t).node.get()].push_back({i, autograd_meta(t).output});
+    }
+  }
 
-void backward(const Tensor& root, const Tensor& seed, bool retain_graph) {
-  if (!requires_grad(root))
+  void start(const Tensor& root, const Tensor& g) {
+    if (is_leaf(root))
+      reach_leaf(root, g);
+    else
+      arrive(autograd_meta(root).node, autograd_meta(root).output, g);
+  }
+
+  void run() {
+    while (!ready_.empty()) {
+      const Ref<Node> node = ready_.top();
+      ready_.pop();
+      Tensors grads = arrived_.extract(node.get()).mapped();
+      complete(node, grads);
+      if (const auto it = outputs_.find(node.get()); it != outputs_.end())
+        for (const auto& [target, output] : it->second)
+          if (grads[static_cast<size_t>(output)].defined())
+            found_[target] = grads[static_cast<size_t>(output)];
+      if (collects_ && !leads_to_target(*node)) continue;
+      hand_on(node, run_backward(node, grads));
+      if (options_.retain_graph) continue;
+      node->released = true;
+      node->inputs.clear();
+      node->outputs.clear();
+      node->function.reset();
+    }
+  }
+
+  Tensors& found() { return found_; }
+
+ private:
+  struct Target {
+    size_t index;
+    int output;
+  };
+
+  void hand_on(const Ref<Node>& node, const Tensors& grads) {
+    for (size_t i = 0; i < grads.size() && i < node->parents.size(); ++i) {
+      if (!grads[i].defined()) continue;
+      if (node->parents[i])
+        arrive(node->parents[i], node->parent_outputs[i], grads[i]);
+      else if (node->leaves[i].defined())
+        reach_leaf(node->leaves[i], grads[i]);
+    }
+  }
+
+  void arrive(const Ref<Node>& node, int output, const Tensor& g) {
+    auto [it, fresh] = arrived_.try_emplace(node.get(), node->out_meta.size());
+    if (fresh) ready_.push(node);
+    add_to(it->second[static_cast<size_t>(output)], g);
+  }
+
+  void reach_leaf(const Tensor& leaf, const Tensor& g) {
+    if (!collects_) return accumulate(leaf, g);
+    const auto it = leaves_.find(leaf.impl());
+    if (it == leaves_.end()) return;
+    Tensors seen = {g};
+    run_hooks(autograd_meta(leaf).hooks, seen);
+    for (const size_t i : it->second) add_to(found_[i], seen[0]);
+  }
+
+  // Whether some target lies behind the node's inputs; remembered, and without recursion.
+  bool leads_to_target(Node& start) {
+    std::vector<Node*> open = {&start};
+    while (!open.empty()) {
+      Node* const node = open.back();
+      if (leads_.contains(node)) {
+        open.pop_back();
+        continue;
+      }
+      bool leads = false, waits = false;
+      for (size_t i = 0; i < node->parents.size(); ++i) {
+        Node* const parent = node->parents[i].get();
+        if (!parent) {
+          leads = leads || (node->leaves[i].defined() && leaves_.contains(node->leaves[i].impl()));
+        } else if (outputs_.contains(parent)) {
+          leads = true;
+        } else if (const auto it = leads_.find(parent); it != leads_.end()) {
+          leads = leads || it->second;
+        } else {
+          open.push_back(parent);
+          waits = true;
+        }
+      }
+      if (waits && !leads) continue;
+      while (open.back() != node) open.pop_back();
+      leads_[node] = leads;
+      open.pop_back();
+    }
+    return leads_[&start];
+  }
+
+  const BackwardOptions& options_;
+  const bool collects_;
+  std::priority_queue<Ref<Node>, std::vector<Ref<Node>>, Latest> ready_;
+  std::map<Node*, Tensors> arrived_;  // gradients of each waiting node's outputs
+  std::unordered_map<const TensorImpl*, std::vector<size_t>> leaves_;
+  std::unordered_map<const Node*, std::vector<Target>> outputs_;
+  std::unordered_map<const Node*, bool> leads_;
+  Tensors found_;
+};
+
+// The gradient to start with: the caller's, or 1 for a single element.
+Tensor seed_of(const Tensor& root, const Tensor& seed) {
+  if (!root.defined() || !requires_grad(root))
     fail(ErrorKind::runtime, "[backward] expected a tensor that came from one with requires_grad, ",
          "got one without a graph");
   if (!seed.defined() && root.numel() != 1)
@@ -104,35 +287,57 @@ void backward(const Tensor& root, const Tensor& seed, bool retain_graph) {
     fail(ErrorKind::shape, "[backward] expected a gradient of shape ", to_string(root.shape()),
          " and dtype ", name_of(root.dtype()), ", got ", to_string(seed.shape()), " ",
          name_of(seed.dtype()));
-  if (!is_leaf(root)) expect_whole(autograd_meta(root).node);
-  const NoGrad off;
-  const Tensor first = seed.defined() ? seed : Tensor::full(root.shape(), 1, root.dtype());
-  if (is_leaf(root)) return accumulate(root, first);
+  return seed.defined() ? seed : Tensor::full(root.shape(), 1, root.dtype());
+}
 
-  std::priority_queue<Ref<Node>, std::vector<Ref<Node>>, Latest> ready;
-  std::map<Node*, Tensors> arrived;  // gradients of each waiting node's outputs
-  const auto arrive = [&](const Ref<Node>& node, int output, const Tensor& g) {
-    auto [it, fresh] = arrived.try_emplace(node.get(), node->out_meta.size());
-    if (fresh) ready.push(node);
-    add_to(it->second[output], g);
-  };
-  arrive(autograd_meta(root).node, autograd_meta(root).output, first);
-  while (!ready.empty()) {
-    const Ref<Node> node = ready.top();
-    ready.pop();
-    const Tensors grads = run_backward(*node, arrived.extract(node.get()).mapped());
-    for (size_t i = 0; i < grads.size() && i < node->parents.size(); ++i) {
-      if (!grads[i].defined()) continue;
-      if (node->parents[i])
-        arrive(node->parents[i], node->parent_outputs[i], grads[i]);
-      else if (node->leaves[i].defined())
-        accumulate(node->leaves[i], grads[i]);
-    }
-    if (retain_graph) continue;
-    node->released = true;
-    node->inputs.clear();
-    node->outputs.clear();
+void walk(Walk* w, const Tensors& roots, const Tensors& seeds, const BackwardOptions& options) {
+  Tensors first;
+  for (size_t i = 0; i < roots.size(); ++i)
+    first.push_back(seed_of(roots[i], i < seeds.size() ? seeds[i] : Tensor()));
+  expect_whole(roots);
+  const GradMode mode(options.create_graph);
+  for (size_t i = 0; i < roots.size(); ++i) w->start(roots[i], first[i]);
+  first.clear();
+  w->run();
+}
+
+}  // namespace
+
+void backward(const Tensor& root, const Tensor& seed, bool retain_graph) {
+  const BackwardOptions options{.retain_graph = retain_graph};
+  Walk w(options, nullptr);
+  walk(&w, {root}, {seed}, options);
+}
+
+void backward(const Tensors& roots, const Tensors& seeds, const Tensors& inputs,
+              const BackwardOptions& options) {
+  for (const Tensor& t : inputs)
+    if (!t.defined() || !requires_grad(t))
+      fail(ErrorKind::runtime, "[backward] expected inputs that require a gradient, got one that ",
+           "does not");
+  Walk w(options, inputs.empty() ? nullptr : &inputs);
+  walk(&w, roots, seeds, options);
+  const GradMode mode(options.create_graph);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!w.found()[i].defined()) continue;
+    AutogradMeta& m = autograd_meta(inputs[i]);
+    m.grad = m.grad.defined() ? m.grad + w.found()[i] : w.found()[i];
   }
+}
+
+Tensors gradients(const Tensors& outputs, const Tensors& inputs, const Tensors& seeds,
+                  const BackwardOptions& options) {
+  for (const Tensor& t : inputs)
+    if (!t.defined() || !requires_grad(t))
+      fail(ErrorKind::runtime, "[grad] expected inputs that require a gradient, got one that does ",
+           "not; call requires_grad_() on it before it is used");
+  Walk w(options, &inputs);
+  walk(&w, outputs, seeds, options);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!w.found()[i].defined() && !options.allow_unused)
+      fail(ErrorKind::runtime, "[grad] expected outputs that depend on every input, got none that ",
+           "depends on input ", i, "; use allow_unused=True to get None for it");
+  return std::move(w.found());
 }
 
 }  // namespace ranvier

@@ -11,18 +11,33 @@ namespace {
 thread_local bool enabled = true;
 std::atomic<uint64_t> next_sequence{1};
 
-}  // namespace
-
-AutogradMeta& autograd_meta(const Tensor& t) {
-  if (!t.impl()->autograd) t.impl()->autograd = std::make_unique<AutogradMeta>();
-  return *t.impl()->autograd;
+// A view whose base was changed in place since gets its history anew.
+void follow_base(const Tensor& t) {
+  const TensorImpl* base = t.impl()->base.get();
+  if (base && base->autograd && base->autograd->history != t.impl()->base_history) renew_view(t);
 }
+
+}  // namespace
 
 bool grad_enabled() { return enabled; }
 void set_grad_enabled(bool value) { enabled = value; }
 
 AutogradMeta::AutogradMeta() = default;
-AutogradMeta::~AutogradMeta() = default;
+AutogradMeta::~AutogradMeta() { set_node(*this, {}, 0); }
+
+void set_node(AutogradMeta& meta, const Ref<Node>& node, int output) {
+  if (meta.retains_grad && meta.node)
+    std::erase_if(meta.node->retaining, [&](const auto& entry) { return entry.second == &meta; });
+  meta.node = node;
+  meta.output = output;
+  if (meta.retains_grad && node) node->retaining.emplace_back(output, &meta);
+}
+
+AutogradMeta& autograd_meta(const Tensor& t) {
+  follow_base(t);
+  if (!t.impl()->autograd) t.impl()->autograd = std::make_unique<AutogradMeta>();
+  return *t.impl()->autograd;
+}
 
 namespace {
 void expect_tensor(const Tensor& t) {
@@ -32,16 +47,20 @@ void expect_tensor(const Tensor& t) {
 
 bool requires_grad(const Tensor& t) {
   expect_tensor(t);
+  follow_base(t);
   const AutogradMeta* m = t.impl()->autograd.get();
   return m && (m->requires_grad || m->node);
 }
-bool is_leaf(const Tensor& t) { return !t.impl()->autograd || !t.impl()->autograd->node; }
+bool is_leaf(const Tensor& t) {
+  follow_base(t);
+  return !t.impl()->autograd || !t.impl()->autograd->node;
+}
 
 void set_requires_grad(const Tensor& t, bool value) {
   expect_tensor(t);
   if (value && !is_floating(t.dtype()))
-    fail(ErrorKind::runtime, "[requires_grad] expected float32 or float64, got ",
-         name_of(t.dtype()), "; only floating tensors have gradients");
+    fail(ErrorKind::runtime, "[requires_grad] expected a floating dtype, got ", name_of(t.dtype()),
+         "; only floating tensors have gradients");
   if (!is_leaf(t)) {
     if (value) return;
     fail(ErrorKind::runtime,
@@ -66,14 +85,42 @@ void set_grad(const Tensor& t, const Tensor& value) {
   autograd_meta(t).grad = value;
 }
 
+void forget_history(const Tensor& t) {
+  if (!is_leaf(t)) set_node(autograd_meta(t), {}, 0);
+}
+
+void retain_grad(const Tensor& t) {
+  if (!requires_grad(t))
+    fail(ErrorKind::runtime, "[retain_grad] expected a tensor with gradient, got one without");
+  AutogradMeta& m = autograd_meta(t);
+  if (m.retains_grad || !m.node) return;
+  m.retains_grad = true;
+  m.node->retaining.emplace_back(m.output, &m);
+}
+
+std::function<void()> add_hook(const Tensor& t, Hook hook) {
+  static std::atomic<int64_t> next{1};
+  if (!requires_grad(t))
+    fail(ErrorKind::runtime, "[register_hook] expected a tensor with gradient, got one without");
+  AutogradMeta& m = autograd_meta(t);
+  std::shared_ptr<HookList>& list = m.node ? m.node->hooks : m.hooks;
+  if (!list) list = std::make_shared<HookList>();
+  const int64_t id = next++;
+  list->push_back({id, m.output, std::move(hook)});
+  return [id, where = std::weak_ptr<HookList>(list)] {
+    if (const auto hooks = where.lock())
+      std::erase_if(*hooks, [&](const HookEntry& h) { return h.id == id; });
+  };
+}
+
 Node::~Node() {
   // A long chain of nodes would free itself recursively; this list makes it a loop.
-  thread_local std::vector<Ref<Node>>* waiting = nullptr;
+  thread_local SmallVector<Ref<Node>, 3>* waiting = nullptr;
   if (waiting) {
     for (Ref<Node>& parent : parents) waiting->push_back(std::move(parent));
     return;
   }
-  std::vector<Ref<Node>> list = std::move(parents);
+  SmallVector<Ref<Node>, 3> list = std::move(parents);
   waiting = &list;
   inputs.clear();
   while (!list.empty()) {
@@ -83,12 +130,43 @@ Node::~Node() {
   waiting = nullptr;
 }
 
+namespace {
+
+bool asks(const Tensor& t) { return t.defined() && requires_grad(t); }
+
+// Where the inputs came from, and that the outputs come from the node.
+void connect(const Ref<Node>& node, const Tensors& inputs, const Tensors& outputs) {
+  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  for (const Tensor& t : inputs) {
+    node->in_meta.push_back(t.defined() ? meta_of(t) : Meta{});
+    const bool wanted = asks(t);
+    node->leaves.push_back(wanted && is_leaf(t) ? t : Tensor());
+    node->parents.push_back(wanted ? autograd_meta(t).node : Ref<Node>());
+    node->parent_outputs.push_back(wanted ? autograd_meta(t).output : 0);
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    node->out_meta.push_back(outputs[i].defined() ? meta_of(outputs[i]) : Meta{});
+    if (!outputs[i].defined() || !is_floating(outputs[i].dtype())) continue;
+    set_node(autograd_meta(outputs[i]), node, static_cast<int>(i));
+  }
+}
+
+}  // namespace
+
+void record_function(std::unique_ptr<Function> function, const Tensors& inputs,
+                     const Tensors& outputs) {
+  if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
+  const Ref<Node> node(new Node);
+  node->function = std::move(function);
+  connect(node, inputs, outputs);
+  for (const Tensor& t : outputs)  // one that was changed in place may have views
+    if (t.defined()) ++autograd_meta(t).history;
+}
+
 void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
                      const Tensors& outputs) {
-  const auto asks = [](const Tensor& t) { return t.defined() && requires_grad(t); };
   if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
-  Ref<Node> node(new Node);
-  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  const Ref<Node> node(new Node);
   node->op = &op;
   node->attrs = attrs;
   node->inputs.resize(inputs.size());
@@ -107,19 +185,7 @@ void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
   for (const int i : op.saved_out)
     if (results && static_cast<size_t>(i) < outputs.size())
       node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
-  for (const Tensor& t : inputs) {
-    node->in_meta.push_back(t.defined() ? meta_of(t) : Meta{});
-    const bool wanted = asks(t);
-    node->leaves.push_back(wanted && is_leaf(t) ? t : Tensor());
-    node->parents.push_back(wanted ? autograd_meta(t).node : Ref<Node>());
-    node->parent_outputs.push_back(wanted ? autograd_meta(t).output : 0);
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    node->out_meta.push_back(meta_of(outputs[i]));
-    if (!is_floating(outputs[i].dtype())) continue;
-    autograd_meta(outputs[i]).node = node;
-    autograd_meta(outputs[i]).output = static_cast<int>(i);
-  }
+  connect(node, inputs, outputs);
 }
 
 }  // namespace ranvier

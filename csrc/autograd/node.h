@@ -17,25 +17,45 @@ struct Node {
   uint64_t sequence = 0;  // order of creation; backward goes from the highest down
   const OpDef* op = nullptr;
   Attrs attrs;
-  std::vector<Saved> inputs, outputs;  // undefined where not saved
+  SmallVector<Saved, 3> inputs, outputs;  // undefined where not saved
   Metas in_meta, out_meta;
-  std::vector<Tensor> leaves;       // for each input: the leaf it is, or undefined
-  std::vector<Ref<Node>> parents;   // for each input: the node that made it, or null
-  std::vector<int> parent_outputs;  // which output of it
+  Tensors leaves;                      // for each input: the leaf it is, or undefined
+  SmallVector<Ref<Node>, 3> parents;   // for each input: the node that made it, or null
+  SmallVector<int, 4> parent_outputs;  // which output of it
+  std::unique_ptr<Function> function;  // in place of an op
   bool released = false;
   uint64_t seen = 0;  // the last walk that came by
+
+  std::shared_ptr<HookList> hooks;
+  // Of outputs that want to keep their gradient; whoever holds one takes it off the list.
+  std::vector<std::pair<int, AutogradMeta*>> retaining;
 
   Node() = default;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   ~Node();
+  std::string name() const { return function ? function->name() : op->name; }
 };
 
-// The gradient's side of a tensor, made at its first use.
+// The gradient's side of a tensor, made at its first use; the history of a view is brought up to
+// date with its base's.
 AutogradMeta& autograd_meta(const Tensor& t);
+
+// Makes a tensor the output of another node, or of none.
+void set_node(AutogradMeta& meta, const Ref<Node>& node, int output);
+// `t` through a view of the whole, so that gradients can end there (ops/in_place.cpp).
+Tensor seen_through(const Tensor& t);
+// The history of a view made anew from its base's (ops/in_place.cpp).
+void renew_view(const Tensor& t);
 
 // Attaches a new node to `outputs` if gradients are on and an input asks for one.
 void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
                      const Tensors& outputs);
+
+// Whether a change of `t` in place, with values from `inputs`, is a part of the graph. An Error
+// where it cannot be: t is, or is a view of, a leaf that asks for a gradient.
+bool change_is_recorded(const OpDef& op, const Tensor& t, const Tensors& inputs);
+// After such a change: t, its base and its views are results of what made `values`.
+void take_history(const Tensor& t, const Tensor& values);
 
 }  // namespace ranvier

@@ -60,6 +60,7 @@ py::object size_of_shape(const Dims& shape);
 void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
+void bind_autograd(py::module_& m);
 // indexing.cpp: self[index] and self[index] = value
 Tensor get_item(const Tensor& self, const py::object& index);
 void set_item(const Tensor& self, const py::object& index, const py::object& value);

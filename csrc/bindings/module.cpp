@@ -55,8 +55,6 @@ void bind_settings(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("set_grain", &set_grain, py::arg("n"));
   m.def("empty_cache", &empty_cache);
-  m.def("is_grad_enabled", &grad_enabled);
-  m.def("set_grad_enabled", &set_grad_enabled, py::arg("mode"));
   m.def("promote_types", [](const py::object& a, const py::object& b) {
     return dtype_object(promote(dtype_from(a), dtype_from(b)));
   });
@@ -182,6 +180,7 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_errors(m);
   ranvier::python::bind_size(m);
   ranvier::python::bind_tensor(m);
+  ranvier::python::bind_autograd(m);
   ranvier::python::bind_ops(m);
   ranvier::python::bind_settings(m);
   ranvier::python::bind_creation(m);

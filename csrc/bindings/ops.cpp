@@ -167,10 +167,7 @@ class Call {
   // Needs the interpreter's lock, as result() does; compute() does not.
   void collect() { collect_arguments(); }
 
-  void compute() {
-    results_ = ranvier::run(effective(), inputs_, std::move(attrs_), f_.composite);
-    if (&effective() != &op_) keep_kind();
-  }
+  void compute() { results_ = ranvier::run(op_, inputs_, std::move(attrs_), f_.composite); }
 
   PyObject* result() const { return returned(results_); }
 
@@ -183,27 +180,6 @@ class Call {
 
  private:
   static constexpr int64_t kRelease = 4096;
-
-  // `loss += other` of tensors in a graph makes a new tensor, so that the gradient is kept. On a
-  // leaf it stays a change in place, which the op refuses unless gradients are off.
-  const OpDef& effective() const {
-    if (!f_.operation || op_.in_place_of.empty() || !grad_enabled()) return op_;
-    const auto asks = [](const Tensor& t) { return t.defined() && requires_grad(t); };
-    const bool leaf = asks(inputs_[0]) && is_leaf(inputs_[0]);
-    if (leaf || std::none_of(inputs_.begin(), inputs_.end(), asks)) return op_;
-    return *registry().find(op_.in_place_of);
-  }
-
-  // x += y has the shape and dtype of x, also where it makes a new tensor.
-  void keep_kind() {
-    Tensor& made = results_[0];
-    if (!(made.shape() == inputs_[0].shape()))
-      fail(ErrorKind::shape, "[", op_.name, "] expected a second operand that broadcasts to ",
-           to_string(inputs_[0].shape()), ", got ", to_string(inputs_[1].shape()));
-    static const Op cast("cast");
-    if (made.dtype() != inputs_[0].dtype())
-      made = cast({made}, {static_cast<int64_t>(inputs_[0].dtype())});
-  }
 
   int input_index(const std::string& name) const {
     const auto it = std::find(op_.inputs.begin(), op_.inputs.end(), name);

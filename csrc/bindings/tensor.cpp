@@ -107,15 +107,6 @@ void bind_tensor(py::module_& m) {
       .def_property_readonly("shape", [](const Tensor& t) { return size_of_shape(t.shape()); })
       .def_property_readonly("dtype", [](const Tensor& t) { return dtype_object(t.dtype()); })
       .def_property_readonly("ndim", [](const Tensor& t) { return t.dim(); })
-      .def_property_readonly("is_leaf", [](const Tensor& t) { return is_leaf(t); })
-      .def_property(
-          "requires_grad", [](const Tensor& t) { return requires_grad(t); },
-          [](const Tensor& t, bool value) { set_requires_grad(t, value); })
-      .def_property(
-          "grad", [](const Tensor& t) { return grad(t); },
-          [](const Tensor& t, const std::optional<Tensor>& g) {
-            set_grad(t, g.value_or(Tensor()));
-          })
       .def("dim", [](const Tensor& t) { return t.dim(); })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("element_size", [](const Tensor& t) { return size_of(t.dtype()); })
@@ -136,30 +127,6 @@ void bind_tensor(py::module_& m) {
            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
            py::arg("copy") = py::none())
       .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
-      .def("detach", [](const Tensor& t) { return t.detach(); })
-      .def("detach_",
-           [](const Tensor& t) {
-             if (AutogradMeta* const meta = t.impl()->autograd.get()) {
-               meta->requires_grad = false;
-               meta->node = nullptr;
-               meta->output = 0;
-             }
-             return t;
-           })
-      .def(
-          "requires_grad_",
-          [](const Tensor& t, bool value) {
-            set_requires_grad(t, value);
-            return t;
-          },
-          py::arg("requires_grad") = true)
-      .def(
-          "backward",
-          // Under the interpreter's lock: threads that share a parameter add to one gradient.
-          [](const Tensor& t, const std::optional<Tensor>& gradient, bool retain_graph) {
-            backward(t, gradient.value_or(Tensor()), retain_graph);
-          },
-          py::arg("gradient") = py::none(), py::arg("retain_graph") = false)
       .def("__getitem__", get_item)
       .def("__setitem__", set_item);
 }

@@ -78,6 +78,11 @@ void declare_data(Registry& r) {
        .differentiable = false,
        .formula = {"x = y", R"(x \leftarrow y)", {}},
        .example = "rv.copy_(rv.zeros(3), rv.ones(3))",
+       .new_values = [](const Tensors& in, const AttrReader&) -> Tensors {
+         static const Op expand("expand");
+         const Dims& shape = in[0].shape();
+         return {expand({in[1]}, {std::vector<int64_t>(shape.begin(), shape.end())})};
+       },
        .method = true});
   r.add({.name = "fill_",
          .doc = "Sets every element to a value, in place.",
@@ -94,6 +99,14 @@ void declare_data(Registry& r) {
          .differentiable = false,
          .formula = {"x = a", R"(x \leftarrow a)", {}},
          .example = "rv.fill_(rv.zeros(3), 2.0)",
+         .new_values = [](const Tensors& in, const AttrReader& args) -> Tensors {
+           const Tensor& x = in[0];
+           const std::vector<int64_t> shape(x.shape().begin(), x.shape().end());
+           const Dims rows = contiguous_strides(x.shape());
+           const std::vector<int64_t> strides(rows.begin(), rows.end());
+           return call("write_region", {x, Tensor::full(x.shape(), args.number(0), x.dtype())},
+                       {strides, shape, strides, int64_t{0}});
+         },
          .method = true});
 }
 

@@ -101,7 +101,7 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
            "' with memory for every element, got one that was expanded; clone() it first");
 }
 
-// A change in place has no gradient: it must not swallow one silently.
+// An update or a random fill has no gradient: it must not swallow one silently.
 void check_no_gradient(const OpDef& op, const Tensors& inputs) {
   if (!grad_enabled()) return;
   for (size_t i = 0; i < inputs.size(); ++i)
@@ -109,6 +109,16 @@ void check_no_gradient(const OpDef& op, const Tensors& inputs) {
       fail(ErrorKind::runtime, "[", op.name, "] expected '", op.input_name(i),
            "' without gradient for a change in place, got one that requires it; use no_grad(), or ",
            "the form that makes a new tensor");
+}
+
+// A kernel of some backward, run while gradients shall have a graph: without a derivative of its
+// own it would cut that graph silently.
+void check_second_derivative(const OpDef& op, const Tensors& inputs) {
+  if (op.differentiable || op.gradient_of.empty() || !grad_enabled()) return;
+  for (const Tensor& t : inputs)
+    if (t.defined() && requires_grad(t))
+      fail(ErrorKind::runtime, "[", op.name, "] expected gradients without a graph, got ",
+           "create_graph=True: the gradient of '", op.gradient_of, "' has no derivative");
 }
 
 Metas metas_of(const Tensors& tensors) {
@@ -123,7 +133,11 @@ bool run_view(const OpDef& op, const Tensor& in, const Attrs& attrs, Tensors* ou
   Layout out;
   const Layout from{in.shape(), in.strides(), in.impl()->offset};
   if (!op.view(AttrReader(op, attrs), from, &out)) return false;
-  outputs->push_back(in.alias(out.shape, out.strides, out.offset));
+  const Tensor view = in.alias(out.shape, out.strides, out.offset);
+  TensorImpl& impl = *view.impl();
+  impl.base = in.impl()->base ? in.impl()->base : in.ref();
+  if (impl.base->autograd) impl.base_history = impl.base->autograd->history;
+  outputs->push_back(view);
   return true;
 }
 
@@ -180,6 +194,34 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
 }
 
+namespace {
+
+// A change in place within a graph: the new values by the op that makes a tensor of them, copied
+// to where they belong, and their history for the tensor that was changed.
+Tensors run_in_place(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
+  static const Op cast("cast"), copy_into("copy_"), clone_op("clone");
+  if (op.infer) inferred(op, inputs, attrs);  // for its checks
+  const Tensor& target = inputs[0];
+  Tensors in = inputs;
+  const OpDef* form = op.in_place_of.empty() ? nullptr : registry().find(op.in_place_of);
+  // What backward needs of the memory that is about to change is kept as it was.
+  if (form)
+    for (const int i : form->saved_in)
+      if (in[i].defined() && in[i].impl()->storage == target.impl()->storage)
+        in[i] = clone_op({in[i]});
+  Tensor values = form ? run(*form, in, attrs)[0] : op.new_values(in, AttrReader(op, attrs))[0];
+  if (values.dtype() != target.dtype())
+    values = cast({values}, {static_cast<int64_t>(target.dtype())});
+  {
+    const NoGrad off;
+    copy_into({target, values});
+  }
+  take_history(target, values);
+  return {};
+}
+
+}  // namespace
+
 Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composite) {
   Tensors inputs = given;
   if (inputs.size() > op.inputs.size() && !op.variadic)
@@ -195,7 +237,13 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composit
   if (op.types == Types::floats) check_floats(op, inputs);
   if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
   for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
-  if (!op.mutated.empty()) check_no_gradient(op, inputs);
+  if (!op.mutated.empty()) {
+    if (op.in_place_of.empty() && !op.new_values)
+      check_no_gradient(op, inputs);
+    else if (change_is_recorded(op, inputs[0], inputs))
+      return run_in_place(op, inputs, attrs);
+  }
+  check_second_derivative(op, inputs);
   if (op.composite && (by_composite || !op.forward)) {
     if (op.infer) inferred(op, inputs, attrs);  // for its checks
     return op.composite(inputs, AttrReader(op, attrs));

@@ -14,5 +14,6 @@ void declare_data(Registry& r);
 void declare_indexing(Registry& r);
 void declare_random(Registry& r);
 void declare_updates(Registry& r);
+void declare_regions(Registry& r);
 
 }  // namespace ranvier

@@ -22,7 +22,6 @@ struct Meta {
   DType dtype = DType::float32;
 };
 using Metas = SmallVector<Meta, 3>;
-using Flags = SmallVector<bool, 8>;
 
 struct OpDef;
 
@@ -153,6 +152,9 @@ struct OpDef {
   std::string example = {};      // one Python expression that runs
   std::string gradient_of = {};  // for a kernel that only the backward of that op calls
   std::string in_place_of = {};  // for the form of that op that overwrites its first input
+  // For what changes its first input in place and is the form of no other op: the new values, by
+  // ops. It is what gradients see of the change.
+  Tensors (*new_values)(const Tensors&, const AttrReader&) = nullptr;
   bool method = false;           // also a method of Tensor
   int row = -1;                  // of elementwise.def
 

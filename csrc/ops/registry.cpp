@@ -83,6 +83,7 @@ const Registry& registry() {
     declare_indexing(r);
     declare_random(r);
     declare_updates(r);
+    declare_regions(r);
     return r;
   }();
   return instance;

@@ -79,7 +79,13 @@ from ranvier._dtypes import (
     set_default_dtype,
 )
 from ranvier._exchange import from_dlpack
-from ranvier._grad import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ranvier._grad import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from ranvier._layouts import (
     channels_last,
     contiguous_format,
@@ -111,7 +117,7 @@ from ranvier._random import (
 )
 
 # The parts below are made of the ones above.
-from ranvier import accelerator, backends, cuda, data, nn, optim  # isort: skip
+from ranvier import accelerator, autograd, backends, cuda, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: skip
 from ranvier.training import evaluate, fit, predict  # isort: skip
@@ -145,7 +151,7 @@ __all__ = [
     # printing them
     "set_printoptions", "get_printoptions", "printoptions",
     # gradients
-    "no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled",
+    "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch
     "nn", "optim",
     # Ranvier's own: training, files, data, recorded steps, errors

@@ -113,6 +113,37 @@ class no_grad(_FixedMode):  # noqa: N801  (PyTorch's name)
     fixed = False
 
 
+class inference_mode(_GradMode):  # noqa: N801
+    """No gradients are recorded, as under `no_grad`: for a block or a decorated function.
+
+    Parameters
+    ----------
+    mode : bool, default True
+        False leaves the recording as it is.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> w = rv.ones(2, requires_grad=True)
+    >>> with rv.inference_mode():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        if callable(mode):  # @inference_mode without brackets
+            return cls(True)(mode)
+        return super().__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(False)
+        self._asked = mode
+
+    def __enter__(self) -> None:
+        self._before.append(_C.is_grad_enabled())
+        _C.set_grad_enabled(_C.is_grad_enabled() and not self._asked)
+
+
 class enable_grad(_FixedMode):  # noqa: N801
     """Gradients are recorded again, inside `no_grad`: for a block or a decorated function.
 

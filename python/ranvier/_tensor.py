@@ -24,6 +24,7 @@ from ranvier._exchange import __array_function__, __array_ufunc__
 from ranvier._grad import no_grad
 from ranvier._layouts import axes_back, memory_order, order_for
 from ranvier._printing import text_of
+from ranvier.autograd.gradients import register_hook
 
 # --- making -------------------------------------------------------------------------------------
 
@@ -445,6 +446,7 @@ METHODS: dict[str, Any] = {
             *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
             *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
             *(_creation.new_full, _creation.new_tensor),
+            register_hook,
         )
     },
     "type": _type,

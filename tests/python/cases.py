@@ -347,6 +347,45 @@ rows("fill_", lambda x, value: np.full_like(x, value),
      writes=True, tolerance="rounded", integers="none")
 
 
+def region(x: Array, strides: Any, whole: Any, shape: Any, offset: int) -> Array:
+    """A view into memory where x has the strides `whole`; writing to it changes x's memory."""
+    memory = np.lib.stride_tricks.as_strided(x, x.shape, x.strides)
+    item = x.itemsize
+    assert tuple(whole) == tuple(s // item for s in memory.strides)
+    return np.lib.stride_tricks.as_strided(
+        memory.reshape(-1)[offset:], shape, [s * item for s in strides])
+
+
+def read_region(x: Array, whole_strides: Any, shape: Any, strides: Any, offset: int) -> Array:
+    """What a view sees."""
+    return region(np.ascontiguousarray(x), strides, whole_strides, shape, offset).copy()
+
+
+def write_region(x: Array, y: Array, whole_strides: Any, shape: Any, strides: Any,
+                 offset: int) -> Array:
+    """The whole after the view was written."""
+    result = np.array(x, order="C")
+    region(result, strides, whole_strides, shape, offset)[...] = y
+    return result
+
+
+REGIONS: list[tuple[Shape, dict[str, Any]]] = [
+    ((9,), {"whole_strides": [1], "shape": [3], "strides": [2], "offset": 1}),
+    ((3, 5), {"whole_strides": [5, 1], "shape": [5, 2], "strides": [1, 5], "offset": 5}),
+    ((3, 5), {"whole_strides": [5, 1], "shape": [], "strides": [], "offset": 14}),
+    ((3, 5), {"whole_strides": [5, 1], "shape": [0, 2], "strides": [5, 1], "offset": 3}),
+]
+OUTSIDE = {"whole_strides": [5, 1], "shape": [3], "strides": [5], "offset": 5}
+rows("read_region", read_region, *one_input(REGIONS),
+     bad=(Bad(((3, 5),), OUTSIDE, _C.ShapeError, ("[read_region]", "(3, 5)")),
+          Bad(((3, 5),), {**OUTSIDE, "offset": -1}, _C.ShapeError, ("[read_region]",)),
+          Bad(((3, 5),), {**OUTSIDE, "strides": [2**62]}, _C.ShapeError, ("[read_region]",)),
+          Bad(((3, 5),), {**OUTSIDE, "shape": [3, 1]}, _C.ShapeError, ("[read_region]",))))
+rows("write_region", write_region, *[((a, attrs["shape"]), attrs) for a, attrs in REGIONS],
+     bad=(Bad(((3, 5), (3,)), OUTSIDE, _C.ShapeError, ("[write_region]", "(3, 5)")),
+          Bad(((3, 5), (2,)), {**OUTSIDE, "offset": 0}, _C.ShapeError, ("[write_region]",))))
+
+
 # ---- indexing
 
 rows("gather", lambda x, index, dim: np.take_along_axis(

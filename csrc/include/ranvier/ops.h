@@ -18,6 +18,7 @@ struct OpDef;
 using Attr = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>>;
 using Attrs = SmallVector<Attr, 4>;
 using Tensors = SmallVector<Tensor, 4>;
+using Flags = SmallVector<bool, 8>;
 
 // Runs an op: checks, infers shapes, allocates, computes, and records for gradients and programs.
 // Attributes stand in declared order; the ones left out take their defaults. An undefined Tensor

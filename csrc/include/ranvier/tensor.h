@@ -162,6 +162,8 @@ struct TensorImpl {
   int64_t offset = 0;  // elements
   Ref<Storage> storage;
   std::unique_ptr<AutogradMeta> autograd;  // null while no gradient is asked for
+  Ref<TensorImpl> base;                    // of a view: the tensor it looks at, itself no view
+  uint32_t base_history = 0;  // how often the base's history had changed when this one's was made
 
   TensorImpl();
   TensorImpl(const TensorImpl&) = delete;
