@@ -61,9 +61,12 @@ void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
 void bind_autograd(py::module_& m);
-// indexing.cpp: self[index] and self[index] = value
-Tensor get_item(const Tensor& self, const py::object& index);
-void set_item(const Tensor& self, const py::object& index, const py::object& value);
+// ---- indexing.cpp
+
+Tensor get_item(const Tensor& self, PyObject* index);
+void set_item(const Tensor& self, PyObject* index, PyObject* value);
+// The slots of sequences and mappings.
+void add_indexing(PyHeapTypeObject* type);
 
 }  // namespace ranvier::python
 

@@ -97,8 +97,11 @@ void bind_dtypes(py::module_& m) {
 
 void bind_tensor(py::module_& m) {
   bind_dtypes(m);
-  py::class_<TensorImpl, Ref<TensorImpl>>(
-      m, "Tensor", py::custom_type_setup([](PyHeapTypeObject* type) { add_buffer(type); }))
+  py::class_<TensorImpl, Ref<TensorImpl>>(m, "Tensor",
+                                          py::custom_type_setup([](PyHeapTypeObject* type) {
+                                            add_buffer(type);
+                                            add_indexing(type);
+                                          }))
       .def(py::init([](const py::object& data) {
              const Tensor t = tensor_from(data);
              return t.detach().ref();
@@ -126,9 +129,7 @@ void bind_tensor(py::module_& m) {
       .def("__dlpack__", to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
            py::arg("copy") = py::none())
-      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); })
-      .def("__getitem__", get_item)
-      .def("__setitem__", set_item);
+      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); });
 }
 
 }  // namespace ranvier::python

@@ -12,6 +12,7 @@ void declare_losses(Registry& r);
 void declare_views(Registry& r);
 void declare_data(Registry& r);
 void declare_indexing(Registry& r);
+void declare_advanced_indexing(Registry& r);
 void declare_random(Registry& r);
 void declare_updates(Registry& r);
 void declare_regions(Registry& r);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
-#include "ranvier/tensor.h"
+#include "ranvier/ops.h"
 
 namespace ranvier {
 
@@ -23,6 +23,9 @@ Tensor converted(const Tensor& t, DType dtype);
 Tensor apart(const Tensor& from, const Tensor& to);
 // `t` in the memory layout of `like`, which is dense and of the same shape.
 Tensor in_layout_of(const Tensor& t, const Tensor& like);
+
+// Where a mask is true: an index for each of its axes, in the order of rows.
+Tensors true_places(const Tensor& mask);
 
 // A tensor seen as (outer, size, inner) around one axis; it must be row-major.
 struct AxisSplit {

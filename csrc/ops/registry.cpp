@@ -81,6 +81,7 @@ const Registry& registry() {
     declare_views(r);
     declare_data(r);
     declare_indexing(r);
+    declare_advanced_indexing(r);
     declare_random(r);
     declare_updates(r);
     declare_regions(r);
@@ -107,7 +108,7 @@ void InferArgs::mismatch(const std::string& expected) const {
   std::string got;
   for (size_t i = 0; i < in.size(); ++i) {
     if (!given_inputs[i]) continue;
-    got += (got.empty() ? "" : ", ") + op().inputs[i] + " " + to_string(in[i].shape);
+    got += (got.empty() ? "" : ", ") + op().input_name(i) + " " + to_string(in[i].shape);
   }
   fail(ErrorKind::shape, "[", op().name, "] expected ", expected, ", got ", got);
 }

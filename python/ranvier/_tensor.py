@@ -6,7 +6,7 @@ Nothing here needs to be fast, and nothing here computes gradients of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -146,16 +146,6 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         raise ShapeError(f"[data] expected a tensor of shape {self.shape}, got {value.shape}")
     with no_grad():
         self.detach().copy_(value)
-
-
-def __len__(self: Tensor) -> int:  # noqa: N807
-    if self.ndim == 0:
-        raise TypeError("[len] expected one dimension or more, got a tensor of shape ()")
-    return int(self.shape[0])
-
-
-def __iter__(self: Tensor) -> Iterator[Tensor]:  # noqa: N807
-    return (self[i] for i in range(len(self)))
 
 
 def __contains__(self: Tensor, value: Any) -> bool:  # noqa: N807
@@ -440,8 +430,8 @@ METHODS: dict[str, Any] = {
         function.__name__: function
         for function in (
             *(__init__, __repr__, __format__, size, t, view_as, contiguous, is_contiguous),
-            *(ndimension, nelement, is_same_size, __array_ufunc__, __array_function__, __len__),
-            *(__iter__, __contains__, __bool__, __float__, __int__, __complex__, __index__, to),
+            *(ndimension, nelement, is_same_size, __array_ufunc__, __array_function__),
+            *(__contains__, __bool__, __float__, __int__, __complex__, __index__, to),
             *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),
             *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
             *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
