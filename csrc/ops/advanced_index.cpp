@@ -393,7 +393,7 @@ void declare_index(Registry& r) {
            return call("index", with_indices(args.grad[0], args.in, 1), {args.all()[1]});
          },
          .saves = {"indices"},
-         .formula = {"sum of g over equal indices", R"(\sum g)", {{"grad", "g[i, j, ...]", "g_i"}}},
+         .formula = {"sum of g over equal indices", R"(\sum g)", {}},
          .gradient_of = "index"});
 }
 
@@ -441,7 +441,7 @@ void declare_index_put(Registry& r) {
          .forward = [](const ForwardArgs& args) { put(args, args.in[0]); },
          .mutates = {"input"},
          .differentiable = false,
-         .formula = formula,
+         .formula = {"x[i, j, ...] = v, or x[i, j, ...] += v", formula.latex, {}},
          .example = "rv.index_put_(rv.zeros(3), [rv.tensor([0, 2])], rv.tensor(5.0))",
          .in_place_of = "index_put",
          .method = true});

@@ -109,6 +109,9 @@ __all__ = [
     "fill_",
     "gather",
     "index_select",
+    "index",
+    "index_put",
+    "index_put_",
     "uniform",
     "normal",
     "integers",
@@ -290,6 +293,23 @@ def copy_(input: Tensor, source: Input) -> Tensor: ...
 def fill_(input: Tensor, value: float) -> Tensor: ...
 def gather(input: Input, dim: int, index: Input) -> Tensor: ...
 def index_select(input: Input, dim: int, index: Input) -> Tensor: ...
+def index(
+    input: Input, indices: Sequence[Input], dims: int | Sequence[int] | None = None
+) -> Tensor: ...
+def index_put(
+    input: Input,
+    indices: Sequence[Input],
+    values: Input,
+    accumulate: bool = False,
+    dims: int | Sequence[int] | None = None,
+) -> Tensor: ...
+def index_put_(
+    input: Tensor,
+    indices: Sequence[Input],
+    values: Input,
+    accumulate: bool = False,
+    dims: int | Sequence[int] | None = None,
+) -> Tensor: ...
 def uniform(
     state: Tensor,
     shape: int | Sequence[int],

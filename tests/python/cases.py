@@ -548,11 +548,11 @@ rows("adam_update", adam,
               ("step",))))
 
 
-import cases_reductions as cases_reductions  # noqa: E402, I001  rows of its family
-
+import cases_indexing as cases_indexing  # noqa: E402
+import cases_reductions as cases_reductions  # noqa: E402  rows of its family
 
 # ---- forms in place: rows made of the rows of what they do
 
 for _name, _entry in REGISTRY.items():
-    if _entry["in_place_of"]:
+    if _entry["in_place_of"] and _name not in CASES:
         add(in_place(CASES[_entry["in_place_of"]], _name))

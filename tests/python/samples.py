@@ -101,6 +101,11 @@ class Case:
         """The op in the registry."""
         return REGISTRY[self.name]
 
+    def input_name(self, i: int) -> str:
+        """Of the i-th input; the last one may stand for several."""
+        names = self.entry["inputs"]
+        return str(names[min(i, len(names) - 1)])
+
     def samples(self, seed: int = 0) -> list[Sample]:
         """The samples; another seed gives other values of the same shapes."""
         rng = np.random.default_rng([zlib.crc32(self.name.encode()), seed])

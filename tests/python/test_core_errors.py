@@ -397,12 +397,14 @@ def test_indices_out_of_range() -> None:
         2**70,
         1.5,
         "a",
-        np.array([True, False]),
+        np.array([True, False, True]),
         [0.5],
         (slice(None),) * 4,
-        [[0, 1], [1, 0]],
+        [[0, 2], [1, 0]],
+        np.zeros((2, 4), bool),
+        {0},
     ):
-        with pytest.raises((IndexError, TypeError)):
+        with pytest.raises(IndexError):
             t[index]
     for index in (slice(None, None, 0), slice(None, None, -1)):
         with pytest.raises(ValueError):
@@ -432,15 +434,11 @@ def test_assignment() -> None:
     for index, value in (
         (0, 5.0),
         ((slice(None), 1), 7.0),
-        ((slice(None), [1]), None),
+        ((slice(None), [1]), -2.0),
         ((Ellipsis, slice(None, None, 2)), -1.0),
     ):
         array = np.arange(12.0).reshape(3, 4)
         t = _C.copy_of_array(array)
-        if value is None:
-            with pytest.raises(IndexError):
-                t[index] = 1.0
-            continue
         t[index] = value
         array[index] = value
         assert np.array_equal(t.numpy(), array)
