@@ -617,7 +617,7 @@ void bind_ops(py::module_& m) {
   m.def("op_names", [] {
     py::list names;
     for (const OpDef& op : registry().all())
-      if (op.gradient_of.empty()) names.append(op.name);
+      if (op.gradient_of.empty() && !op.fronted) names.append(op.name);
     return names;
   });
   m.def("cost", [](const std::string& name, const std::vector<std::vector<int64_t>>& shapes) {

@@ -291,7 +291,7 @@ def function(name: str, arguments: Iterable[str], result: str, indent: str = "")
 
 def ops_stub() -> str:
     ops = [op for op in _C.registry() if not op["gradient_of"]]
-    names = "\n".join(f'    "{op["name"]}",' for op in ops)
+    names = "\n".join(f'    "{name}",' for name in _C.op_names())
     functions = [function(op["name"], parameters(op), result_of(op)) for op in ops]
     return "\n".join([OPS, f"__all__ = [\n{names}\n]\n", *functions]) + "\n"
 
@@ -309,6 +309,8 @@ def written_method(name: str, method: Any) -> str:
     arguments = []
     for item in signature.parameters.values():
         text = str(item).replace("'", "")
+        if isinstance(item.default, str):
+            text = f'{item.name}: {item.annotation} = "{item.default}"'
         arguments.append("self" if item.name == "self" else text)
     return function(name, arguments, signature.return_annotation, "    ")
 

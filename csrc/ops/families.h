@@ -5,6 +5,7 @@ namespace ranvier {
 
 class Registry;
 void declare_elementwise(Registry& r);
+void declare_comparisons(Registry& r);
 void declare_reductions(Registry& r);
 void declare_matmul(Registry& r);
 void declare_softmax(Registry& r);

@@ -156,6 +156,7 @@ struct OpDef {
   // ops. It is what gradients see of the change.
   Tensors (*new_values)(const Tensors&, const AttrReader&) = nullptr;
   bool method = false;           // also a method of Tensor
+  bool fronted = false;          // Python has a function of this name in front of it
   int row = -1;                  // of elementwise.def
 
   // Derived when the op is added.

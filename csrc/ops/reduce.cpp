@@ -339,6 +339,7 @@ void declare_reductions(Registry& r) {
   declare_sums(r);
   declare_products(r);
   declare_extremes(r);
+  declare_histograms(r);
   declare_moments(r);
   declare_norms(r);
   declare_orders(r);

@@ -14,11 +14,12 @@
 
 namespace ranvier {
 
-void declare_extremes(Registry& r);  // reduce_extremes.cpp
-void declare_moments(Registry& r);   // reduce_moments.cpp
-void declare_norms(Registry& r);     // reduce_norm.cpp
-void declare_orders(Registry& r);    // reduce_order.cpp
-void declare_products(Registry& r);  // reduce_product.cpp
+void declare_extremes(Registry& r);    // reduce_extremes.cpp
+void declare_histograms(Registry& r);  // reduce_histogram.cpp
+void declare_moments(Registry& r);     // reduce_moments.cpp
+void declare_norms(Registry& r);       // reduce_norm.cpp
+void declare_orders(Registry& r);      // reduce_order.cpp
+void declare_products(Registry& r);    // reduce_product.cpp
 
 // ---- attributes
 

@@ -279,7 +279,7 @@ void declare_pair(Registry& r, const std::string& word, const std::string& symbo
                      {{"x", "along dim 1 at the index, else 0; of all " + std::string(kShared),
                        kSharedLatex}}},
          .example = "rv." + name + "(rv.tensor([[1.0, 5.0], [3.0, 2.0]]), 1)",
-         .method = true});
+         .fronted = true});
   r.add({.name = "arg" + name,
          .doc = "Index of the first " + std::string(Largest ? "largest" : "smallest") +
                 " element along an axis, or in the flattened tensor.",

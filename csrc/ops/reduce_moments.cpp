@@ -115,7 +115,7 @@ void declare_moment(Registry& r, OpDef op) {
   op.backward = moments_backward<Root>;
   op.saves = {"input"};
   if (Root) op.saves.push_back(op.outputs[0]);
-  op.method = op.outputs.size() == 1;
+  op.fronted = true;
   r.add(std::move(op));
 }
 

@@ -189,7 +189,7 @@ void declare_norms(Registry& r) {
                      {{"x", "sign(x) (|x| / y)^(p-1), 0 where x or y is 0",
                        R"(\operatorname{sign}(x_i)\Bigl(\frac{|x_i|}{y}\Bigr)^{p-1})"}}},
          .example = "rv.norm(rv.tensor([3.0, 4.0]))",
-         .method = true});
+         .fronted = true});
   r.add({.name = "dist",
          .doc = "p-norm of the difference of two tensors, which broadcast.",
          .inputs = {"input", "other"},

@@ -74,6 +74,7 @@ const Registry& registry() {
   static const Registry instance = [] {
     Registry r;
     declare_elementwise(r);
+    declare_comparisons(r);
     declare_reductions(r);
     declare_matmul(r);
     declare_softmax(r);

@@ -115,6 +115,15 @@ from ranvier._random import (
     randn_like,
     randperm,
 )
+from ranvier._reductions import (
+    max,
+    min,
+    norm,
+    std,
+    std_mean,
+    var,
+    var_mean,
+)
 
 # The parts below are made of the ones above.
 from ranvier import accelerator, autograd, backends, cuda, data, nn, optim  # isort: skip
@@ -150,6 +159,8 @@ __all__ = [
     "is_tensor", "is_nonzero", "numel", "equal", "allclose",
     # printing them
     "set_printoptions", "get_printoptions", "printoptions",
+    # reductions of several spellings
+    "max", "min", "var", "std", "var_mean", "std_mean", "norm",
     # gradients
     "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch

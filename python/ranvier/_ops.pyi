@@ -58,6 +58,7 @@ __all__ = [
     "le",
     "gt",
     "ge",
+    "isclose",
     "sum",
     "nansum",
     "mean",
@@ -66,19 +67,13 @@ __all__ = [
     "all_finite",
     "prod",
     "amax",
-    "max",
     "argmax",
     "amin",
-    "min",
     "argmin",
     "aminmax",
     "any",
     "all",
-    "var",
-    "std",
-    "var_mean",
-    "std_mean",
-    "norm",
+    "histc",
     "dist",
     "logsumexp",
     "median",
@@ -172,6 +167,9 @@ def lt(input: Input, other: Input) -> Tensor: ...
 def le(input: Input, other: Input) -> Tensor: ...
 def gt(input: Input, other: Input) -> Tensor: ...
 def ge(input: Input, other: Input) -> Tensor: ...
+def isclose(
+    input: Input, other: Input, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor: ...
 def sum(
     input: Input,
     dim: int | Sequence[int] | None = None,
@@ -223,6 +221,7 @@ def aminmax(
 ) -> tuple[Tensor, Tensor]: ...
 def any(input: Input, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor: ...
 def all(input: Input, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor: ...
+def histc(input: Input, bins: int = 100, min: float = 0.0, max: float = 0.0) -> Tensor: ...
 def var(
     input: Input,
     dim: int | Sequence[int] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ranvier import _C
 from ranvier._C import Tensor
 
 
@@ -32,15 +33,30 @@ def numel(input: Tensor) -> int:
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape and the same elements.
+    """Whether two tensors have the same shape and the same elements, of whatever dtypes.
+
+    Parameters
+    ----------
+    input, other : Tensor
+
+    Returns
+    -------
+    bool
+        NaN equals nothing.
 
     Examples
     --------
     >>> import ranvier as rv
     >>> rv.equal(rv.ones(2), rv.ones(2)), rv.equal(rv.ones(2), rv.ones(3))
     (True, False)
+    >>> rv.equal(rv.ones(2), rv.ones(2, dtype=rv.int64))
+    True
     """
-    return bool(np.array_equal(input.detach().numpy(), other.detach().numpy()))
+    if input.shape != other.shape:
+        return False
+    if {input.dtype.name, other.dtype.name} & {"uint16", "uint32", "uint64"}:  # only stored
+        return bool(np.array_equal(input.detach().numpy(), other.detach().numpy()))
+    return bool(_C.ops.all(_C.ops.eq(input.detach(), other.detach())).item())
 
 
 def allclose(
@@ -52,14 +68,36 @@ def allclose(
 ) -> bool:
     """Whether |input - other| <= atol + rtol |other| for all elements.
 
+    Parameters
+    ----------
+    input, other : Tensor
+        Of one dtype; they broadcast.
+    rtol, atol : float
+        0 or more.
+    equal_nan : bool, default False
+        Whether two NaNs are close.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        For different dtypes.
+    ShapeError
+        For shapes that do not broadcast.
+    ValueError
+        For a negative tolerance.
+
     Examples
     --------
     >>> import ranvier as rv
     >>> rv.allclose(rv.ones(2), rv.ones(2) + 1e-7)
     True
     """
-    left, right = input.detach().numpy(), other.detach().numpy()
-    return bool(np.allclose(left, right, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    close = _C.ops.isclose(input, other, rtol, atol, equal_nan)
+    return bool(_C.ops.all(close).item())
 
 
 def is_floating_point(input: Tensor) -> bool:

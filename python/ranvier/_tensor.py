@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _C, _creation, _devices, _dtypes, _layouts
+from ranvier import _C, _creation, _devices, _dtypes, _layouts, _questions, _reductions
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
 from ranvier._constructors import dtype_of_type, made_of, type_name
@@ -426,6 +426,7 @@ def generator_at(seed: int, position: int) -> Generator:
 
 
 METHODS: dict[str, Any] = {
+    **_reductions.METHODS,
     **{
         function.__name__: function
         for function in (
@@ -435,7 +436,7 @@ METHODS: dict[str, Any] = {
             *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),
             *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
             *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
-            *(_creation.new_full, _creation.new_tensor),
+            *(_creation.new_full, _creation.new_tensor, _questions.equal, _questions.allclose),
             register_hook,
         )
     },

@@ -480,3 +480,67 @@ rows(
     special_attrs={"dim": 1},
     bad=(*bad("mode", one=True), *nothing("mode")[1:]),
 )
+
+
+# ---- comparisons and counts
+
+rows(
+    "isclose",
+    np.isclose,
+    *[((a, b), {}) for a, b in (((17,), (17,)), ((3, 5), (5,)), ((), (7,)), ((0, 3), (3,)))],
+    *[
+        (
+            (lambda rng: np.arange(9.0), lambda rng: np.arange(9.0) + rng.choice([0, 0.1, 1], 9)),
+            {"rtol": rtol, "atol": atol},
+        )
+        for rtol, atol in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5))
+    ],
+    (((5, 3), (5, 3)), {"atol": 2.0}, ("transposed", "strided")),
+    special=(
+        (
+            np.array([np.nan, INF, -INF, INF, 1.0, INF]),
+            np.array([np.nan, INF, -INF, -INF, INF, 1.0]),
+        ),
+    ),
+    bad=(
+        Bad(((3,), (4,)), {}, _C.ShapeError, ("[isclose]", "(3,)", "(4,)")),
+        Bad(((3,), np.zeros(3)), {}, TypeError, ("[isclose]", "float32", "float64")),
+        Bad(((3,), (3,)), {"rtol": -1.0}, ValueError, ("[isclose]", "rtol")),
+        Bad(((3,), (3,)), {"atol": np.nan}, ValueError, ("[isclose]", "atol")),
+    ),
+)
+
+
+def histc(x: Array, bins: int = 100, min: float = 0.0, max: float = 0.0) -> Array:
+    """np.histogram with PyTorch's range."""
+    if min == max:
+        min, max = (x.min(), x.max()) if x.size else (min, max)
+    if min == max:
+        min, max = min - 1, max + 1
+    return np.histogram(x, bins, (float(min), float(max)))[0].astype(float)
+
+
+rows(
+    "histc",
+    histc,
+    *one_input(
+        [
+            ((17,), {"bins": 5}),
+            ((1000,), {}),
+            ((3, 5), {"bins": 1}),
+            ((0,), {"bins": 3}),
+            ((), {"bins": 4}),
+        ],
+        ("transposed",),
+    ),
+    ((lambda rng: rng.integers(0, 5, 40) + 0.0,), {"bins": 4, "min": 0.0, "max": 4.0}),
+    (((99,),), {"bins": 8, "min": -2.0, "max": 1.5}),
+    integers="refused",
+    special=((np.array([np.nan, 1.0, 2.0, INF, -INF, 3.0]),),),
+    special_attrs={"bins": 3, "min": 0.0, "max": 3.0},
+    bad=(
+        Bad(((3,),), {"bins": 0}, ValueError, ("[histc]", "0")),
+        Bad(((3,),), {"min": 2.0, "max": 1.0}, ValueError, ("[histc]", "2", "1")),
+        Bad((np.array([1.0, np.nan]),), {}, ValueError, ("[histc]", "finite")),
+    ),
+)
