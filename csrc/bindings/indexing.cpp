@@ -1,6 +1,7 @@
 // tensor[index] and tensor[index] = value, iteration and length. An index expression is sorted into
 // views, which are taken one after another, and into tensors of integers, which one op takes
 // together; a mask counts as the integers of its true elements. The ops do the work.
+#include <algorithm>
 #include <optional>
 
 #include "bindings/bindings.h"
@@ -103,6 +104,14 @@ Parts parts_of(PyObject* index) {
   return parts;
 }
 
+// Without axes of size 1 in front beyond `dim`.
+Tensor trimmed(Tensor value, int dim) {
+  static const Op select("select");
+  while (value.dim() > dim && value.shape()[0] == 1)
+    value = select({value}, {int64_t{0}, int64_t{0}});
+  return value;
+}
+
 // The part of a tensor that an index expression names: a view, and what tensors pick from it.
 class Indexed {
  public:
@@ -144,7 +153,10 @@ class Indexed {
   void write(const Tensor& values) {
     static const Op index_put("index_put_");
     settle();
-    Tensors in = {view_, values};
+    int picked = 0;
+    for (const Tensor& t : places_) picked = std::max(picked, t.dim());
+    const int left = view_.dim() - static_cast<int>(axes_.size());
+    Tensors in = {view_, trimmed(values, left + picked)};
     for (const Tensor& t : places_) in.push_back(t);
     index_put.all(in, {false, axes_});
   }
@@ -259,14 +271,6 @@ Tensor value_for(const Tensor& target, PyObject* value) {
   if (is_tensor(value)) return py::handle(value).cast<Tensor>();
   if (py::isinstance<py::array>(value)) return tensor_from(value);
   return tensor_from(value, target.dtype());
-}
-
-// Without axes of size 1 in front that the target has not.
-Tensor trimmed(Tensor value, int dim) {
-  static const Op select("select");
-  while (value.dim() > dim && value.shape()[0] == 1)
-    value = select({value}, {int64_t{0}, int64_t{0}});
-  return value;
 }
 
 void expect_fitting(const Tensor& target, const Tensor& value) {
@@ -388,6 +392,7 @@ void add_indexing(PyHeapTypeObject* type) {
   type->as_mapping.mp_length = length;
   type->as_mapping.mp_subscript = subscript;
   type->as_mapping.mp_ass_subscript = assign_subscript;
+  type->as_sequence.sq_length = length;
   type->as_sequence.sq_item = sequence_item;
   type->ht_type.tp_iter = iterate;
 }
