@@ -1,9 +1,12 @@
 // The extension module ranvier._C: errors, settings, generators, programs, and what the other
 // binding files add.
+#include <cstring>
 #include <memory>
+#include <random>
 
 #include "bindings/bindings.h"
 #include "core/allocator.h"
+#include "core/recording.h"
 
 namespace ranvier::python {
 namespace {
@@ -62,6 +65,85 @@ void bind_settings(py::module_& m) {
   m.def("set_default_dtype", [](const py::object& d) { set_default_dtype(dtype_from(d)); });
 }
 
+// Also by name, as in Generator(device='cpu'), and as the first argument, where PyTorch has it.
+void check_cpu(py::handle device) {
+  const std::string name = py::str(device);
+  if (name != "cpu" && name != "cpu:0")
+    fail(ErrorKind::runtime, "[Generator] expected a seed or the device 'cpu', got '", name, "'");
+}
+
+uint64_t seed_from(py::handle object) {
+  const auto wrong = [&](ErrorKind kind) {
+    fail(kind, "[Generator] seed: expected a whole number from 0 to 2**64 - 1, got ",
+         std::string(py::repr(object)));
+  };
+  if (!PyIndex_Check(object.ptr()) || PyBool_Check(object.ptr())) wrong(ErrorKind::type);
+  const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+  if (!number) throw py::error_already_set();
+  const uint64_t seed = PyLong_AsUnsignedLongLong(number.ptr());
+  if (!PyErr_Occurred()) return seed;
+  PyErr_Clear();
+  wrong(ErrorKind::value);
+  return 0;
+}
+
+constexpr int64_t kStateBytes = 2 * sizeof(int64_t);
+
+Tensor state_bytes(const Generator& g) {
+  forbid_while_recording("get_state()");
+  const Tensor bytes = Tensor::empty({kStateBytes}, DType::uint8);
+  std::memcpy(bytes.raw(), g.state().raw(), kStateBytes);
+  return bytes;
+}
+
+void set_state_bytes(const Generator& g, const Tensor& bytes) {
+  forbid_while_recording("set_state()");
+  if (bytes.dtype() != DType::uint8)
+    fail(ErrorKind::type, "[set_state] expected what get_state() gave, uint8, got ",
+         name_of(bytes.dtype()));
+  if (!(bytes.shape() == Dims{kStateBytes}) || !bytes.is_contiguous())
+    fail(ErrorKind::shape, "[set_state] expected what get_state() gave, shape (", kStateBytes,
+         ",), got ", to_string(bytes.shape()));
+  std::memcpy(g.state().raw(), bytes.raw(), kStateBytes);
+}
+
+void bind_generator(py::module_& m) {
+  // Held by shared_ptr: pybind11 then refuses an object whose __init__ was never called.
+  using Held = std::shared_ptr<Generator>;
+  py::class_<Generator, Held>(m, "Generator", "A source of random numbers with a seed of its own.")
+      .def(py::init([](const py::object& seed, const py::object& device) {
+             check_cpu(device);
+             if (!PyUnicode_Check(seed.ptr())) return std::make_shared<Generator>(seed_from(seed));
+             check_cpu(seed);
+             return std::make_shared<Generator>();
+           }),
+           py::arg("seed") = 0, py::arg("device") = "cpu")
+      .def(
+          "manual_seed",
+          [](const Held& g, const py::object& seed) {
+            g->manual_seed(seed_from(seed));
+            return g;
+          },
+          py::arg("seed"))
+      .def("initial_seed", [](const Held& g) { return g->seed(); })
+      .def("seed",
+           [](const Held& g) {
+             std::random_device entropy;
+             g->manual_seed(uint64_t{entropy()} << 32 | entropy());
+             return g->seed();
+           })
+      .def("get_state", [](const Held& g) { return state_bytes(*g); })
+      .def(
+          "set_state",
+          [](const Held& g, const Tensor& new_state) {
+            set_state_bytes(*g, new_state);
+            return g;
+          },
+          py::arg("new_state"))
+      .def_property_readonly("state", [](const Held& g) { return g->state(); });
+  m.def("default_generator", [] { return Held(&default_generator(), [](Generator*) {}); });
+}
+
 void bind_creation(py::module_& m) {
   m.def("empty", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     return Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
@@ -92,20 +174,7 @@ void bind_creation(py::module_& m) {
       "from_dlpack",
       [](const py::object& object, const py::object& copy) { return from_dlpack(object, copy); },
       py::arg("ext_tensor"), py::kw_only(), py::arg("copy") = py::none());
-  // Held by shared_ptr: pybind11 then refuses an object whose __init__ was never called.
-  using Held = std::shared_ptr<Generator>;
-  py::class_<Generator, Held>(m, "Generator", "A source of random numbers with a seed of its own.")
-      .def(py::init<uint64_t>(), py::arg("seed") = 0)
-      .def(
-          "manual_seed",
-          [](const Held& g, uint64_t seed) {
-            g->manual_seed(seed);
-            return g;
-          },
-          py::arg("seed"))
-      .def("initial_seed", [](const Held& g) { return g->seed(); })
-      .def_property_readonly("state", [](const Held& g) { return g->state(); });
-  m.def("default_generator", [] { return Held(&default_generator(), [](Generator*) {}); });
+  bind_generator(m);
 }
 
 Tensors tensors_of(const py::object& results) {

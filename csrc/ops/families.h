@@ -8,6 +8,8 @@ void declare_elementwise(Registry& r);
 void declare_comparisons(Registry& r);
 void declare_reductions(Registry& r);
 void declare_matmul(Registry& r);
+void declare_matrix_products(Registry& r);
+void declare_einsum(Registry& r);
 void declare_softmax(Registry& r);
 void declare_losses(Registry& r);
 void declare_views(Registry& r);
@@ -15,6 +17,7 @@ void declare_data(Registry& r);
 void declare_indexing(Registry& r);
 void declare_advanced_indexing(Registry& r);
 void declare_random(Registry& r);
+void declare_random_discrete(Registry& r);
 void declare_updates(Registry& r);
 void declare_regions(Registry& r);
 

@@ -1,14 +1,61 @@
-// Matrix products: matmul and linear. Both are one gemm call a matrix.
+// Matrix products: matmul and linear. Both are one gemm call a matrix; integers have a loop of
+// their own.
+#include "ops/matmul.h"
+
 #include <algorithm>
+#include <type_traits>
 
 #include "core/dtypes.h"
 #include "core/parallel.h"
 #include "kernels/cpu/gemm.h"
 #include "ops/families.h"
 #include "ops/loops.h"
-#include "ops/op.h"
 
 namespace ranvier {
+
+void check_factors(const InferArgs& args) {
+  for (size_t i = 0; i < args.in.size(); ++i) {
+    if (!args.given_inputs[i]) continue;
+    const DType first = args.in[0].dtype, dtype = args.in[i].dtype;
+    const std::string& name = args.op().input_name(i);
+    if (dtype == DType::bool_)
+      fail(ErrorKind::type, "[", args.op().name, "] expected floating numbers or integers for '",
+           name, "', got bool; call .float() or .long() on it");
+    if (dtype != first)
+      fail(ErrorKind::type, "[", args.op().name, "] expected one dtype, got ", name_of(first),
+           " for '", args.op().input_name(0), "' and ", name_of(dtype), " for '", name,
+           "'; call .float() or .double() on one of them");
+  }
+}
+
+Tensor swapped(const Tensor& t, int64_t a, int64_t b) {
+  static const Op transpose("transpose");
+  return transpose({t}, {a, b});
+}
+
+Tensor reshaped_to(const Tensor& t, const Dims& shape) {
+  static const Op reshape("reshape");
+  return reshape({t}, {std::vector<int64_t>(shape.begin(), shape.end())});
+}
+
+// The two axes as one: then the diagonal is every (n + 1)-th element.
+Tensor diagonal_of(const Tensor& t, int64_t a, int64_t b) {
+  static const Op permute("permute"), slice("slice");
+  std::vector<int64_t> order;
+  Dims shape;
+  for (int i = 0; i < t.dim(); ++i) {
+    if (i == a || i == b) continue;
+    order.push_back(i);
+    shape.push_back(t.shape()[i]);
+  }
+  order.push_back(a);
+  order.push_back(b);
+  const int64_t n = t.shape()[static_cast<int>(a)];
+  shape.push_back(n * n);
+  return slice({reshaped_to(permute({t}, {order}), shape)},
+               {int64_t{-1}, int64_t{0}, n * n, n + 1});
+}
+
 namespace {
 
 // Shapes of a product after vectors have become matrices.
@@ -41,7 +88,10 @@ Product product_of(const InferArgs& args) {
   return p;
 }
 
-Metas infer_matmul(const InferArgs& args) { return {{product_of(args).out, args.in[0].dtype}}; }
+Metas infer_matmul(const InferArgs& args) {
+  check_factors(args);
+  return {{product_of(args).out, args.in[0].dtype}};
+}
 
 // Element offset of matrix `index` of a batch, for a tensor broadcast over `batch`.
 int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
@@ -54,44 +104,90 @@ int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
   return offset;
 }
 
-void matmul_forward(const ForwardArgs& args) {
-  const Tensor &a = args.in[0], &b = args.in[1], &out = args.out[0];
-  const Product p =
-      product_of(InferArgs(args.op(), args.all(), {meta_of(a), meta_of(b)}, {true, true}));
-  const bool row = a.dim() == 1, column = b.dim() == 1;
-  visit_floating(a.dtype(), [&]<class T>(Tag<T>) {
-    Gemm<T> g{};
-    g.m = p.m;
-    g.n = p.n;
-    g.k = p.k;
-    g.a_row = row ? 0 : a.strides()[a.dim() - 2];
-    g.a_k = a.strides().back();
-    g.b_k = column ? b.strides()[0] : b.strides()[b.dim() - 2];
-    g.b_col = column ? 1 : b.strides().back();
-    g.c_row = p.n;
-    const int64_t matrices = count(p.batch);
-    const auto one = [&](int64_t i) {
-      Gemm<T> part = g;
-      part.a = a.data<T>() + (row ? 0 : batch_offset(a, p.batch, i));
-      part.b = b.data<T>() + (column ? 0 : batch_offset(b, p.batch, i));
-      part.c = out.data<T>() + i * p.m * p.n;
-      gemm(part);
-    };
-    // Many matrices share the threads out among themselves; a single one does inside.
-    if (matrices == 1) return one(0);
-    parallel_items(matrices, p.m * p.n * p.k, 1 << 18, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) one(i);
-    });
+// f(matrix of a, matrix of b, index) for the matrices of a batch, each an offset in elements.
+struct Batch {
+  const Tensor &a, &b;
+  const Product& p;
+  bool row, column;
+  int64_t at_a(int64_t i) const { return row ? 0 : batch_offset(a, p.batch, i); }
+  int64_t at_b(int64_t i) const { return column ? 0 : batch_offset(b, p.batch, i); }
+  int64_t a_row() const { return row ? 0 : a.strides()[a.dim() - 2]; }
+  int64_t a_k() const { return a.strides().back(); }
+  int64_t b_k() const { return column ? b.strides()[0] : b.strides()[b.dim() - 2]; }
+  int64_t b_col() const { return column ? 1 : b.strides().back(); }
+};
+
+template <class T>
+void float_product(const Batch& in, T* out) {
+  const Product& p = in.p;
+  Gemm<T> g{};
+  g.m = p.m;
+  g.n = p.n;
+  g.k = p.k;
+  g.a_row = in.a_row();
+  g.a_k = in.a_k();
+  g.b_k = in.b_k();
+  g.b_col = in.b_col();
+  g.c_row = p.n;
+  const int64_t matrices = count(p.batch);
+  const auto one = [&](int64_t i) {
+    Gemm<T> part = g;
+    part.a = in.a.data<T>() + in.at_a(i);
+    part.b = in.b.data<T>() + in.at_b(i);
+    part.c = out + i * p.m * p.n;
+    gemm(part);
+  };
+  // Many matrices share the threads out among themselves; a single one does inside.
+  if (matrices == 1) return one(0);
+  parallel_items(matrices, p.m * p.n * p.k, 1 << 18, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) one(i);
   });
 }
 
-Tensor swapped(const Tensor& t) {
-  static const Op transpose("transpose");
-  return transpose({t}, {int64_t{-2}, int64_t{-1}});
+// Modulo 2^bits, as the integers of NumPy and PyTorch; whatever the order, the sum is the same.
+template <class T>
+void integer_product(const Batch& in, T* out) {
+  using Wrapping = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+  const Product& p = in.p;
+  const int64_t a_k = in.a_k(), b_k = in.b_k(), b_col = in.b_col();
+  parallel_items(count(p.batch) * p.m, p.n * p.k, 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T* a = in.a.data<T>() + in.at_a(r / p.m) + r % p.m * in.a_row();
+      const T* b = in.b.data<T>() + in.at_b(r / p.m);
+      T* const c = out + r * p.n;
+      std::fill_n(c, p.n, T(0));
+      for (int64_t k = 0; k < p.k; ++k) {
+        const auto x = static_cast<Wrapping>(a[k * a_k]);
+        const T* const y = b + k * b_k;
+        if (b_col == 1) {  // a loop of its own, which the compiler can turn into vectors
+          for (int64_t j = 0; j < p.n; ++j)
+            c[j] = static_cast<T>(static_cast<Wrapping>(c[j]) + x * static_cast<Wrapping>(y[j]));
+        } else {
+          for (int64_t j = 0; j < p.n; ++j)
+            c[j] = static_cast<T>(static_cast<Wrapping>(c[j]) +
+                                  x * static_cast<Wrapping>(y[j * b_col]));
+        }
+      }
+    }
+  });
+}
+
+void matmul_forward(const ForwardArgs& args) {
+  const Tensor &a = args.in[0], &b = args.in[1], &out = args.out[0];
+  const Metas metas = {meta_of(a), meta_of(b)};
+  const Product p = product_of(InferArgs(args.op(), args.all(), metas, {true, true}));
+  if (out.numel() == 0) return;
+  const Batch in{a, b, p, a.dim() == 1, b.dim() == 1};
+  visit(out.dtype(), [&]<class T>(Tag<T>) {
+    if constexpr (std::is_floating_point_v<T>)
+      float_product<T>(in, out.data<T>());
+    else if constexpr (!std::is_same_v<T, bool>)
+      integer_product<T>(in, out.data<T>());
+  });
 }
 
 Tensors matmul_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul"), unsqueeze("unsqueeze"), reshape("reshape");
+  static const Op matmul("matmul"), unsqueeze("unsqueeze");
   const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
   Tensor a = args.in[0], b = args.in[1], g = args.grad[0];
   if (shape_a.size() == 1) {
@@ -103,8 +199,7 @@ Tensors matmul_backward(const BackwardArgs& args) {
     g = unsqueeze({g}, {int64_t{-1}});
   }
   const auto back_to = [&](const Tensor& grad, const Tensor& matrix, const Dims& shape) {
-    return reshape({reduce_to(grad, matrix.shape())},
-                   {std::vector<int64_t>(shape.begin(), shape.end())});
+    return reshaped_to(reduce_to(grad, matrix.shape()), shape);
   };
   Tensors grads(2);
   if (args.needs[0]) grads[0] = back_to(matmul({g, swapped(b)}), a, shape_a);
@@ -179,16 +274,14 @@ void linear_forward(const ForwardArgs& args) {
 }
 
 Tensors linear_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul"), reshape("reshape"), bias_grad("bias_grad");
+  static const Op matmul("matmul"), bias_grad("bias_grad");
   const OpDef* activation = epilogue(args);
   Tensor g = args.grad[0];
   if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
   const Tensor &x = args.in[0], &w = args.in[1];
   const Dims& shape = args.in_meta[0].shape;
   const int64_t n = count(Dims(shape.begin(), static_cast<size_t>(shape.size() - 1)));
-  const auto rows = [&](const Tensor& t, int64_t width) {
-    return reshape({t}, {std::vector<int64_t>{n, width}});
-  };
+  const auto rows = [&](const Tensor& t, int64_t width) { return reshaped_to(t, {n, width}); };
   Tensors grads(3);
   if (args.needs[0]) grads[0] = matmul({g, w});
   const Tensor flat = rows(g, w.shape()[0]);
@@ -217,7 +310,6 @@ void declare_matmul(Registry& r) {
          .doc = "Matrix product over the last two axes; leading axes broadcast, vectors count as a "
                 "row on the left and a column on the right.",
          .inputs = {"input", "other"},
-         .types = Types::floats,
          .infer = infer_matmul,
          .forward = matmul_forward,
          .backward = matmul_backward,

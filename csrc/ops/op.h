@@ -156,7 +156,7 @@ struct OpDef {
   // ops. It is what gradients see of the change.
   Tensors (*new_values)(const Tensors&, const AttrReader&) = nullptr;
   bool method = false;           // also a method of Tensor
-  bool fronted = false;          // Python has a function of this name in front of it
+  bool fronted = false;          // a Python function is in front of it, which is public instead
   int row = -1;                  // of elementwise.def
 
   // Derived when the op is added.

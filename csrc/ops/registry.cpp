@@ -77,6 +77,8 @@ const Registry& registry() {
     declare_comparisons(r);
     declare_reductions(r);
     declare_matmul(r);
+    declare_matrix_products(r);
+    declare_einsum(r);
     declare_softmax(r);
     declare_losses(r);
     declare_views(r);

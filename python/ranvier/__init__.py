@@ -96,6 +96,7 @@ from ranvier._layouts import (
 )
 from ranvier._ops import *  # noqa: F403  every op of the registry
 from ranvier._printing import get_printoptions, printoptions, set_printoptions
+from ranvier._products import einsum, tensordot
 from ranvier._questions import (
     allclose,
     equal,
@@ -106,14 +107,21 @@ from ranvier._questions import (
     numel,
 )
 from ranvier._random import (
+    bernoulli,
+    get_rng_state,
     initial_seed,
     manual_seed,
+    multinomial,
+    normal,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
+    seed,
+    set_rng_state,
 )
 from ranvier._reductions import (
     max,
@@ -153,8 +161,11 @@ __all__ = [
     "FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor",
     "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor",
     # random numbers
-    "manual_seed", "initial_seed", "Generator", "rand", "randn", "randint", "randperm",
-    "rand_like", "randn_like",
+    "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state", "Generator",
+    "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal",
+    "bernoulli", "multinomial",
+    # products with a Python side
+    "einsum", "tensordot",
     # asking about them
     "is_tensor", "is_nonzero", "numel", "equal", "allclose",
     # printing them

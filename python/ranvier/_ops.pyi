@@ -81,6 +81,23 @@ __all__ = [
     "mode",
     "matmul",
     "linear",
+    "dot",
+    "mm",
+    "bmm",
+    "mv",
+    "vdot",
+    "inner",
+    "outer",
+    "ger",
+    "kron",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "addbmm",
+    "chain_matmul",
+    "trace",
+    "cross",
     "softmax",
     "log_softmax",
     "cross_entropy",
@@ -107,10 +124,6 @@ __all__ = [
     "index",
     "index_put",
     "index_put_",
-    "uniform",
-    "normal",
-    "integers",
-    "permutation",
     "sgd_update",
     "adam_update",
 ]
@@ -267,6 +280,65 @@ def matmul(input: Input, other: Input) -> Tensor: ...
 def linear(
     input: Input, weight: Input, bias: Input | None = None, activation: str | None = None
 ) -> Tensor: ...
+def dot(input: Input, tensor: Input) -> Tensor: ...
+def mm(input: Input, mat2: Input) -> Tensor: ...
+def bmm(input: Input, mat2: Input) -> Tensor: ...
+def mv(input: Input, vec: Input) -> Tensor: ...
+def vdot(input: Input, other: Input) -> Tensor: ...
+def inner(input: Input, other: Input) -> Tensor: ...
+def outer(input: Input, vec2: Input) -> Tensor: ...
+def ger(input: Input, vec2: Input) -> Tensor: ...
+def kron(input: Input, other: Input) -> Tensor: ...
+def addmm(
+    input: Input,
+    mat1: Input,
+    mat2: Input,
+    *,
+    beta: float = 1.0,
+    alpha: float = 1.0,
+) -> Tensor: ...
+def addmv(
+    input: Input,
+    mat: Input,
+    vec: Input,
+    *,
+    beta: float = 1.0,
+    alpha: float = 1.0,
+) -> Tensor: ...
+def addr(
+    input: Input,
+    vec1: Input,
+    vec2: Input,
+    *,
+    beta: float = 1.0,
+    alpha: float = 1.0,
+) -> Tensor: ...
+def baddbmm(
+    input: Input,
+    batch1: Input,
+    batch2: Input,
+    *,
+    beta: float = 1.0,
+    alpha: float = 1.0,
+) -> Tensor: ...
+def addbmm(
+    input: Input,
+    batch1: Input,
+    batch2: Input,
+    *,
+    beta: float = 1.0,
+    alpha: float = 1.0,
+) -> Tensor: ...
+def chain_matmul(matrices: Sequence[Input]) -> Tensor: ...
+def trace(input: Input) -> Tensor: ...
+def cross(input: Input, other: Input, dim: int | None = None) -> Tensor: ...
+def einsum(equation: str, operands: Sequence[Input]) -> Tensor: ...
+def tensordot(
+    a: Input,
+    b: Input,
+    dims_a: int | Sequence[int],
+    *dims_b: int | Sequence[int],
+) -> Tensor: ...
 def softmax(input: Input, dim: int = -1) -> Tensor: ...
 def log_softmax(input: Input, dim: int = -1) -> Tensor: ...
 def cross_entropy(input: Input, target: Input, reduction: str = "mean") -> Tensor: ...
@@ -323,8 +395,18 @@ def normal(
     std: float = 1.0,
     dtype: DTypeLike = ...,
 ) -> Tensor: ...
-def integers(state: Tensor, shape: int | Sequence[int], low: int, high: int) -> Tensor: ...
+def normal_around(state: Tensor, mean: Input, std: Input) -> Tensor: ...
+def exponential(
+    state: Tensor, shape: int | Sequence[int], rate: float = 1.0, dtype: DTypeLike = ...
+) -> Tensor: ...
+def integers(
+    state: Tensor, shape: int | Sequence[int], low: int, high: int, dtype: DTypeLike = ...
+) -> Tensor: ...
 def permutation(state: Tensor, n: int) -> Tensor: ...
+def bernoulli(state: Tensor, input: Input) -> Tensor: ...
+def multinomial(
+    state: Tensor, input: Input, num_samples: int, replacement: bool = False
+) -> Tensor: ...
 def sgd_update(
     param: Tensor,
     grad: Input,

@@ -1,7 +1,7 @@
 """Random tensors and seeds. The n-th number depends on the seed and n alone, never on threads.
 
 A generator's seed and position are a tensor that the drawing op moves on; this file only finds
-the generator and the shape.
+the generator and the shape, under PyTorch's names. What fills a tensor in place is in `_fills.py`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import operator
 from typing import Any
 
 from ranvier import _C
-from ranvier._C import Generator, Tensor
+from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._devices import check_device
-from ranvier._layouts import shape_from
+from ranvier._dtypes import as_dtype, or_default
+from ranvier._layouts import check_options, shape_from
 
 
 def state_of(generator: Generator | None) -> Tensor:
     """What a drawing op takes first: the state of the given or of the default generator."""
     return (_C.default_generator() if generator is None else generator).state
+
+
+# --- seeds and states ---------------------------------------------------------------------------
 
 
 def checked_seed(where: str, value: Any) -> int:
@@ -48,7 +52,7 @@ def manual_seed(seed: int) -> Generator:
     Parameters
     ----------
     seed : int
-        0 <= seed < 2**64.
+        -2**63 <= seed < 2**64; a negative one counts from 2**64 down.
 
     Raises
     ------
@@ -64,26 +68,140 @@ def manual_seed(seed: int) -> Generator:
     >>> rv.equal(a, rv.rand(3))
     True
     """
+    if isinstance(seed, int) and -(2**63) <= seed < 0:
+        seed += 2**64
     return _C.default_generator().manual_seed(checked_seed("manual_seed", seed))
 
 
+def seed() -> int:
+    """Seeds the default generator from the operating system's randomness; returns the seed.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.seed() == rv.initial_seed()
+    True
+    """
+    return _C.default_generator().seed()
+
+
 def initial_seed() -> int:
-    """The seed of the default generator."""
+    """The seed of the default generator.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> _ = rv.manual_seed(5)
+    >>> rv.initial_seed()
+    5
+    """
     return _C.default_generator().initial_seed()
 
 
-def _ready(result: Tensor, requires_grad: bool) -> Tensor:
+def get_rng_state() -> Tensor:
+    """Where the default generator is, as 16 bytes (uint8) for `set_rng_state`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> state = rv.get_rng_state()
+    >>> a = rv.rand(3)
+    >>> rv.set_rng_state(state)
+    >>> rv.equal(a, rv.rand(3))
+    True
+    """
+    return _C.default_generator().get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts the default generator to where `get_rng_state` found it.
+
+    Parameters
+    ----------
+    new_state : Tensor
+        uint8 of shape (16,).
+
+    Raises
+    ------
+    TypeError, ShapeError
+        What `get_rng_state` does not give.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.set_rng_state(rv.Generator(3).get_state())
+    >>> rv.initial_seed()
+    3
+    """
+    _C.default_generator().set_state(new_state)
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def _dtype_for(dtype: Any, out: Tensor | None) -> Any:
+    """The given dtype, else that of `out`, else the default one."""
+    return or_default(dtype) if dtype is not None or out is None else out.dtype
+
+
+def _check_out(out: Tensor | None, shape: tuple[int, ...], where: str) -> None:
+    if out is not None and out.shape != shape:
+        raise ShapeError(f"[{where}] out: expected a tensor of shape {shape}, got {out.shape}")
+
+
+def _finished(result: Tensor, out: Tensor | None, requires_grad: bool, where: str) -> Tensor:
+    if out is not None:
+        _check_out(out, result.shape, where)
+        result = out.copy_(result)
     return result.requires_grad_() if requires_grad else result
 
 
+def _whole(value: Any, name: str, where: str) -> int:
+    """A whole number of 64 bits; a bool is none."""
+    try:
+        if not isinstance(value, bool):
+            number = operator.index(value)
+            if -(2**63) <= number < 2**63:
+                return number
+            raise ValueError(f"[{where}] {name}: expected a number of 64 bits, got {number}")
+    except TypeError:
+        pass
+    raise TypeError(f"[{where}] {name}: expected a whole number, got {value!r:.60}")
+
+
 def rand(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Uniform random numbers in [0, 1).
+
+    Parameters
+    ----------
+    *args : int or sequence of int
+        The shape: `rand(2, 3)`, `rand((2, 3))` or `rand(size=(2, 3))`.
+    generator : Generator, optional
+        The default generator unless given.
+    out : Tensor, optional
+        Takes the numbers.
+    dtype : dtype, optional
+        A floating one; the default dtype unless given.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    pin_memory : bool, default False
+        Changes nothing.
+
+    Raises
+    ------
+    TypeError, ShapeError
+        A dtype that is not floating, sizes that are no sizes.
 
     Examples
     --------
@@ -92,19 +210,46 @@ def rand(
     (2, 3)
     """
     check_device(device, "rand")
-    shape = shape_from(size, "rand")
-    chosen = _C.float32 if dtype is None else dtype
-    return _ready(_C.ops.uniform(state_of(generator), shape, 0.0, 1.0, chosen), requires_grad)
+    check_options("rand", layout, pin_memory)
+    shape = shape_from(args, "rand", size)
+    _check_out(out, shape, "rand")
+    result = _C.ops.uniform(state_of(generator), shape, 0.0, 1.0, _dtype_for(dtype, out))
+    return _finished(result, out, requires_grad, "rand")
 
 
 def randn(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Random numbers of the standard normal distribution.
+
+    Parameters
+    ----------
+    *args : int or sequence of int
+        The shape: `randn(2, 3)`, `randn((2, 3))` or `randn(size=(2, 3))`.
+    generator : Generator, optional
+        The default generator unless given.
+    out : Tensor, optional
+        Takes the numbers.
+    dtype : dtype, optional
+        A floating one; the default dtype unless given.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    pin_memory : bool, default False
+        Changes nothing.
+
+    Raises
+    ------
+    TypeError, ShapeError
+        A dtype that is not floating, sizes that are no sizes.
 
     Examples
     --------
@@ -113,9 +258,11 @@ def randn(
     (2,)
     """
     check_device(device, "randn")
-    shape = shape_from(size, "randn")
-    chosen = _C.float32 if dtype is None else dtype
-    return _ready(_C.ops.normal(state_of(generator), shape, 0.0, 1.0, chosen), requires_grad)
+    check_options("randn", layout, pin_memory)
+    shape = shape_from(args, "randn", size)
+    _check_out(out, shape, "randn")
+    result = _C.ops.normal(state_of(generator), shape, 0.0, 1.0, _dtype_for(dtype, out))
+    return _finished(result, out, requires_grad, "randn")
 
 
 def randint(
@@ -124,26 +271,64 @@ def randint(
     high: int | None = None,
     size: Any = None,
     generator: Generator | None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """`randint(high, size)` or `randint(low, high, size)`: integers in [low, high), int64.
+    """`randint(high, size)` or `randint(low, high, size)`: random integers in [low, high).
+
+    Parameters
+    ----------
+    low : int, default 0
+    high : int
+        The first number above the range.
+    size : sequence of int
+    generator : Generator, optional
+    out : Tensor, optional
+        Takes the numbers.
+    dtype : dtype, optional
+        int64 unless given; any that is computed with and holds the whole range.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+        For floating dtypes.
+    pin_memory : bool, default False
+        Changes nothing.
+
+    Raises
+    ------
+    TypeError
+        Bounds that are no whole numbers, a size that is no sequence.
+    ValueError
+        low >= high, or bounds that the dtype does not hold.
 
     Examples
     --------
     >>> import ranvier as rv
     >>> rv.randint(10, (3,)).dtype
     ranvier.int64
+    >>> rv.randint(-5, 5, (2, 2), dtype=rv.int8).shape
+    (2, 2)
     """
     check_device(device, "randint")
+    check_options("randint", layout, pin_memory)
     names = ("high", "size") if _short_form(args, low, high, size) else ("low", "high", "size")
     given = dict(zip(names, args, strict=False))
     start = given.get("low", 0 if low is None else low)
     end, shape = given.get("high", high), given.get("size", size)
     if end is None or shape is None or len(args) > len(names):
         raise TypeError("[randint] expected randint(high, size) or randint(low, high, size)")
-    result = _C.ops.integers(state_of(generator), shape_from((shape,), "randint"), start, end)
-    return result if dtype is None else _C.ops.cast(result, dtype)
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"[randint] size: expected a tuple of sizes, got {shape!r:.60}")
+    first, last = _whole(start, "low", "randint"), _whole(end, "high", "randint")
+    chosen = dtype if dtype is not None else _C.int64 if out is None else out.dtype
+    sizes = shape_from((shape,), "randint")
+    _check_out(out, sizes, "randint")
+    result = _C.ops.integers(state_of(generator), sizes, first, last, chosen)
+    return _finished(result, out, requires_grad, "randint")
 
 
 def _short_form(args: tuple[Any, ...], low: Any, high: Any, size: Any) -> bool:
@@ -153,17 +338,59 @@ def _short_form(args: tuple[Any, ...], low: Any, high: Any, size: Any) -> bool:
     return len(args) == 1 and high is None
 
 
-def randperm(n: int, *, generator: Generator | None = None, device: Any = None) -> Tensor:
-    """The integers 0..n-1 in random order, int64.
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The integers 0..n-1 in random order.
+
+    Parameters
+    ----------
+    n : int
+    generator : Generator, optional
+    out : Tensor, optional
+        Takes the numbers.
+    dtype : dtype, optional
+        int64 unless given; any that holds all whole numbers below n.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+        For floating dtypes.
+    pin_memory : bool, default False
+        Changes nothing.
+
+    Raises
+    ------
+    TypeError, ShapeError, ValueError
+        n is no whole number, negative, or more than the dtype holds.
 
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.equal(rv.randperm(4).sum(), rv.tensor(6))
-    True
+    >>> rv.randperm(4).sum()
+    tensor(6)
     """
     check_device(device, "randperm")
-    return _C.ops.permutation(state_of(generator), n)
+    check_options("randperm", layout, pin_memory)
+    (count,) = shape_from((_whole(n, "n", "randperm"),), "randperm")
+    chosen = as_dtype(dtype if dtype is not None else _C.int64 if out is None else out.dtype)
+    if count > 0 and chosen is not _C.int64:
+        top = _C.ops.cast(_C.full((1,), count - 1, _C.float64), chosen)
+        if int(_C.ops.cast(top, _C.int64).item()) != count - 1:
+            raise ValueError(f"[randperm] n: expected numbers that {chosen.name} holds, got {n}")
+    result = _C.ops.permutation(state_of(generator), count)
+    result = result if chosen is _C.int64 else _C.ops.cast(result, chosen)
+    return _finished(result, out, requires_grad, "randperm")
+
+
+# --- like another tensor ------------------------------------------------------------------------
 
 
 def rand_like(
@@ -171,9 +398,29 @@ def rand_like(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Uniform random numbers in [0, 1) with the shape and dtype of another tensor.
+
+    Parameters
+    ----------
+    input : Tensor
+    generator : Generator, optional
+    dtype : dtype, optional
+        Another floating dtype than the tensor's.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    memory_format : optional
+        Changes nothing: the numbers come in the order of the elements.
+
+    Raises
+    ------
+    TypeError
+        A dtype that is not floating.
 
     Examples
     --------
@@ -181,6 +428,8 @@ def rand_like(
     >>> rv.rand_like(rv.ones(2, 2)).shape
     (2, 2)
     """
+    check_device(device, "rand_like")
+    check_options("rand_like", layout)
     chosen = input.dtype if dtype is None else dtype
     return rand(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
 
@@ -190,9 +439,29 @@ def randn_like(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Standard normal random numbers with the shape and dtype of another tensor.
+
+    Parameters
+    ----------
+    input : Tensor
+    generator : Generator, optional
+    dtype : dtype, optional
+        Another floating dtype than the tensor's.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    memory_format : optional
+        Changes nothing: the numbers come in the order of the elements.
+
+    Raises
+    ------
+    TypeError
+        A dtype that is not floating.
 
     Examples
     --------
@@ -200,5 +469,232 @@ def randn_like(
     >>> rv.randn_like(rv.ones(3)).shape
     (3,)
     """
+    check_device(device, "randn_like")
+    check_options("randn_like", layout)
     chosen = input.dtype if dtype is None else dtype
     return randn(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
+
+
+def randint_like(
+    input: Tensor,
+    *args: int,
+    low: int | None = None,
+    high: int | None = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """`randint_like(input, high)` or `randint_like(input, low, high)`: integers in [low, high).
+
+    Parameters
+    ----------
+    input : Tensor
+        Gives the shape, and the dtype unless one is given.
+    low : int, default 0
+    high : int
+    generator : Generator, optional
+    dtype : dtype, optional
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    memory_format : optional
+        Changes nothing: the numbers come in the order of the elements.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `randint`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.randint_like(rv.ones(2, 2), 3, 4)
+    tensor([[3., 3.],
+            [3., 3.]])
+    """
+    check_device(device, "randint_like")
+    check_options("randint_like", layout)
+    names = ("high",) if len(args) == 1 and high is None else ("low", "high")
+    given = dict(zip(names, args, strict=False))
+    end = given.get("high", high)
+    if end is None or len(args) > len(names):
+        raise TypeError(
+            "[randint_like] expected randint_like(input, high) or randint_like(input, low, high)"
+        )
+    return randint(
+        low=given.get("low", 0 if low is None else low),
+        high=end,
+        size=input.shape,
+        generator=generator,
+        dtype=input.dtype if dtype is None else dtype,
+        requires_grad=requires_grad,
+    )
+
+
+# --- distributions' parameters from tensors -----------------------------------------------------
+
+
+def normal(
+    mean: Tensor | float = 0.0,
+    std: Tensor | float = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Normal random numbers: of one mean and deviation, or of one each.
+
+    Parameters
+    ----------
+    mean, std : Tensor or float
+        Tensors broadcast; the result then has their shape.
+    size : sequence of int, optional
+        The shape where mean and std are numbers; then it must be given.
+    generator : Generator, optional
+    out : Tensor, optional
+        Takes the numbers.
+    dtype : dtype, optional
+        Of the result where mean and std are numbers.
+    layout : strided, optional
+    device : "cpu", optional
+    requires_grad : bool, default False
+    pin_memory : bool, default False
+        Changes nothing.
+
+    Raises
+    ------
+    TypeError
+        A size beside tensors, or none beside numbers; tensors that are not floating.
+    ValueError, RuntimeError
+        A deviation below 0.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.normal(rv.arange(1.0, 3.0), rv.zeros(2))
+    tensor([1., 2.])
+    >>> rv.normal(0.0, 2.0, (2, 3)).shape
+    (2, 3)
+    """
+    check_device(device, "normal")
+    check_options("normal", layout, pin_memory)
+    state = state_of(generator)
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        if size is not None:
+            raise TypeError("[normal] size: expected none beside tensors, which have a shape")
+        result = _C.ops.normal_around(state, *_pair(mean, std))
+    else:
+        if size is None:
+            raise TypeError("[normal] expected a size beside numbers: normal(0.0, 1.0, (2, 3))")
+        shape = shape_from((size,), "normal")
+        result = _C.ops.normal(state, shape, mean, std, _dtype_for(dtype, out))
+    return _finished(result, out, requires_grad, "normal")
+
+
+def _pair(mean: Tensor | float, std: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Two tensors of one dtype, the wider one's."""
+    if not isinstance(mean, Tensor):
+        assert isinstance(std, Tensor)
+        mean = _C.full((), mean, std.dtype)
+    if not isinstance(std, Tensor):
+        std = _C.full((), std, mean.dtype)
+    if mean.dtype is not std.dtype and mean.dtype.is_floating_point and std.dtype.is_floating_point:
+        wide = max((mean.dtype, std.dtype), key=lambda d: d.itemsize)
+        if mean.dtype.itemsize == std.dtype.itemsize:  # float16 beside bfloat16
+            wide = _C.float32
+        mean, std = _C.ops.cast(mean, wide), _C.ops.cast(std, wide)
+    return mean.detach(), std.detach()
+
+
+def bernoulli(
+    input: Tensor,
+    p: float | None = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """1 with the probability that each element gives, else 0.
+
+    Parameters
+    ----------
+    input : Tensor
+        Probabilities, of a floating dtype.
+    p : float, optional
+        One probability for all elements, in place of what `input` holds.
+    generator : Generator, optional
+    out : Tensor, optional
+        Takes the numbers.
+
+    Returns
+    -------
+    Tensor
+        Zeros and ones of the input's shape and dtype, without gradient.
+
+    Raises
+    ------
+    TypeError
+        An input that is not floating.
+    RuntimeError
+        Probabilities that are not from 0 to 1.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.bernoulli(rv.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    chances = input.detach() if p is None else _C.full((), p, input.dtype).expand(input.shape)
+    result = _C.ops.bernoulli(state_of(generator), chances)
+    return _finished(result, out, False, "bernoulli")
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Indices drawn with the probabilities that the rows of weights give.
+
+    Parameters
+    ----------
+    input : Tensor
+        Weights (n,) or (rows, n) of a floating dtype; they need not add up to 1.
+    num_samples : int
+        Draws for each row.
+    replacement : bool, default False
+        Whether an index may be drawn again.
+    generator : Generator, optional
+    out : Tensor, optional
+        Takes the indices.
+
+    Returns
+    -------
+    Tensor
+        int64, (num_samples,) or (rows, num_samples); without replacement in the order drawn.
+
+    Raises
+    ------
+    TypeError, ShapeError
+        Weights that are not floating, or have another number of axes.
+    RuntimeError
+        Weights that are negative, NaN, infinite or all 0; more samples than weights above 0.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.multinomial(rv.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    result = _C.ops.multinomial(state_of(generator), input.detach(), num_samples, replacement)
+    return _finished(result, out, False, "multinomial")

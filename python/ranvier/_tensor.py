@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _C, _creation, _devices, _dtypes, _layouts, _questions, _reductions
+from ranvier import _C, _creation, _devices, _dtypes, _fills, _layouts, _questions, _reductions
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
 from ranvier._constructors import dtype_of_type, made_of, type_name
@@ -427,6 +427,7 @@ def generator_at(seed: int, position: int) -> Generator:
 
 METHODS: dict[str, Any] = {
     **_reductions.METHODS,
+    **_fills.METHODS,
     **{
         function.__name__: function
         for function in (
@@ -511,3 +512,4 @@ Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 for _name, _value in {**METHODS, **PROPERTIES, **CONSTANTS}.items():
     setattr(Tensor, _name, _value)
 Generator.__reduce__ = _reduce_generator  # type: ignore[method-assign,assignment]
+setattr(Generator, "device", property(lambda self: CPU))  # noqa: B010

@@ -112,7 +112,7 @@ PRODUCTS: list[tuple[Any, ...]] = [
     (((5, 17), (17, 33)), {}, ("expanded", "expanded")),
     (((2, 3, 4), (2, 4, 5)), {}, ("transposed", "expanded")),
 ]  # fmt: skip
-rows("matmul", np.matmul, *PRODUCTS, tolerance="matmul", integers="refused",
+rows("matmul", np.matmul, *PRODUCTS, tolerance="matmul", integers="no bools",
      magnitude=lambda ref, x, y: np.matmul(np.abs(x), np.abs(y)),
      special=((WITH_NAN[:4], np.array([[1.0, 0.0], [2.0, 0.0], [np.inf, 1.0]])),),
      bad=(Bad(((2, 3), (4, 5)), {}, _C.ShapeError, ("[matmul]", "(2, 3)", "(4, 5)")),
@@ -549,6 +549,7 @@ rows("adam_update", adam,
 
 
 import cases_indexing as cases_indexing  # noqa: E402
+import cases_products as cases_products  # noqa: E402
 import cases_reductions as cases_reductions  # noqa: E402  rows of its family
 
 # ---- forms in place: rows made of the rows of what they do

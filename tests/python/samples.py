@@ -90,7 +90,7 @@ class Case:
     tolerance: str
     magnitude: Reference | None = None
     writes: bool = False  # the reference returns the new values of what the op changes
-    integers: str = "taken"  # or "refused" (a TypeError), or "none": no such sample
+    integers: str = "taken"  # or "refused" (a TypeError), "no bools", or "none": no sample
     special: tuple[tuple[Array, ...], ...] = ()  # inputs with NaN and infinities
     special_attrs: dict[str, Any] = field(default_factory=dict)
     cancels: float = 0.0  # size of the numbers whose difference backward is, as a multiple of g

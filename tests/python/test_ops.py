@@ -180,7 +180,9 @@ def test_integer_values(name: str, dtype: str) -> None:
     case = CASES[name]
     for sample in case.samples():
         converted = as_dtype(sample, dtype)
-        if case.integers == "taken":
+        if case.integers == "no bools" and dtype == "bool":
+            return
+        if case.integers in ("taken", "no bools"):
             check_values(case, converted)
         elif wants_gradient(sample):
             with pytest.raises(TypeError, match=r"\[\w+\] expected .*float"):
@@ -526,8 +528,9 @@ def test_unknown_words_raise(name: str) -> None:
     op = getattr(_C.ops, name)
     with pytest.raises(TypeError, match="no_such_word"):
         call(name, inputs, {**sample.attrs, "no_such_word": 1})
-    with pytest.raises(TypeError, match=f"{name}.* expected"):
-        op(*[inputs[0]] * 40)
+    if not case.entry["variadic"]:  # which takes them all
+        with pytest.raises(TypeError, match=f"{name}.* expected"):
+            op(*[inputs[0]] * 40)
     with pytest.raises(TypeError, match=rf"\[{name}\] expected"):
         op()
     with pytest.raises(TypeError):

@@ -201,7 +201,8 @@ def test_seeds_of_any_integer_type() -> None:
     fit(classifier(), seed=2**64 - 1)
     rv.manual_seed(np.uint64(2**64 - 1))
     assert rv.initial_seed() == 2**64 - 1
-    for bad, kind in ((-1, ValueError), (2**64, ValueError), ("a", TypeError), (True, TypeError)):
+    errors = ((-(2**63) - 1, ValueError), (2**64, ValueError), ("a", TypeError), (True, TypeError))
+    for bad, kind in errors:
         with pytest.raises(kind, match=r"\[manual_seed\] seed: expected a whole number from 0"):
             rv.manual_seed(bad)
 
