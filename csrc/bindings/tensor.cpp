@@ -113,7 +113,13 @@ void bind_tensor(py::module_& m) {
       .def("dim", [](const Tensor& t) { return t.dim(); })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("element_size", [](const Tensor& t) { return size_of(t.dtype()); })
-      .def("stride", [](const Tensor& t) { return tuple_of(t.strides()); })
+      .def(
+          "stride",
+          [](const Tensor& t, std::optional<int64_t> dim) -> py::object {
+            if (!dim) return tuple_of(t.strides());
+            return py::int_(t.strides()[normal_axis("stride", *dim, t.dim())]);
+          },
+          py::arg("dim") = py::none())
       .def("storage_offset", [](const Tensor& t) { return t.impl()->offset; })
       .def("data_ptr", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw()); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })

@@ -69,8 +69,11 @@ void declare_data(Registry& r) {
   declare_copies(r);
   r.add(
       {.name = "copy_",
-       .doc = "Overwrites the first tensor with the second, converted and broadcast.",
-       .inputs = {"input", "source"},
+       .doc = "Overwrites the first tensor with the second, converted and broadcast. It is done "
+              "when the "
+              "call returns, whatever `non_blocking` says.",
+       .inputs = {"input", "src"},
+       .attrs = {{.name = "non_blocking", .kind = AttrKind::flag, .value = false}},
        .moves = true,
        .infer = infer_into,
        .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },

@@ -5,10 +5,9 @@ The core reads the data and says what is wrong with them; this file has the argu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranvier import _C
 from ranvier._C import Tensor
@@ -17,6 +16,9 @@ from ranvier._devices import check_device
 from ranvier._dtypes import numpy_dtype
 from ranvier._grad import no_grad
 from ranvier._layouts import check_options
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def from_array(array: NDArray[Any], dtype: DType) -> Tensor:

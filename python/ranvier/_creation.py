@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranvier import _C
 from ranvier._C import Tensor
@@ -23,6 +22,9 @@ from ranvier._dtypes import as_dtype, dtype_of_number, or_default
 from ranvier._grad import no_grad
 from ranvier._layouts import check_options, empty_in, laid_out_as, preserve_format
 from ranvier._layouts import shape_from as shape_from
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Size = int | Sequence[int]
 

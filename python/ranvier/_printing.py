@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranvier import _C, _dtypes
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # --- settings -----------------------------------------------------------------------------------
 

@@ -106,6 +106,17 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     return axes_back(_C.ops.contiguous(self.permute(order)), order)
 
 
+def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with memory of its own, through which gradients pass.
+
+    It has the tensor's own order of axes in memory, or that of a memory format.
+    """
+    if memory_format is None or memory_format is _layouts.preserve_format:
+        return _C.ops.clone(self)
+    order = order_for(self.shape, memory_format, "clone")
+    return axes_back(_C.ops.contiguous(self.permute(order)), order)
+
+
 _rows_in_order = Tensor.is_contiguous
 
 
@@ -165,8 +176,8 @@ def __contains__(self: Tensor, value: Any) -> bool:  # noqa: N807
 def __bool__(self: Tensor) -> bool:  # noqa: N807
     if self.numel() != 1:
         raise ShapeError(
-            f"[bool] expected one element, got shape {self.shape}: true for some and false for "
-            "others has no answer; compare with equal() or allclose()"
+            f"[bool] expected one element, got shape {self.shape}, which is ambiguous: true for "
+            "some, false for others; use any(), all() or equal()"
         )
     return bool(self.item())
 
@@ -431,9 +442,10 @@ METHODS: dict[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            *(__init__, __repr__, __format__, size, t, view_as, contiguous, is_contiguous),
-            *(ndimension, nelement, is_same_size, __array_ufunc__, __array_function__),
-            *(__contains__, __bool__, __float__, __int__, __complex__, __index__, to),
+            *(__init__, __repr__, __format__, size, t, view_as, contiguous, clone),
+            *(is_contiguous, ndimension, nelement, is_same_size, __array_ufunc__),
+            *(__array_function__, __contains__, __bool__, __float__, __int__, __complex__),
+            *(__index__, to),
             *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),
             *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
             *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
