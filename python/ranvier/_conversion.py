@@ -36,12 +36,12 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
     return (wide >> 16).astype(np.uint16)
 
 
-def tensor_of(data: Any, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    """A copy of the bytes that `array_of(...).tobytes()` gave."""
+def tensor_of(array: NDArray[Any], dtype: str) -> Tensor:
+    """The tensor of a dtype whose elements `array_of` gave; shares memory where NumPy has it."""
     if dtype != "bfloat16":
-        return _C.copy_of_array(np.frombuffer(data, dtype).reshape(shape))
-    wide = np.frombuffer(data, np.uint16).astype(np.uint32) << 16
-    return _C.ops.cast(_C.from_numpy(wide.view(np.float32).reshape(shape)), _C.bfloat16)
+        return _C.from_numpy(array)
+    wide = array.astype(np.uint32) << 16
+    return _C.ops.cast(_C.from_numpy(wide.view(np.float32)), _C.bfloat16)
 
 
 def tensor(

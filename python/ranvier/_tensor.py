@@ -420,7 +420,8 @@ def rebuilt(
 ) -> Tensor:
     """A tensor from what `__reduce_ex__` gave."""
     with no_grad():
-        result = kind(axes_back(tensor_of(bytearray(data), dtype, shape), order))
+        values = np.frombuffer(bytearray(data), "uint16" if dtype == "bfloat16" else dtype)
+        result = kind(axes_back(tensor_of(values.reshape(shape), dtype), order))
     result.requires_grad = requires_grad
     return result
 

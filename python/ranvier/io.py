@@ -12,13 +12,16 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier import _C
 from ranvier._C import Tensor
+from ranvier._conversion import array_of, tensor_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["load", "save"]
 
@@ -30,20 +33,31 @@ _LARGEST_NDIM = 8
 _HELD: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # its bits: NumPy has no such number
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_NAMES = {dtype.name: name for name, dtype in _HELD.items()}
-_NOT_HELD = ("F16", "BF16", "I8", "I16", "U16", "U32", "U64", "C64", "F8_E4M3", "F8_E5M2")
+_OURS = {
+    name: "bfloat16" if name == "BF16" else dtype.newbyteorder("=").name
+    for name, dtype in _HELD.items()
+}
+_NAMES = {ours: name for name, ours in _OURS.items()}
+_NOT_HELD = ("C64", "F8_E4M3", "F8_E5M2")
 
 
 class _Entry(NamedTuple):
     """One tensor of a header, checked."""
 
     name: str
-    dtype: np.dtype[Any]
+    dtype: str
     shape: tuple[int, ...]
     begin: int
     end: int
@@ -81,8 +95,9 @@ def save(model: Any, path: Path) -> None:
     [1.0, 2.0]
     """
     _checked("save", path)
-    arrays = {name: _array(name, value) for name, value in _named_tensors(model).items()}
-    header = _header(arrays)
+    tensors = _named_tensors(model)
+    arrays = {name: _array(name, value) for name, value in tensors.items()}
+    header = _header(arrays, {name: _NAMES[tensors[name].dtype.name] for name in arrays})
     with _replacing(path) as file:
         file.write(struct.pack("<Q", len(header)))
         file.write(header)
@@ -160,7 +175,7 @@ def _array(name: Any, value: Any) -> npt.NDArray[Any]:
         )
     if not isinstance(value, Tensor):
         raise TypeError(f"[save] {name}: expected a tensor, got {type(value).__name__}")
-    array = value.detach().numpy()
+    array = array_of(value.detach())
     return np.asarray(array, dtype=_HELD[_NAMES[value.dtype.name]], order="C")
 
 
@@ -169,7 +184,7 @@ def _order(arrays: Mapping[str, npt.NDArray[Any]]) -> list[str]:
     return sorted(arrays, key=lambda name: -arrays[name].itemsize)
 
 
-def _header(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+def _header(arrays: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, str]) -> bytes:
     import json  # here and below: not needed by a mere `import ranvier`
 
     offsets, position = {}, 0
@@ -179,7 +194,7 @@ def _header(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     description: dict[str, Any] = {"__metadata__": {"format": "ranvier", "version": _C.version()}}
     for name, array in arrays.items():
         description[name] = {
-            "dtype": _NAMES[array.dtype.name],
+            "dtype": dtypes[name],
             "shape": array.shape,
             "data_offsets": offsets[name],
         }
@@ -308,7 +323,7 @@ def _entry(name: str, value: Any, path: Path) -> _Entry:
     if bytes_needed != offsets[1] - offsets[0]:
         expected = f"{bytes_needed} bytes for {where}, {dtype} {tuple(shape)}"
         raise _damaged(path, expected, f"offsets {offsets[0]} to {offsets[1]}")
-    return _Entry(name, _HELD[dtype], tuple(shape), offsets[0], offsets[1])
+    return _Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 
 def _is_sizes(values: Any) -> bool:
@@ -339,14 +354,15 @@ def _check_layout(entries: list[_Entry], available: int, path: Path) -> None:
 
 
 def _read_tensor(file: IO[bytes], path: Path, start: int, entry: _Entry) -> Tensor:
-    array = np.empty(entry.shape, dtype=entry.dtype)
+    array = np.empty(entry.shape, dtype=_HELD[entry.dtype])
     raw = array.reshape(-1).view(np.uint8)
     file.seek(start + entry.begin)
     if _fill(file, raw) != raw.size:
         raise _damaged(path, f"{raw.size} bytes for tensor {entry.name!r}", "the end of the file")
-    if entry.dtype.kind == "b" and raw.size and raw.max() > 1:
+    if entry.dtype == "BOOL" and raw.size and raw.max() > 1:
         raise _damaged(path, f"0 or 1 in tensor {entry.name!r}", f"{raw.max()}")
-    return _C.from_numpy(array.astype(entry.dtype.newbyteorder("="), copy=False))
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return tensor_of(array, _OURS[entry.dtype])
 
 
 def _fill(file: IO[bytes], raw: npt.NDArray[np.uint8]) -> int:

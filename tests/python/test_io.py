@@ -45,6 +45,12 @@ def test_every_dtype_and_shape_comes_back(path: Path) -> None:
         "i64": np.array([[-(2**63), 2**63 - 1]]),
         "i32": np.arange(-3, 3, dtype=np.int32).reshape(3, 2),
         "u8": np.arange(256, dtype=np.uint8),
+        "f16": np.array([1.5, -0.0, np.inf, 6e-8], dtype=np.float16),
+        "i16": np.array([-(2**15), 2**15 - 1], dtype=np.int16),
+        "i8": np.arange(-128, 128, dtype=np.int8),
+        "u16": np.array([2**16 - 1], dtype=np.uint16),
+        "u32": np.array([2**32 - 1], dtype=np.uint32),
+        "u64": np.array([2**64 - 1], dtype=np.uint64),
         "bool": np.array([True, False, True]),
         "scalar": np.array(2.5, dtype=np.float32),
         "empty": np.zeros((0, 4), dtype=np.float32),
@@ -275,7 +281,15 @@ def test_damaged(path: Path, name: str) -> None:
     assert message in text and len(text) < len(str(path)) + 400
 
 
-@pytest.mark.parametrize("dtype", ["F16", "BF16", "I8", "I16", "U16", "U32", "U64"])
+def test_bfloat16_comes_back_bit_for_bit(path: Path) -> None:
+    t = rv.tensor([[1.0, -2.5], [float("inf"), 1e-40]], dtype=rv.bfloat16).T
+    rv.save({"t": t}, path)
+    again = rv.load(path)["t"]
+    assert b'"BF16"' in path.read_bytes()
+    assert again.dtype is rv.bfloat16 and again.tolist() == t.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["C64", "F8_E4M3", "F8_E5M2"])
 def test_types_that_we_do_not_hold(path: Path, dtype: str) -> None:
     path.write_bytes(file_of({"w": {**F32, "dtype": dtype}}, b"\0" * 8))
     with pytest.raises(ValueError, match=rf"\[load\] .*'w': expected one of F64.*got {dtype}"):

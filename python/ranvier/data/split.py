@@ -6,12 +6,14 @@ Whole numbers throughout, hence the same rows everywhere. Nothing here touches t
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier import _C
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def rows_aside(where: str, name: str, fraction: Any, rows: int, instead: str = "") -> int:
