@@ -389,6 +389,7 @@ const char* types_name(Types types) {
     case Types::floats:
       return "a floating dtype, the same for all";
     case Types::promote:
+    case Types::promote_rest:
       return "any dtype; different ones are promoted";
     case Types::promote_floats:
       return "any dtype; integers are taken as float32";
@@ -581,16 +582,50 @@ struct Operator {
   const char* op;
   bool swapped;
 };
-constexpr Operator kOperators[] = {{"__add__", "add", false},       {"__radd__", "add", true},
-                                   {"__sub__", "sub", false},       {"__rsub__", "sub", true},
-                                   {"__mul__", "mul", false},       {"__rmul__", "mul", true},
-                                   {"__truediv__", "div", false},   {"__rtruediv__", "div", true},
-                                   {"__iadd__", "add_", false},     {"__isub__", "sub_", false},
-                                   {"__imul__", "mul_", false},     {"__itruediv__", "div_", false},
-                                   {"__matmul__", "matmul", false}, {"__rmatmul__", "matmul", true},
-                                   {"__eq__", "eq", false},         {"__ne__", "ne", false},
-                                   {"__lt__", "lt", false},         {"__le__", "le", false},
-                                   {"__gt__", "gt", false},         {"__ge__", "ge", false}};
+constexpr Operator kOperators[] = {{"__add__", "add", false},
+                                   {"__radd__", "add", true},
+                                   {"__iadd__", "add_", false},
+                                   {"__sub__", "sub", false},
+                                   {"__rsub__", "sub", true},
+                                   {"__isub__", "sub_", false},
+                                   {"__mul__", "mul", false},
+                                   {"__rmul__", "mul", true},
+                                   {"__imul__", "mul_", false},
+                                   {"__truediv__", "div", false},
+                                   {"__rtruediv__", "div", true},
+                                   {"__itruediv__", "div_", false},
+                                   {"__floordiv__", "floor_divide", false},
+                                   {"__rfloordiv__", "floor_divide", true},
+                                   {"__ifloordiv__", "floor_divide_", false},
+                                   {"__mod__", "remainder", false},
+                                   {"__rmod__", "remainder", true},
+                                   {"__imod__", "remainder_", false},
+                                   {"__pow__", "pow", false},
+                                   {"__rpow__", "pow", true},
+                                   {"__ipow__", "pow_", false},
+                                   {"__and__", "bitwise_and", false},
+                                   {"__rand__", "bitwise_and", true},
+                                   {"__iand__", "bitwise_and_", false},
+                                   {"__or__", "bitwise_or", false},
+                                   {"__ror__", "bitwise_or", true},
+                                   {"__ior__", "bitwise_or_", false},
+                                   {"__xor__", "bitwise_xor", false},
+                                   {"__rxor__", "bitwise_xor", true},
+                                   {"__ixor__", "bitwise_xor_", false},
+                                   {"__lshift__", "bitwise_left_shift", false},
+                                   {"__rlshift__", "bitwise_left_shift", true},
+                                   {"__ilshift__", "bitwise_left_shift_", false},
+                                   {"__rshift__", "bitwise_right_shift", false},
+                                   {"__rrshift__", "bitwise_right_shift", true},
+                                   {"__irshift__", "bitwise_right_shift_", false},
+                                   {"__matmul__", "matmul", false},
+                                   {"__rmatmul__", "matmul", true},
+                                   {"__eq__", "eq", false},
+                                   {"__ne__", "ne", false},
+                                   {"__lt__", "lt", false},
+                                   {"__le__", "le", false},
+                                   {"__gt__", "gt", false},
+                                   {"__ge__", "ge", false}};
 
 }  // namespace
 
@@ -608,6 +643,7 @@ void bind_ops(py::module_& m) {
     tensor.attr(o.method) = function_of(*registry().find(o.op), true, o.swapped);
   tensor.attr("__neg__") = function_of(*registry().find("neg"));
   tensor.attr("__abs__") = function_of(*registry().find("abs"));
+  tensor.attr("__invert__") = function_of(*registry().find("bitwise_not"));
   m.def("registry", [] {
     py::list list;
     for (const OpDef& op : registry().all()) list.append(description(op));

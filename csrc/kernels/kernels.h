@@ -7,22 +7,26 @@
 
 namespace ranvier {
 
-// Rows of ops/elementwise.def.
+// Rows of ops/elementwise.def that have floating kernels.
 enum class Row : int {
 #define RV_UNARY(name, ...) name,
 #define RV_BINARY(name, ...) name,
+#define RV_TERNARY(name, ...) name,
+#define RV_TEST(name, ...) name,
 #define RV_COMPARE(name, ...) name,
 #include "ops/elementwise.def"
 };
 inline constexpr int kRows = 0
 #define RV_UNARY(name, ...) +1
 #define RV_BINARY(name, ...) +1
+#define RV_TERNARY(name, ...) +1
+#define RV_TEST(name, ...) +1
 #define RV_COMPARE(name, ...) +1
 #include "ops/elementwise.def"
     ;
 
-// What a derivative reads besides the incoming gradient: input x, input y, result z.
-enum Uses : unsigned { kNothing = 0, kX = 1, kY = 2, kZ = 4, kPass = 8 };
+// What a derivative reads besides the incoming gradient: inputs x, y and w, result z.
+enum Uses : unsigned { kNothing = 0, kX = 1, kY = 2, kZ = 4, kPass = 8, kW = 16 };
 
 // out[i] = f(in[0][i], in[1][i], ...); everything contiguous. A derivative's inputs are g, x, y, z,
 // null where it does not use them. `out` may be one of the inputs.

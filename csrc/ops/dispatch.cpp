@@ -54,9 +54,12 @@ void cast_inputs(const OpDef& op, const Attrs& attrs, Tensors& inputs) {
 // others within its category, so that `x * scalar` keeps the type of x, as in PyTorch.
 void unify_types(const OpDef& op, Tensors& inputs) {
   static const Op cast("cast");
+  const size_t first = op.types == Types::promote_rest ? 1 : 0;
   DType sized = DType::bool_, single = DType::bool_;
   bool any_sized = false;
-  for (const Tensor& t : inputs) {
+  for (size_t i = first; i < inputs.size(); ++i) {
+    const Tensor& t = inputs[i];
+    if (!t.defined()) continue;
     if (t.dim() > 0) any_sized = true;
     DType& group = t.dim() > 0 ? sized : single;
     group = promote(group, t.dtype());
@@ -65,8 +68,9 @@ void unify_types(const OpDef& op, Tensors& inputs) {
   const auto category = [](DType d) { return is_floating(d) ? 2 : d == DType::bool_ ? 0 : 1; };
   if (any_sized && category(single) > category(sized)) common = promote(sized, single);
   if (op.types == Types::promote_floats && !is_floating(common)) common = default_dtype();
-  for (Tensor& t : inputs)
-    if (t.dtype() != common) t = cast({t}, {static_cast<int64_t>(common)});
+  for (size_t i = first; i < inputs.size(); ++i)
+    if (inputs[i].defined() && inputs[i].dtype() != common)
+      inputs[i] = cast({inputs[i]}, {static_cast<int64_t>(common)});
 }
 
 // Results of an elementwise op keep the layout of the inputs when all share a dense one.
@@ -235,7 +239,7 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composit
   cast_inputs(op, attrs, inputs);
   if (!op.moves && op.forward) check_arithmetic(op, inputs);
   if (op.types == Types::floats) check_floats(op, inputs);
-  if (op.types == Types::promote || op.types == Types::promote_floats) unify_types(op, inputs);
+  if (op.types != Types::any && op.types != Types::floats) unify_types(op, inputs);
   for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
   if (!op.mutated.empty()) {
     if (op.in_place_of.empty() && !op.new_values)

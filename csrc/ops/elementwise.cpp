@@ -1,173 +1,95 @@
 // The ops of elementwise.def, made from its rows.
+#include "ops/elementwise.h"
+
+#include <cmath>
+#include <limits>
 
 #include "core/dtypes.h"
 #include "ops/families.h"
 #include "ops/loops.h"
-#include "ops/op.h"
 
 namespace ranvier {
 namespace {
 
-// A row's expression over one integer, with the names that the vectors have. Arithmetic wraps
-// around, as in NumPy and PyTorch.
-template <class I>
-struct One {
-  using T = I;
-  I v;
-};
-template <class I>
-I wrap(uint64_t x) {
-  if constexpr (std::is_same_v<I, bool>)
-    return x != 0;
-  else
-    return static_cast<I>(x);
-}
-template <class I>
-uint64_t wide(One<I> x) {
-  return static_cast<uint64_t>(x.v);
-}
-template <class I>
-One<I> operator+(One<I> x, One<I> y) {
-  return {wrap<I>(wide(x) + wide(y))};
-}
-template <class I>
-One<I> operator-(One<I> x, One<I> y) {
-  return {wrap<I>(wide(x) - wide(y))};
-}
-template <class I>
-One<I> operator*(One<I> x, One<I> y) {
-  return {wrap<I>(wide(x) * wide(y))};
-}
-template <class I>
-One<I> operator-(One<I> x) {
-  return {wrap<I>(uint64_t{0} - wide(x))};
-}
-template <class I>
-bool lt(One<I> x, One<I> y) {
-  return x.v < y.v;
-}
-template <class I>
-bool le(One<I> x, One<I> y) {
-  return x.v <= y.v;
-}
-template <class I>
-bool eq(One<I> x, One<I> y) {
-  return x.v == y.v;
-}
-template <class I>
-bool is_nan(One<I>) {
-  return false;
-}
-template <class I>
-One<I> select(bool m, One<I> x, One<I> y) {
-  return m ? x : y;
-}
-template <class I>
-One<I> abs(One<I> x) {
-  return lt(x, One<I>{0}) ? -x : x;
-}
+using enum RowTypes;
 
-enum RowTypes { FLOATS, ALL };
-#define K(c) \
-  V { static_cast<typename V::T>(c) }
-
-template <Row row, class I>
-void integer_map(int64_t n, const void* const* in, void* out, double) {
-  using V = One<I>;
-  constexpr int inputs =
-#define RV_UNARY(name, ...) row == Row::name ? 1:
-#define RV_BINARY(name, ...)
-#define RV_COMPARE(name, ...)
+RowTypes types_of(Row row) {
+  static constexpr RowTypes types[] = {
+#define RV_UNARY(name, doc, types, ...) types,
+#define RV_BINARY(name, doc, types, ...) types,
+#define RV_TERNARY(name, doc, types, ...) types,
+#define RV_TEST(...) ALL,
+#define RV_COMPARE(...) ALL,
 #include "ops/elementwise.def"
-      2;
-  const auto* a = static_cast<const I*>(in[0]);
-  const auto* b = static_cast<const I*>(in[inputs - 1]);
-  for (int64_t i = 0; i < n; ++i) {
-    const V x{a[i]};
-    [[maybe_unused]] const V y{b[i]};
-#define RV_UNARY(name, doc, types, attr, f, ...) \
-  if constexpr (row == Row::name && types == ALL) static_cast<I*>(out)[i] = (f).v;
-#define RV_BINARY(name, doc, types, f, ...) \
-  if constexpr (row == Row::name && types == ALL) static_cast<I*>(out)[i] = (f).v;
-#define RV_COMPARE(name, doc, f, ...) \
-  if constexpr (row == Row::name) static_cast<bool*>(out)[i] = (f).v != 0;
-#include "ops/elementwise.def"
-  }
-}
-#undef K
-
-template <Row row>
-MapFn integer_kernel(DType dtype) {
-  switch (dtype) {
-    case DType::int64:
-      return integer_map<row, int64_t>;
-    case DType::int32:
-      return integer_map<row, int32_t>;
-    case DType::int16:
-      return integer_map<row, int16_t>;
-    case DType::int8:
-      return integer_map<row, int8_t>;
-    case DType::uint8:
-      return integer_map<row, uint8_t>;
-    default:
-      return integer_map<row, bool>;
-  }
+  };
+  return types[static_cast<int>(row)];
 }
 
-template <Row row>
-void forward(const ForwardArgs& args) {
-  const DType dtype = args.in[0].dtype();
+// A bound that clamp was not given.
+Tensor no_bound(DType dtype, bool low) {
+  Tensor t = Tensor::empty({}, dtype);
+  visit(dtype, [&]<class T>(Tag<T>) {
+    using Limits = std::numeric_limits<T>;
+    const T most = Limits::has_infinity ? Limits::infinity() : Limits::max();
+    *t.data<T>() = !low ? most : Limits::has_infinity ? static_cast<T>(-most) : Limits::lowest();
+  });
+  return t;
+}
+
+void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
+  const auto row = static_cast<Row>(args.op().row);
+  const DType dtype = in[0].dtype();
+  if (in.size() == 2) check_integers(args, in[1]);
   const MapFn f = is_floating(dtype)
                       ? kernel_table().forward[static_cast<int>(row)][static_cast<int>(dtype)]
-                      : integer_kernel<row>(dtype);
-  const double attribute = args.all().empty() ? 0 : args.number(0);
-  if (args.in.size() == 1)
-    map(f, attribute, args.out[0], {args.in[0]});
-  else
-    map(f, attribute, args.out[0], {args.in[0], args.in[1]});
+                      : integer_kernel(row, dtype);
+  const double attribute = attribute_of(args);
+  if (in.size() == 1) return map(f, attribute, out, {in[0]});
+  if (in.size() == 2) return map(f, attribute, out, {in[0], in[1]});
+  const Tensor second = in[1].defined() ? in[1] : no_bound(dtype, true);
+  map(f, attribute, out, {in[0], second, in[2].defined() ? in[2] : no_bound(dtype, false)});
 }
+
+void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }
 
 // Forward of "<name>_": the result goes where the first input is.
-template <Row row>
-void forward_in_place(const ForwardArgs& args) {
-  const Tensor& to = args.in[0];
-  Tensors in = {to};
-  if (args.in.size() > 1) in.push_back(apart(converted(args.in[1], to.dtype()), to));
-  const Tensors out = {to};
-  forward<row>(ForwardArgs(args.op(), args.all(), in, out));
-}
+void forward_in_place(const ForwardArgs& args) { run_row(args, inputs_in_place(args), args.in[0]); }
 
 // Forward of "<name>_backward": inputs are grad, input, other, result.
-template <Row row, bool First>
+template <bool First>
 void derivative(const ForwardArgs& args) {
   const KernelTable& table = kernel_table();
   const auto& kernels = First ? table.backward_x : table.backward_y;
-  const MapFn f = kernels[static_cast<int>(row)][static_cast<int>(args.in[0].dtype())];
-  map(f, args.all().empty() ? 0 : args.number(0), args.out[0],
-      {args.in[0], args.in[1], args.in[2], args.in[3]});
+  const MapFn f = kernels[args.op().row][static_cast<int>(args.in[0].dtype())];
+  map(f, attribute_of(args), args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]});
 }
 
-Metas infer_binary(const InferArgs& args) {
-  return {{broadcast(args, args.in[0].shape, args.in[1].shape), args.in[0].dtype}};
-}
-Metas infer_compare(const InferArgs& args) {
-  return {{broadcast(args, args.in[0].shape, args.in[1].shape), DType::bool_}};
+Dims broadcast_all(const InferArgs& args) {
+  Dims shape = args.in[0].shape;
+  for (size_t i = 1; i < args.in.size(); ++i)
+    if (args.given_inputs[i]) shape = broadcast(args, shape, args.in[i].shape);
+  return shape;
 }
 
-Metas infer_in_place(const InferArgs& args) {
-  const DType to = args.in[0].dtype;
-  const OpDef& op = *registry().find(args.op().in_place_of);
-  const bool floats = op.types == Types::promote_floats && !is_floating(to);
-  const DType other = args.in.back().dtype;
-  const bool widens = is_floating(other) && !is_floating(to);
-  if (floats || widens || (to == DType::bool_ && other != DType::bool_))
-    fail(ErrorKind::type, "[", args.op().name, "] expected a result that fits into ", name_of(to),
-         ", got one of ", name_of(floats ? DType::float32 : other), "; use ", op.name, "()");
-  if (args.in.size() > 1 &&
-      !(broadcast(args, args.in[0].shape, args.in[1].shape) == args.in[0].shape))
-    args.mismatch("a second operand that broadcasts to the shape of what is changed");
-  return {};
+// What a row does not take, whether in place or not.
+void check_row(const InferArgs& args, DType dtype) {
+  const auto row = static_cast<Row>(args.op().row);
+  if (types_of(row) == NUMBERS && dtype == DType::bool_)
+    fail(ErrorKind::type, "[", args.op().name,
+         "] expected numbers, got bool; use the logical ops (~ & | ^), or call .int() on it");
+  if (row == Row::clamp && !args.given_inputs[1] && !args.given_inputs[2])
+    fail(ErrorKind::value, "[", args.op().name, "] expected 'min' or 'max' or both, got none");
+  if (row == Row::round && !is_floating(dtype) && args.integer(0) != 0)
+    fail(ErrorKind::type, "[", args.op().name, "] expected decimals=0 for ", name_of(dtype),
+         ", got ", args.integer(0), "; call .float() on it");
 }
+
+Metas infer_row(const InferArgs& args) {
+  check_row(args, args.in[0].dtype);
+  if (args.in.size() == 1) return same_as_first(args);
+  return {{broadcast_all(args), args.in[0].dtype}};
+}
+Metas infer_compare(const InferArgs& args) { return {{broadcast_all(args), DType::bool_}}; }
 
 Metas infer_slope(const InferArgs& args) {
   for (size_t i = 1; i < args.in.size(); ++i)
@@ -207,9 +129,21 @@ Tensors backward(const BackwardArgs& args) {
   return grads;
 }
 
+// The names of what derivatives read, but for the gradient.
+std::vector<std::string> saved(const std::vector<std::string>& inputs, unsigned uses) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (uses & (i == 0 ? kX : i == 1 ? kY : kW))
+      names.push_back(inputs[i].substr(0, inputs[i].find('?')));
+  if (uses & kZ) names.emplace_back("result");
+  return names;
+}
+
 void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first) {
   if (slope.uses == kPass) return;
   const std::string of = op.inputs[first ? 0 : 1];
+  std::vector<std::string> saves = saved({"input", "other"}, slope.uses);
+  saves.emplace_back("grad");
   r.add({.name = backward_name(op.name, op.inputs.size() == 1, first),
          .doc = "Gradient of " + op.name + " with respect to '" + of + "'.",
          .inputs = {"grad", slope.uses & kX ? "input" : "input?",
@@ -218,26 +152,87 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
          .types = Types::floats,
          .infer = infer_slope,
          .forward = slope.forward,
+         .composite = slope_composite(static_cast<Row>(op.row), first),
+         .saves = saves,
          .elementwise = true,
-         .differentiable = false,
          .formula = {"g (" + slope.text + ")", "g\\,(" + slope.latex + ")", {}},
-         .gradient_of = op.name});
+         .gradient_of = op.name,
+         .row = op.row});
 }
 
-std::vector<std::string> saved(unsigned uses) {
-  std::vector<std::string> names;
-  if (uses & kPass) uses &= ~unsigned{kPass};
-  if (uses & kX) names.emplace_back("input");
-  if (uses & kY) names.emplace_back("other");
-  if (uses & kZ) names.emplace_back("result");
-  return names;
+void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
+  const bool unary = op.inputs.size() == 1;
+  op.saves = saved(op.inputs, (x.uses | (unary ? 0u : y.uses)) & ~unsigned{kPass});
+  op.formula.derivatives = {{"x", x.text, x.latex}};
+  if (!unary) op.formula.derivatives.push_back({"y", y.text, y.latex});
+  const OpDef& added = r.add(std::move(op));
+  declare_slope(r, added, x, true);
+  if (!unary) declare_slope(r, added, y, false);
+  declare_in_place(r, added, forward_in_place);
+}
+
+Types types_for(Row row) {
+  return types_of(row) == FLOATS ? Types::promote_floats : Types::promote;
+}
+
+// What every row has; the kinds add to it.
+OpDef row_op(Row row, std::string name, std::string doc, std::vector<std::string> inputs) {
+  return {.name = std::move(name),
+          .doc = std::move(doc),
+          .inputs = std::move(inputs),
+          .types = types_for(row),
+          .infer = infer_row,
+          .forward = forward,
+          .elementwise = true,
+          .method = true,
+          .row = static_cast<int>(row)};
+}
+
+}  // namespace
+
+double attribute_of(const AttrReader& args) {
+  if (args.all().empty()) return 0;
+  const AttrDef& def = args.op().attrs[0];
+  if (def.kind == AttrKind::number) return args.number(0);
+  if (def.kind != AttrKind::integer) return 0;
+  const int64_t digits = args.integer(0);  // beyond 400 no double has any
+  const double unit = std::pow(10.0, static_cast<double>(std::min<int64_t>(std::abs(digits), 400)));
+  return digits < 0 ? -unit : unit;
+}
+
+Tensors inputs_in_place(const ForwardArgs& args) {
+  const Tensor& to = args.in[0];
+  Tensors in = {to};
+  for (size_t i = 1; i < args.in.size(); ++i)
+    in.push_back(args.in[i].defined() ? apart(converted(args.in[i], to.dtype()), to) : Tensor());
+  return in;
+}
+
+Metas infer_in_place(const InferArgs& args) {
+  const DType to = args.in[0].dtype;
+  const OpDef& op = *registry().find(args.op().in_place_of);
+  if (op.row >= 0) check_row(args, to);
+  const bool floats = op.types == Types::promote_floats && !is_floating(to);
+  DType other = to;
+  for (size_t i = 1; i < args.in.size(); ++i)
+    if (args.given_inputs[i]) other = promote(other, args.in[i].dtype);
+  const bool widens = is_floating(other) && !is_floating(to);
+  if (floats || widens || (to == DType::bool_ && other != DType::bool_))
+    fail(ErrorKind::type, "[", args.op().name, "] expected a result that fits into ", name_of(to),
+         ", got one of ", name_of(floats ? DType::float32 : other), "; use ", op.name, "()");
+  if (!(broadcast_all(args) == args.in[0].shape))
+    args.mismatch("operands that broadcast to the shape of what is changed");
+  return {};
 }
 
 void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&)) {
   const std::string name = op.name + "_";
+  std::vector<std::string> inputs = op.inputs;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (op.optional[i]) inputs[i] += "?";
   r.add({.name = name,
          .doc = op.doc + " In place.",
-         .inputs = op.inputs,
+         .inputs = inputs,
          .outputs = {},
          .attrs = op.attrs,
          .infer = infer_in_place,
@@ -247,21 +242,24 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
          .example = "rv." + name + op.example.substr(op.example.find('(')),
          .in_place_of = op.name,
-         .method = true});
+         .method = true,
+         .row = op.row});
 }
 
-void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y,
-                 void (*in_place)(const ForwardArgs&)) {
-  const bool unary = op.inputs.size() == 1;
-  op.saves = saved(x.uses | (unary ? 0u : y.uses));
-  op.elementwise = true;
-  op.method = true;
-  op.formula.derivatives = {{"x", x.text, x.latex}};
-  if (!unary) op.formula.derivatives.push_back({"y", y.text, y.latex});
-  const OpDef& added = r.add(std::move(op));
-  declare_slope(r, added, x, true);
-  if (!unary) declare_slope(r, added, y, false);
-  declare_in_place(r, added, in_place);
+namespace {
+
+void declare_ternary(Registry& r, OpDef op, unsigned uses) {
+  op.backward = ternary_backward(static_cast<Row>(op.row));
+  op.saves = saved(op.inputs, uses);
+  op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]), 0.5)";
+  declare_in_place(r, r.add(std::move(op)), forward_in_place);
+}
+
+void declare_predicate(Registry& r, OpDef op) {
+  op.types = Types::promote;
+  op.infer = infer_compare;
+  op.differentiable = false;
+  r.add(std::move(op));
 }
 
 }  // namespace
@@ -276,51 +274,64 @@ void declare_elementwise(Registry& r) {
   {                                           \
     AttrDef { name, AttrKind::number, value } \
   }
-#define RV_UNARY(name_, doc_, types_, attr, f, text, latex, uses, dx, dtext, dlatex)         \
-  declare_row(r,                                                                             \
-              {.name = #name_,                                                               \
-               .doc = doc_,                                                                  \
-               .inputs = {"input"},                                                          \
-               .attrs = attr,                                                                \
-               .types = types_ == ALL ? Types::promote : Types::promote_floats,              \
-               .infer = same_as_first,                                                       \
-               .forward = forward<Row::name_>,                                               \
-               .backward = backward<uses, kPass>,                                            \
-               .formula = {text, latex, {}},                                                 \
-               .example = "rv." #name_ + one,                                                \
-               .row = static_cast<int>(Row::name_)},                                         \
-              {uses, dtext, dlatex, derivative<Row::name_, true>}, {kPass, "", "", nullptr}, \
-              forward_in_place<Row::name_>);
-#define RV_BINARY(name_, doc_, types_, f, text, latex, ux, dx, dxt, dxl, uy, dy, dyt, dyl) \
-  declare_row(r,                                                                           \
-              {.name = #name_,                                                             \
-               .doc = doc_,                                                                \
-               .inputs = {"input", "other"},                                               \
-               .types = types_ == ALL ? Types::promote : Types::promote_floats,            \
-               .infer = infer_binary,                                                      \
-               .forward = forward<Row::name_>,                                             \
-               .backward = backward<(ux), (uy)>,                                           \
-               .formula = {text, latex, {}},                                               \
-               .example = "rv." #name_ + two,                                              \
-               .row = static_cast<int>(Row::name_)},                                       \
-              {ux, dxt, dxl, derivative<Row::name_, true>},                                \
-              {uy, dyt, dyl, derivative<Row::name_, false>}, forward_in_place<Row::name_>);
-#define RV_COMPARE(name_, doc_, f, text, latex) \
-  r.add({.name = #name_,                        \
-         .doc = doc_,                           \
-         .inputs = {"input", "other"},          \
-         .types = Types::promote,               \
-         .infer = infer_compare,                \
-         .forward = forward<Row::name_>,        \
-         .elementwise = true,                   \
-         .differentiable = false,               \
-         .formula = {text, latex, {}},          \
-         .example = "rv." #name_ + two,         \
-         .method = true,                        \
-         .row = static_cast<int>(Row::name_)});
+#define VALUE                                                                            \
+  {                                                                                      \
+    AttrDef { .name = "value", .kind = AttrKind::number, .value = 1.0, .keyword = true } \
+  }
+#define DECIMALS                                                                          \
+  {                                                                                       \
+    AttrDef {                                                                             \
+      .name = "decimals", .kind = AttrKind::integer, .value = int64_t{0}, .keyword = true \
+    }                                                                                     \
+  }
+#define RV_UNARY(name, doc, types, attr, f, text, latex, uses, dx, dtext, dlatex) \
+  {                                                                               \
+    OpDef op = row_op(Row::name, #name, doc, {"input"});                          \
+    op.attrs = attr;                                                              \
+    op.backward = backward<(uses), kPass>;                                        \
+    op.formula = {text, latex, {}};                                               \
+    op.example = "rv." #name + one;                                               \
+    declare_row(r, std::move(op), {uses, dtext, dlatex, derivative<true>}, {});   \
+  }
+#define RV_BINARY(name, doc, types, f, text, latex, ux, dx, dxt, dxl, uy, dy, dyt, dyl) \
+  {                                                                                     \
+    const char* const second = Row::name == Row::pow ? "exponent" : "other";            \
+    OpDef op = row_op(Row::name, #name, doc, {"input", second});                        \
+    op.backward = backward<(ux), (uy)>;                                                 \
+    op.formula = {text, latex, {}};                                                     \
+    op.example = "rv." #name + two;                                                     \
+    declare_row(r, std::move(op), {ux, dxt, dxl, derivative<true>},                     \
+                {uy, dyt, dyl, derivative<false>});                                     \
+  }
+#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, uses, dx, dxt, dxl, dy, \
+                   dyt, dyl, dw, dwt, dwl)                                                        \
+  {                                                                                               \
+    OpDef op = row_op(Row::name, #name, doc, {"input", second, third});                           \
+    op.attrs = attr;                                                                              \
+    op.formula = {text, latex, {{"x", dxt, dxl}, {"y", dyt, dyl}, {"w", dwt, dwl}}};              \
+    declare_ternary(r, std::move(op), uses);                                                      \
+  }
+#define RV_TEST(name, doc, f, text, latex)               \
+  {                                                      \
+    OpDef op = row_op(Row::name, #name, doc, {"input"}); \
+    op.formula = {text, latex, {}};                      \
+    op.example = "rv." #name + one;                      \
+    declare_predicate(r, std::move(op));                 \
+  }
+#define RV_COMPARE(name, doc, f, text, latex)                     \
+  {                                                               \
+    OpDef op = row_op(Row::name, #name, doc, {"input", "other"}); \
+    op.formula = {text, latex, {}};                               \
+    op.example = "rv." #name + two;                               \
+    declare_predicate(r, std::move(op));                          \
+  }
 #include "ops/elementwise.def"
 #undef NO_ATTR
 #undef ATTR
+#undef VALUE
+#undef DECIMALS
+  declare_bits(r);
+  declare_where(r);
 }
 
 }  // namespace ranvier

@@ -93,6 +93,7 @@ struct Cost {
 enum class Types {
   any,             // as they are
   promote,         // to the widest of them
+  promote_rest,    // all but the first to the widest of them
   promote_floats,  // to the widest of them, integers to float32
   floats,          // must be floating and equal; an error says `.float()` or `.double()`
 };

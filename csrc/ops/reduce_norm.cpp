@@ -140,7 +140,7 @@ Tensors norm_backward(const BackwardArgs& args) {
   g = g * as(ne({y, zero}), dtype);
   if (p == 2) return {x / safe_divisor(y) * g};
   const Tensor quotient = abs({x}) / safe_divisor(y) + as(eq({x, zero}), dtype);
-  return {sign(x) * pow({quotient}, {p - 1}) * g};
+  return {sign(x) * pow({quotient, scalar(p - 1, g.dtype())}) * g};
 }
 
 // ---- logsumexp

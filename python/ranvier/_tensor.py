@@ -369,10 +369,12 @@ def zero_(self: Tensor) -> Tensor:
 # --- operators that the registry does not give ---------------------------------------------------
 
 
-def __pow__(self: Tensor, exponent: float) -> Tensor:  # noqa: N807
-    if not isinstance(exponent, (int, float, Real)):
-        return NotImplemented
-    return self.pow(float(exponent))
+def __pos__(self: Tensor) -> Tensor:  # noqa: N807
+    return self
+
+
+def __round__(self: Tensor, ndigits: int | None = None) -> Tensor:  # noqa: N807
+    return self.round(decimals=ndigits or 0)
 
 
 # --- copies and pickles --------------------------------------------------------------------------
@@ -448,7 +450,16 @@ METHODS: dict[str, Any] = {
             *(__array_function__, __contains__, __bool__, __float__, __int__, __complex__),
             *(__index__, to),
             *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),
-            *(is_complex, is_signed, zero_, __pow__, __copy__, __deepcopy__, __reduce_ex__),
+            *(
+                is_complex,
+                is_signed,
+                zero_,
+                __pos__,
+                __round__,
+                __copy__,
+                __deepcopy__,
+                __reduce_ex__,
+            ),
             *(_creation.new_zeros, _creation.new_ones, _creation.new_empty),
             *(_creation.new_full, _creation.new_tensor, _questions.equal, _questions.allclose),
             register_hook,

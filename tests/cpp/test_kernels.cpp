@@ -142,6 +142,8 @@ struct RowInfo {
 constexpr RowInfo kRowInfo[] = {
 #define RV_UNARY(name, ...) {#name, false},
 #define RV_BINARY(name, ...) {#name, false},
+#define RV_TERNARY(name, ...) {#name, false},
+#define RV_TEST(name, ...) {#name, true},
 #define RV_COMPARE(name, ...) {#name, true},
 #include "ops/elementwise.def"
 };
@@ -157,10 +159,10 @@ TEST_P(Kernels, EveryRowOfTheTable) {
       check_map<double, uint8_t>(table.forward[row][1], 2, name, -3, 3);
       continue;
     }
-    check_map<float, float>(table.forward[row][0], 2, name, 0.01f, 0.99f);
-    check_map<double, double>(table.forward[row][1], 2, name, 0.01, 0.99);
-    check_map<float, float>(table.forward[row][0], 2, name, -90, 90);
-    check_map<double, double>(table.forward[row][1], 2, name, -700, 700);
+    check_map<float, float>(table.forward[row][0], 3, name, 0.01f, 0.99f);
+    check_map<double, double>(table.forward[row][1], 3, name, 0.01, 0.99);
+    check_map<float, float>(table.forward[row][0], 3, name, -90, 90);
+    check_map<double, double>(table.forward[row][1], 3, name, -700, 700);
     for (const auto* backward : {&table.backward_x, &table.backward_y}) {
       check_map<float, float>((*backward)[row][0], 4, name + " backward", -3, 3);
       check_map<double, double>((*backward)[row][1], 4, name + " backward", -3, 3);
@@ -175,7 +177,7 @@ TEST_P(Kernels, MapsMayWriteOverTheirInput) {
     const MapFn f = kernel_table().forward[row][0];
     for (const int64_t n : kLengths) {
       std::vector<float> x = numbers<float>(n, 9, 0.1f, 0.9f), y(x.size());
-      const void* in[] = {x.data(), x.data()};
+      const void* in[] = {x.data(), x.data(), x.data()};
       f(n, in, y.data(), 0.25);
       f(n, in, x.data(), 0.25);
       ASSERT_TRUE(same_bits(x, y)) << kRowInfo[row].name << " " << n;
@@ -418,9 +420,9 @@ TEST(KernelBits, FmaIsasAgreeOnAllKindsOfNumbers) {
     std::vector<double> yd[2] = {std::vector<double>(xd.size()), std::vector<double>(xd.size())};
     for (int i = 0; i < 2; ++i) {
       set_isa(i ? "avx512" : "avx2");
-      const void* in[] = {x.data(), x.data()};
+      const void* in[] = {x.data(), x.data(), x.data()};
       kernel_table().forward[row][0](n, in, y[i].data(), 0.25);
-      const void* ind[] = {xd.data(), xd.data()};
+      const void* ind[] = {xd.data(), xd.data(), xd.data()};
       kernel_table().forward[row][1](nd, ind, yd[i].data(), 0.25);
     }
     EXPECT_TRUE(same_bits(y[0], y[1])) << kRowInfo[row].name;

@@ -90,7 +90,8 @@ class Case:
     tolerance: str
     magnitude: Reference | None = None
     writes: bool = False  # the reference returns the new values of what the op changes
-    integers: str = "taken"  # or "refused" (a TypeError), "no bools", or "none": no sample
+    # "taken", "refused" (a TypeError), "numbers" (bool is), "no bools" or "none": no such sample
+    integers: str = "taken"
     special: tuple[tuple[Array, ...], ...] = ()  # inputs with NaN and infinities
     special_attrs: dict[str, Any] = field(default_factory=dict)
     cancels: float = 0.0  # size of the numbers whose difference backward is, as a multiple of g
@@ -274,6 +275,7 @@ def unary(
     tolerance: str = "rounded",
     attrs: Sequence[dict[str, Any]] = ({},),
     magnitude: Reference | None = None,
+    integers: str = "taken",
 ) -> None:
     """A row for an op of one tensor, element by element."""
 
@@ -296,6 +298,7 @@ def unary(
             magnitude,
             special=((SPECIAL,),),
             special_attrs=special_attrs,
+            integers=integers,
         )
     )
 
@@ -313,6 +316,7 @@ def binary(
     magnitude: Reference | None = None,
     ties: bool = False,
     special: bool = True,
+    integers: str = "taken",
 ) -> None:
     """A row for an op of two tensors that broadcast; `apart` keeps x and y from meeting."""
 
@@ -338,6 +342,7 @@ def binary(
             tolerance,
             magnitude,
             special=((grid[0].ravel(), grid[1].ravel()),) if special else (),
+            integers=integers,
             bad=(
                 Bad(((3, 5), (4,)), {}, _C.ShapeError, (f"[{name}]", "(3, 5)", "(4,)")),
                 Bad(((2, 1, 3), (2, 2)), {}, _C.ShapeError, (name, "(2, 1, 3)", "(2, 2)")),
@@ -417,7 +422,7 @@ def in_place(case: Case, name: str) -> Case:
             and s.inputs[0].shape == np.broadcast_shapes(*[np.shape(x) for x in s.inputs])
         ]
 
-    inputs = [_C.zeros((1,), _C.int64)] * len(case.entry["inputs"])
+    inputs = [_C.full((1,), 1, _C.int64)] * len(case.entry["inputs"])
     floating = call(case.name, inputs, {}).dtype.is_floating_point
     bad = [
         Bad((a, b), {}, _C.ShapeError, (f"[{name}]", str(a), str(b)))
@@ -430,8 +435,8 @@ def in_place(case: Case, name: str) -> Case:
         case.tolerance,
         case.magnitude,
         writes=True,
-        integers="refused" if floating else "taken",
+        integers="refused" if floating else case.integers,
         special=case.special,
         special_attrs=case.special_attrs,
-        bad=tuple(bad) if len(inputs) > 1 else (),
+        bad=tuple(bad) if len(inputs) == 2 else (),
     )

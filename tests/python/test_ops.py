@@ -182,10 +182,11 @@ def test_integer_values(name: str, dtype: str) -> None:
         converted = as_dtype(sample, dtype)
         if case.integers == "no bools" and dtype == "bool":
             return
-        if case.integers in ("taken", "no bools"):
+        numbers = case.integers == "numbers" and dtype != "bool"
+        if numbers or case.integers in ("taken", "no bools"):
             check_values(case, converted)
         elif wants_gradient(sample):
-            with pytest.raises(TypeError, match=r"\[\w+\] expected .*float"):
+            with pytest.raises(TypeError, match=r"\[\w+\] expected .*(float|numbers)"):
                 forward(case, converted)
 
 

@@ -32,9 +32,21 @@ TOLERANCES = {
     "erf": Tolerance(2.6, 3.6, "1.55 ulp with FMA, one more without, one for libm's erf"),
     "gelu": Tolerance(7.5, 11.0, "normcdf 6.0 / 7.4 ulp, one more without FMA, half for the "
                                  "product; two in float64 for the reference's erfc"),
-    "pow": Tolerance(9.0, 9.0, "exp(p log x): relative error |p log x| eps, at most 2.5 log 4 = "
-                               "3.5 here, times the 0.5 + 1 ulp of product and log; or at most 6 "
-                               "multiplications and a division"),
+    "pow": Tolerance(2.5, 2.5, "1.0 ulp with FMA and without, logarithms being kept in two parts; "
+                               "up to three products, 1.5 ulp, for small whole exponents"),
+    "sine": Tolerance(1.5, 1.5, "0.77 / 0.78 ulp, tan 0.92 / 0.87 ulp"),
+    "arc": Tolerance(3.0, 3.0, "atan 2.0 / 1.8 ulp, asin 2.3 / 2.2 ulp, half more without FMA"),
+    "exp2": Tolerance(1.9, 1.9, "0.78 ulp with FMA, 1.05 without"),
+    "expm1": Tolerance(2.5, 3.0, "1.5 / 1.9 ulp with FMA, 0.2 more without"),
+    "log1p": Tolerance(1.9, 1.9, "0.85 / 0.90 ulp"),
+    "log_base": Tolerance(2.7, 2.7, "1.7 / 1.6 ulp with FMA, 2.1 without"),
+    "hyperbolic": Tolerance(2.5, 2.5, "1.6 ulp, from exp's 0.9, a quotient and a sum"),
+    "arc_hyperbolic": Tolerance(3.0, 3.0, "2.1 / 1.9 ulp, from log1p of a rounded argument"),
+    "erfc": Tolerance(5.0, 6.0, "3.5 / 4.0 ulp, half more without FMA; two in float64 for the "
+                                "reference's erfc"),
+    "hypot": Tolerance(1.7, 1.7, "1.15 ulp: two roundings under the root, halved, and its own"),
+    "lerp": Tolerance(2.1, 2.1, "difference, product and sum, half an ulp each, of |x| + |y|"),
+    "ternary": Tolerance(2.1, 2.1, "two products and a sum of the terms' absolute values"),
     "log_loss": Tolerance(3.0, 3.0, "1 - x is rounded before the logarithm: half an eps absolute; "
                                     "each term then costs a logarithm and a product"),
     "sum": Tolerance(6.0, 6.0, "n/16 additions a lane for n <= 1000, 5 across: errors of random "

@@ -118,7 +118,7 @@ def text(x, dtype):
 def split(x, bits, dtype):
     """x = hi + lo, hi with so few bits that its product with a small integer is exact."""
     x = mp.mpf(x)
-    unit = mp.mpf(2) ** (mp.floor(mp.log(x, 2)) + 1 - bits)
+    unit = mp.mpf(2) ** (mp.floor(mp.log(abs(x), 2)) + 1 - bits)
     hi = mp.nint(x / unit) * unit
     return rounded(hi, dtype), rounded(x - hi, dtype)
 
@@ -182,6 +182,60 @@ def tail_ratio(k):
     return f
 
 
+def odd_tail(f, first, second):
+    """(f(x) / x - 1) / x^2 with x^2 = w, for an odd f = x + first x^3 + second x^5 + ..."""
+
+    def tail(w):
+        x = mp.sqrt(w)
+        if x < mp.mpf(10) ** -8:
+            return first + second * w
+        return (f(x) / x - 1) / w
+
+    return tail
+
+
+def cos_tail(w):
+    """(cos(x) - 1 + x^2/2) / x^4 with x^2 = w"""
+    x = mp.sqrt(w)
+    if x < mp.mpf(10) ** -8:
+        return mp.mpf(1) / 24 - w / 720 + w * w / 40320
+    return (mp.cos(x) - 1 + w / 2) / w**2
+
+
+def exp2_tail(r):
+    """(2^r - 1) / r"""
+    ln2 = mp.log(2)
+    if abs(r) < mp.mpf(10) ** -12:
+        return ln2 + r * ln2**2 / 2
+    return mp.expm1(r * ln2) / r
+
+
+def atanh_rest(z):
+    """(2 atanh(s) / s - 2 - 2/3 s^2) / s^4 with s^2 = z"""
+    s = mp.sqrt(z)
+    if s < mp.mpf(10) ** -6:
+        return mp.mpf(2) / 5 + 2 * z / 7 + 2 * z * z / 9
+    return (2 * mp.atanh(s) / s - 2 - 2 * z / 3) / z**2
+
+
+def scalar_text(label, value, dtype, name):
+    return f"static constexpr {name} {label} = {text(value, dtype)};"
+
+
+def table_text(label, fitted, dtype, name):
+    c, error = fitted
+    print(f"// {label}: degree {len(c) - 1}, weighted error {float(error):.2e}", file=sys.stderr)
+    body = [text(x, dtype) for x in c]
+    lines, line = [], f"static constexpr {name} {label}[] = {{"
+    for i, item in enumerate(body):
+        item += "," if i + 1 < len(body) else "};"
+        if len(line) + 1 + len(item) > 92:
+            lines.append(line)
+            line = "   "
+        line += ("" if line.endswith("{") else " ") + item
+    return "\n".join([*lines, line])
+
+
 def tables_of(dtype, name):
     """Declarations of every table of one type, in the order of math.inc."""
     ln2 = mp.log(2)
@@ -190,23 +244,10 @@ def tables_of(dtype, name):
     print(f"\n// {name}")
 
     def scalar(label, value):
-        return f"static constexpr {name} {label} = {text(value, dtype)};"
+        return scalar_text(label, value, dtype, name)
 
     def table(label, fitted):
-        c, error = fitted
-        print(
-            f"// {label}: degree {len(c) - 1}, weighted error {float(error):.2e}",
-            file=sys.stderr,
-        )
-        body = [text(x, dtype) for x in c]
-        lines, line = [], f"static constexpr {name} {label}[] = {{"
-        for i, item in enumerate(body):
-            item += "," if i + 1 < len(body) else "};"
-            if len(line) + 1 + len(item) > 92:
-                lines.append(line)
-                line = "   "
-            line += ("" if line.endswith("{") else " ") + item
-        return "\n".join([*lines, line])
+        return table_text(label, fitted, dtype, name)
 
     # |n| <= 151 takes 8 bits of float's 24, |n| <= 1077 takes 11 of double's 53.
     hi, lo = split(ln2, 15 if single else 42, dtype)
@@ -277,9 +318,71 @@ def tables_of(dtype, name):
     )
 
 
+def later_tables_of(dtype, name):
+    """The tables of powers, logarithms to other bases and trigonometry, all errors relative."""
+    single = dtype is np.float32
+
+    def scalar(label, value):
+        return scalar_text(label, value, dtype, name)
+
+    def table(label, fitted):
+        return table_text(label, fitted, dtype, name)
+
+    def both(label, value):
+        """The number and what its rounding left out."""
+        high = rounded(value, dtype)
+        yield scalar(label, high)
+        yield scalar(label + "_low", rounded(value - high, dtype))
+
+    def odd(label, tail, end, degree):
+        yield table(
+            label, fit(tail, lambda w: w / (1 + w * tail(w)), mp.mpf(0), end**2, degree, dtype)
+        )
+
+    yield from both("log2_e", 1 / mp.log(2))
+    yield from both("log10_e", 1 / mp.log(10))
+    yield from both("log10_2", mp.log(2) / mp.log(10))
+    yield from both("pi", mp.pi)
+    yield from both("two_thirds", mp.mpf(2) / 3)
+    # Parts of pi/2; n times one of the first three is exact while n < 2^13 (2^27), and so are the
+    # differences with the first two, which end where the dtype's numbers around 1 end.
+    rest = mp.pi / 2
+    for label in ("half_pi_1", "half_pi_2", "half_pi_3"):
+        part, _ = split(rest, 11 if single else 26, dtype)
+        rest -= part
+        yield scalar(label, part)
+    yield scalar("half_pi_4", rounded(rest, dtype))
+    yield scalar("two_over_pi", rounded(2 / mp.pi, dtype))
+
+    quarter = mp.pi / 4 * mp.mpf("1.001")  # the quadrant comes from a rounded product
+    sine = odd_tail(mp.sin, -mp.mpf(1) / 6, mp.mpf(1) / 120)
+    yield from odd("sine_c", sine, quarter, 2 if single else 5)
+    yield table(
+        "cosine_c",
+        fit(cos_tail, lambda w: w**2, mp.mpf(0), quarter**2, 2 if single else 5, dtype),
+    )
+    arc = odd_tail(mp.atan, -mp.mpf(1) / 3, mp.mpf(1) / 5)
+    yield from odd("atan_c", arc, mp.sqrt(2) - 1, 3 if single else 10)
+    arc = odd_tail(mp.asin, mp.mpf(1) / 6, mp.mpf(3) / 40)
+    yield from odd("asin_c", arc, mp.mpf(1) / 2, 4 if single else 11)
+    hyperbolic = odd_tail(mp.sinh, mp.mpf(1) / 6, mp.mpf(1) / 120)
+    yield from odd("sinh_c", hyperbolic, mp.mpf(1), 2 if single else 6)
+    half = mp.mpf("0.5001")
+    yield table(
+        "exp2_c",
+        fit(exp2_tail, lambda r: r / mp.mpf(2) ** r, -half, half, 5 if single else 10, dtype),
+    )
+    # Relative to log: what is left must be 2^-10 below the dtype's own precision.
+    limit = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.001")
+    yield table(
+        "pow_c", fit(atanh_rest, lambda z: z**2 / 2, mp.mpf(0), limit, 3 if single else 7, dtype)
+    )
+
+
 def tables():
     for dtype, name in ((np.float32, "float"), (np.float64, "double")):
         yield from tables_of(dtype, name)
+        yield from later_tables_of(dtype, name)
 
 
 def main():

@@ -19,6 +19,7 @@
 
 #define RV_INLINE static inline __attribute__((always_inline))
 #define RV_INLINE_LAMBDA __attribute__((always_inline))
+#define RV_NOINLINE static __attribute__((noinline))
 
 #if defined(__clang__)
 #define RV_PRAGMA(text) _Pragma(#text)
