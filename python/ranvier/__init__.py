@@ -6,6 +6,10 @@ names mean what they mean in PyTorch.
 
 from __future__ import annotations
 
+from math import e as e
+from math import inf, nan, pi
+from typing import TYPE_CHECKING
+
 from ranvier import _ops
 from ranvier import _tensor as _tensor  # gives Tensor its Python side
 from ranvier._C import (
@@ -134,10 +138,16 @@ from ranvier._reductions import (
 )
 
 # The parts below are made of the ones above.
-from ranvier import accelerator, autograd, backends, cuda, data, nn, optim  # isort: skip
+from ranvier import autograd, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: skip
 from ranvier.training import evaluate, fit, predict  # isort: skip
+
+if TYPE_CHECKING:
+    from ranvier import accelerator, backends, cuda
+else:
+    from ranvier._lazy import __dir__ as __dir__
+    from ranvier._lazy import __getattr__ as __getattr__
 
 __version__ = _version()
 
@@ -145,6 +155,7 @@ __version__ = _version()
 float, double, half, int, long, short, bool = (
     float32, float64, float16, int32, int64, int16, bool_,
 )  # fmt: skip
+newaxis = None
 
 __all__ = [
     # tensors and their dtypes
@@ -153,7 +164,7 @@ __all__ = [
     "uint64",
     "layout", "strided", "memory_format", "contiguous_format", "preserve_format", "channels_last",
     "finfo", "iinfo", "promote_types", "result_type", "can_cast", "get_default_dtype",
-    "set_default_dtype", "is_floating_point", "is_complex",
+    "set_default_dtype", "is_floating_point", "is_complex", "pi", "inf", "nan",
     # making them
     "tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "frombuffer", "scalar_tensor",
     "zeros", "ones", "full", "empty", "eye", "arange", "linspace", "logspace",

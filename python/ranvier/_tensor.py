@@ -256,7 +256,9 @@ def target_of(args: Any, kwargs: Any, where: str) -> tuple[DType | None, bool, A
 
 def _caster(name: str, dtype: DType) -> Callable[..., Tensor]:
     def cast(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, dtype, memory_format=memory_format)
+        if memory_format is not None:
+            return to(self, dtype, memory_format=memory_format)
+        return self if self.dtype is dtype else _C.ops.cast(self, dtype)
 
     cast.__name__ = cast.__qualname__ = name
     cast.__doc__ = f"The tensor as {dtype.name}."

@@ -384,6 +384,11 @@ def test_limits():
         rv.iinfo(rv.float32)
 
 
+def test_numbers_by_name():
+    assert (rv.pi, rv.e, rv.inf) == (np.pi, np.e, np.inf) and rv.nan != rv.nan
+    assert rv.arange(2)[:, rv.newaxis].shape == (2, 1)
+
+
 def test_promotion_of_dtypes():
     for a, b, both in (
         (rv.float32, rv.float64, rv.float64),

@@ -1,0 +1,22 @@
+"""Parts of the package that are imported when somebody first asks for them.
+
+Few programs do, and `import ranvier` is to be quick. `__init__` takes both functions over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+PARTS = ("accelerator", "backends", "cuda")
+
+
+def __getattr__(name: str) -> Any:
+    if name in PARTS:
+        return importlib.import_module(f"ranvier.{name}")
+    raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*vars(sys.modules["ranvier"]), *PARTS})
