@@ -402,6 +402,7 @@ def rand_like(
     device: Any = None,
     requires_grad: bool = False,
     memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Uniform random numbers in [0, 1) with the shape and dtype of another tensor.
 
@@ -416,6 +417,8 @@ def rand_like(
     requires_grad : bool, default False
     memory_format : optional
         Changes nothing: the numbers come in the order of the elements.
+    pin_memory : bool, default False
+        Changes nothing.
 
     Raises
     ------
@@ -429,7 +432,7 @@ def rand_like(
     (2, 2)
     """
     check_device(device, "rand_like")
-    check_options("rand_like", layout)
+    check_options("rand_like", layout, pin_memory)
     chosen = input.dtype if dtype is None else dtype
     return rand(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
 
@@ -443,6 +446,7 @@ def randn_like(
     device: Any = None,
     requires_grad: bool = False,
     memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Standard normal random numbers with the shape and dtype of another tensor.
 
@@ -457,6 +461,8 @@ def randn_like(
     requires_grad : bool, default False
     memory_format : optional
         Changes nothing: the numbers come in the order of the elements.
+    pin_memory : bool, default False
+        Changes nothing.
 
     Raises
     ------
@@ -470,7 +476,7 @@ def randn_like(
     (3,)
     """
     check_device(device, "randn_like")
-    check_options("randn_like", layout)
+    check_options("randn_like", layout, pin_memory)
     chosen = input.dtype if dtype is None else dtype
     return randn(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
 
@@ -486,6 +492,7 @@ def randint_like(
     device: Any = None,
     requires_grad: bool = False,
     memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`randint_like(input, high)` or `randint_like(input, low, high)`: integers in [low, high).
 
@@ -502,6 +509,8 @@ def randint_like(
     requires_grad : bool, default False
     memory_format : optional
         Changes nothing: the numbers come in the order of the elements.
+    pin_memory : bool, default False
+        Changes nothing.
 
     Raises
     ------
@@ -516,7 +525,7 @@ def randint_like(
             [3., 3.]])
     """
     check_device(device, "randint_like")
-    check_options("randint_like", layout)
+    check_options("randint_like", layout, pin_memory)
     names = ("high",) if len(args) == 1 and high is None else ("low", "high")
     given = dict(zip(names, args, strict=False))
     end = given.get("high", high)
