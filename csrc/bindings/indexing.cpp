@@ -115,7 +115,11 @@ Tensor trimmed(Tensor value, int dim) {
 // The part of a tensor that an index expression names: a view, and what tensors pick from it.
 class Indexed {
  public:
-  Indexed(const Tensor& self, const Parts& parts) : view_(self), shape_(self.shape()) {
+  Indexed(const Tensor& self, const Parts& parts)
+      : self_(self),
+        view_(self),
+        layout_(layout_of(self)),
+        silent_(!recording && !(grad_enabled() && requires_grad(self))) {
     int taken = 0, several = 0;
     for (const Part& part : parts) {
       taken += part.axes();
@@ -129,11 +133,9 @@ class Indexed {
       if (part.kind == Part::ellipsis) axis_ += self.dim() - taken;
       one(part);
     }
-    static const Op permute("permute");
-    if (!view_.same(self) || !axes_.empty() || mask_.defined()) return;
-    std::vector<int64_t> order;  // t[...] and t[:] are new tensors, too
-    for (int i = 0; i < self.dim(); ++i) order.push_back(i);
-    view_ = permute({self}, {order});
+    // t[...] and t[:] are new tensors, too.
+    if (axes_.empty() && !mask_.defined() && !seen_) see_all();
+    if (silent_ && seen_) view_ = view_of(self, layout_);
   }
 
   const Tensor& view() const { return view_; }
@@ -170,6 +172,27 @@ class Indexed {
   }
 
  private:
+  // Views without gradient or program need no steps in between: only the last layout counts.
+  void see(const Op& op, const Attrs& attrs) {
+    seen_ = true;
+    if (silent_) {
+      const Layout from = layout_;
+      op.def().view(AttrReader(op.def(), attrs), from, &layout_);
+    } else {
+      view_ = op({view_}, attrs);
+      layout_ = layout_of(view_);
+    }
+  }
+
+  void see_all() {
+    static const Op permute("permute");
+    seen_ = true;
+    if (silent_) return;
+    std::vector<int64_t> order;
+    for (int i = 0; i < self_.dim(); ++i) order.push_back(i);
+    view_ = permute({self_}, {order});
+  }
+
   void one(const Part& part) {
     static const Op select("select"), slice("slice"), unsqueeze("unsqueeze");
     const int64_t axis = axis_;
@@ -177,23 +200,22 @@ class Indexed {
       case Part::ellipsis:
         break;
       case Part::none:
-        view_ = unsqueeze({view_}, {axis});
+        see(unsqueeze, {axis});
         ++axis_;
         --added_;
         break;
       case Part::integer:
         check_integer(part.value);
-        view_ = select({view_}, {axis, part.value});
+        see(select, {axis, part.value});
         ++added_;
         break;
       case Part::slice:
-        if (part.start != 0 || part.stop < view_.shape()[axis_] || part.step != 1)
-          view_ =
-              slice({view_}, {axis, int64_t{part.start}, int64_t{part.stop}, int64_t{part.step}});
+        if (part.start != 0 || part.stop < layout_.shape[axis_] || part.step != 1)
+          see(slice, {axis, int64_t{part.start}, int64_t{part.stop}, int64_t{part.step}});
         ++axis_;
         break;
       case Part::flag:  // a new axis, of which everything or nothing is picked
-        view_ = unsqueeze({view_}, {axis});
+        see(unsqueeze, {axis});
         --added_;
         settle();
         pick(Tensor::zeros({part.value ? 1 : 0}, DType::int64));
@@ -214,18 +236,18 @@ class Indexed {
   }
 
   void check_integer(int64_t value) const {
-    const int64_t size = view_.shape()[axis_];
+    const int64_t size = layout_.shape[axis_];
     if (value < -size || value >= size)
       fail(ErrorKind::index, "[index] expected an index in [", -size, ", ", size - 1, "] for axis ",
-           axis_ + added_, " of size ", size, ", got ", value, " for shape ", to_string(shape_));
+           axis_ + added_, " of size ", size, ", got ", value, " for shape ", to_string(self_.shape()));
   }
 
   // A lone mask waits: to fill what it names, its values need not be looked at here.
   void take_mask(const Tensor& mask) {
     for (int i = 0; i < mask.dim(); ++i)
-      if (mask.shape()[i] != view_.shape()[axis_ + i])
+      if (mask.shape()[i] != layout_.shape[axis_ + i])
         fail(ErrorKind::index, "[index] expected a mask of the shape of the axes from ",
-             axis_ + added_, " on of ", to_string(shape_), ", got ", to_string(mask.shape()));
+             axis_ + added_, " on of ", to_string(self_.shape()), ", got ", to_string(mask.shape()));
     settle();
     mask_ = mask;
     mask_axis_ = axis_;
@@ -244,8 +266,11 @@ class Indexed {
     mask_ = Tensor();
   }
 
+  const Tensor& self_;
   Tensor view_;
-  const Dims shape_;
+  Layout layout_;      // of the view
+  const bool silent_;  // no gradient, no program: nobody asks for the steps
+  bool seen_ = false;
   int axis_ = 0;   // of the view, the next one
   int added_ = 0;  // what brings it to the axis of the tensor itself
   Tensors places_;

@@ -9,6 +9,15 @@
 #include "program/recorder.h"
 
 namespace ranvier {
+
+Tensor view_of(const Tensor& t, const Layout& layout) {
+  const Tensor view = t.alias(layout.shape, layout.strides, layout.offset);
+  TensorImpl& impl = *view.impl();
+  impl.base = t.impl()->base ? t.impl()->base : t.ref();
+  if (impl.base->autograd) impl.base_history = impl.base->autograd->history;
+  return view;
+}
+
 namespace {
 
 // [op] expected ..., got a type: the message says what to call.
@@ -135,13 +144,8 @@ Metas metas_of(const Tensors& tensors) {
 // Runs a view. Returns false when the input must be packed first.
 bool run_view(const OpDef& op, const Tensor& in, const Attrs& attrs, Tensors* outputs) {
   Layout out;
-  const Layout from{in.shape(), in.strides(), in.impl()->offset};
-  if (!op.view(AttrReader(op, attrs), from, &out)) return false;
-  const Tensor view = in.alias(out.shape, out.strides, out.offset);
-  TensorImpl& impl = *view.impl();
-  impl.base = in.impl()->base ? in.impl()->base : in.ref();
-  if (impl.base->autograd) impl.base_history = impl.base->autograd->history;
-  outputs->push_back(view);
+  if (!op.view(AttrReader(op, attrs), layout_of(in), &out)) return false;
+  outputs->push_back(view_of(in, out));
   return true;
 }
 

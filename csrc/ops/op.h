@@ -195,6 +195,9 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
 std::string to_string(const Attr& attr);
 inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }
+inline Layout layout_of(const Tensor& t) { return {t.shape(), t.strides(), t.impl()->offset}; }
+// The same memory in another layout, without a step of a graph or a program.
+Tensor view_of(const Tensor& t, const Layout& layout);
 
 // Shape rules shared by families.
 Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b);
