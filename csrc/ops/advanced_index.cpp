@@ -49,7 +49,9 @@ Plan plan_of(const AttrReader& args, int attr, const Dims& shape, const Metas& i
     const DType dtype = in[i].dtype;
     if (is_floating(dtype) || dtype == DType::bool_ || is_storage_only(dtype))
       fail(ErrorKind::type, "[", args.op().name, "] expected integers as indices, got ",
-           name_of(dtype), "; call .long() on it");
+           name_of(dtype),
+           dtype == DType::bool_ ? "; write t[mask], or use argwhere() of the mask"
+                                 : "; call .long() on it");
     const Dims& one = in[i].shape;
     while (plan.picked.size() < one.size()) plan.picked.insert(0, 1);
     for (int a = 0; a < one.size(); ++a) {
@@ -110,109 +112,126 @@ struct Axes {
 // The places in a tensor `x` that indices name, beside those of a tensor of the picked shape (the
 // result, or the values), in elements.
 struct Places {
-  Axes before, after;  // after: without its fastest axes, which are `run`
+  Axes before, after;  // without the axes that are `run`
   int64_t run = 1, run_one = 1, run_other = 1;
   int64_t picked = 0;
-  std::vector<int64_t> in_x;  // for each picked place
-  Axes in_other;              // picked places of the other; its first strides are unused
+  std::vector<int64_t> in_x;      // for each picked place
+  std::vector<int64_t> in_other;  // likewise; empty where `step` says it
+  int64_t step = 0;
 
-  int64_t other_of(int64_t b) const {
-    int64_t unused = 0, place = 0;
-    in_other.at(b, &unused, &place);
-    return place;
+  int64_t one(int64_t b) const { return in_x[static_cast<size_t>(b)]; }
+  int64_t other(int64_t b) const {
+    return in_other.empty() ? b * step : in_other[static_cast<size_t>(b)];
   }
 };
 
 // Adds what one index says to the places of x; an Error for an index out of range.
-void add_index(const AttrReader& args, const Tensor& index, const Plan& plan, const Tensor& x,
+void add_index(const AttrReader& args, const Tensor& given, const Plan& plan, const Tensor& x,
                size_t i, std::vector<int64_t>* places) {
   const int axis = plan.axes[i];
   const int64_t size = x.shape()[axis], stride = x.strides()[axis];
-  Dims strides;  // of the index, broadcast
-  const int extra = plan.picked.size() - index.dim();
-  for (int a = 0; a < plan.picked.size(); ++a)
-    strides.push_back(a < extra || index.shape()[a - extra] == 1 ? 0 : index.strides()[a - extra]);
-  Tensor wide = Tensor::empty(plan.picked, DType::int64);
-  copy(wide, index.alias(plan.picked, strides, index.impl()->offset));
-  const int64_t* at = wide.data<int64_t>();
-  for (size_t b = 0; b < places->size(); ++b) {
-    if (at[b] < -size || at[b] >= size)
-      fail(ErrorKind::index, "[", args.op().name, "] expected indices in [", -size, ", ", size - 1,
-           "] for axis ", axis, " of size ", size, ", got ", at[b]);
-    (*places)[b] += (at[b] < 0 ? at[b] + size : at[b]) * stride;
+  Tensor index = given;
+  if (index.dtype() != DType::int64 || index.shape() != plan.picked || !index.is_contiguous()) {
+    index = Tensor::empty(plan.picked, DType::int64);
+    copy(index, given);
   }
+  const int64_t* at = index.data<int64_t>();
+  parallel_items(index.numel(), 1, 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      if (at[b] < -size || at[b] >= size)
+        fail(ErrorKind::index, "[", args.op().name, "] expected indices in [", -size, ", ",
+             size - 1, "] for axis ", axis, " of size ", size, ", got ", at[b]);
+      (*places)[static_cast<size_t>(b)] += (at[b] < 0 ? at[b] + size : at[b]) * stride;
+    }
+  });
+}
+
+// Strides of a tensor that is broadcast to `shape`.
+Dims broadcast_strides(const Tensor& t, const Dims& shape) {
+  Dims strides;
+  const int extra = shape.size() - t.dim();
+  for (int a = 0; a < shape.size(); ++a)
+    strides.push_back(a < extra || t.shape()[a - extra] == 1 ? 0 : t.strides()[a - extra]);
+  return strides;
 }
 
 // `other` is broadcast to the plan's result.
 Places places_of(const AttrReader& args, const Plan& plan, const Tensor& x, const Tensor& other,
                  const Tensors& in, size_t from) {
   Places p;
-  Dims strides;  // of `other`, broadcast
-  const int extra = plan.result.size() - other.dim();
-  for (int a = 0; a < plan.result.size(); ++a)
-    strides.push_back(a < extra || other.shape()[a - extra] == 1 ? 0 : other.strides()[a - extra]);
+  const Dims strides = broadcast_strides(other, plan.result);
   int at = 0;
   for (const int axis : plan.before)
     p.before.add(x.shape()[axis], x.strides()[axis], strides[at++]);
-  // Strides that no axis of x has: only the other's decide what is merged.
-  int64_t step = 1;
-  Dims own = plan.picked;
-  for (int a = own.size() - 1; a >= 0; --a) {
-    own[a] = step;
-    step *= plan.picked[a];
+  Axes picked;
+  for (const int64_t size : plan.picked) {
+    picked.add(size, strides[at], strides[at]);
+    ++at;
   }
-  for (int a = 0; a < plan.picked.size(); ++a)
-    p.in_other.add(plan.picked[a], own[a], strides[at++]);
   for (const int axis : plan.after) p.after.add(x.shape()[axis], x.strides()[axis], strides[at++]);
-  if (const int last = p.after.sizes.size() - 1; last >= 0) {
-    p.run = p.after.sizes[last];
-    p.run_one = p.after.one[last];
-    p.run_other = p.after.other[last];
-    p.after.sizes.erase(last);
-    p.after.one.erase(last);
-    p.after.other.erase(last);
-  }
   p.picked = count(plan.picked);
+  // An axis before the picked ones will do where there is none behind them, and few are picked.
+  const bool swaps =
+      p.after.sizes.empty() && !p.before.sizes.empty() && p.before.sizes.back() > p.picked;
+  Axes& fast = swaps ? p.before : p.after;
+  if (const int last = fast.sizes.size() - 1; last >= 0) {
+    p.run = fast.sizes[last];
+    p.run_one = fast.one[last];
+    p.run_other = fast.other[last];
+    fast.sizes.erase(last);
+    fast.one.erase(last);
+    fast.other.erase(last);
+  }
   p.in_x.assign(static_cast<size_t>(p.picked), 0);
   for (size_t i = 0; i < plan.axes.size(); ++i) add_index(args, in[from + i], plan, x, i, &p.in_x);
+  if (picked.sizes.size() == 1) p.step = picked.other[0];
+  if (picked.sizes.size() > 1) {
+    p.in_other.assign(static_cast<size_t>(p.picked), 0);
+    int64_t unused = 0;
+    for (int64_t b = 0; b < p.picked; ++b)
+      picked.at(b, &unused, &p.in_other[static_cast<size_t>(b)]);
+  }
   return p;
 }
 
 template <class T>
 void copy_run(T* to, int64_t to_step, const T* from, int64_t from_step, int64_t n) {
-  if (n == 1)
-    *to = *from;
-  else if (to_step == 1 && from_step == 1)
+  if (to_step == 1 && from_step == 1)
     std::copy_n(from, n, to);
   else
     for (int64_t i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
 }
 
+// One stretch of picked places, with all axes behind them.
+template <class T>
+void read_places(const Places& p, const T* from, T* to, int64_t begin, int64_t end) {
+  const int64_t inner = p.after.count();
+  if (inner == 1 && p.run == 1) {
+    for (int64_t b = begin; b < end; ++b) to[p.other(b)] = from[p.one(b)];
+    return;
+  }
+  for (int64_t q = 0; q < inner; ++q) {
+    int64_t one = 0, other = 0;
+    p.after.at(q, &one, &other);
+    for (int64_t b = begin; b < end; ++b)
+      copy_run(to + other + p.other(b), p.run_other, from + one + p.one(b), p.run_one, p.run);
+  }
+}
+
 // result = x[places]
 void read(const Places& p, const Tensor& x, const Tensor& result) {
   if (result.numel() == 0) return;
-  const int64_t inner = p.after.count();
+  const int64_t each = p.after.count() * p.run;
   visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
-    const T* const from = x.data<T>();
-    T* const to = result.data<T>();
-    parallel_items(p.before.count() * p.picked, inner * p.run, 1 << 15,
-                   [&](int64_t begin, int64_t end) {
-                     int64_t in_x = 0, in_result = 0;
-                     for (int64_t unit = begin; unit < end; ++unit) {
-                       const int64_t b = unit % p.picked;
-                       if (unit == begin || b == 0) {
-                         in_x = in_result = 0;
-                         p.before.at(unit / p.picked, &in_x, &in_result);
-                       }
-                       const int64_t start_x = in_x + p.in_x[static_cast<size_t>(b)];
-                       const int64_t start = in_result + p.other_of(b);
-                       for (int64_t q = 0; q < inner; ++q) {
-                         int64_t a = start_x, o = start;
-                         p.after.at(q, &a, &o);
-                         copy_run(to + o, p.run_other, from + a, p.run_one, p.run);
-                       }
-                     }
-                   });
+    parallel_items(p.before.count() * p.picked, each, 1 << 15, [&](int64_t begin, int64_t end) {
+      while (begin < end) {
+        const int64_t b = begin % p.picked, n = std::min(end - begin, p.picked - b);
+        int64_t one = 0, other = 0;
+        p.before.at(begin / p.picked, &one, &other);
+        read_places(p, x.data<T>() + one, result.data<T>() + other, b, b + n);
+        begin += n;
+      }
+    });
   });
 }
 
@@ -221,19 +240,17 @@ void read(const Places& p, const Tensor& x, const Tensor& result) {
 template <class F>
 void each_written(const Places& p, F f) {
   const int64_t pieces = (p.run + kPiece - 1) / kPiece, inner = p.after.count();
-  const int64_t piece = std::min(p.run, kPiece);
-  parallel_items(p.before.count() * inner * pieces, p.picked * piece, 1 << 15,
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t item = begin; item < end; ++item) {
-                     const int64_t skip = item % pieces * kPiece, rest = item / pieces;
-                     const int64_t n = std::min(kPiece, p.run - skip);
-                     int64_t x = skip * p.run_one, v = skip * p.run_other;
-                     p.after.at(rest % inner, &x, &v);
-                     p.before.at(rest / inner, &x, &v);
-                     for (int64_t b = 0; b < p.picked; ++b)
-                       f(x + p.in_x[static_cast<size_t>(b)], v + p.other_of(b), n);
-                   }
-                 });
+  const int64_t cost = p.picked * std::min(p.run, kPiece);
+  parallel_items(p.before.count() * inner * pieces, cost, 1 << 15, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t skip = item % pieces * kPiece, rest = item / pieces;
+      const int64_t n = std::min(kPiece, p.run - skip);
+      int64_t one = skip * p.run_one, other = skip * p.run_other;
+      p.after.at(rest % inner, &one, &other);
+      p.before.at(rest / inner, &one, &other);
+      for (int64_t b = 0; b < p.picked; ++b) f(one + p.one(b), other + p.other(b), n);
+    }
+  });
 }
 
 // x[places] = values
@@ -241,6 +258,7 @@ void write(const Places& p, const Tensor& x, const Tensor& values) {
   visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
     T* const to = x.data<T>();
     const T* const from = values.data<T>();
+    if (p.run == 1) return each_written(p, [=](int64_t a, int64_t v, int64_t) { to[a] = from[v]; });
     each_written(p, [&](int64_t a, int64_t v, int64_t n) {
       copy_run(to + a, p.run_one, from + v, p.run_other, n);
     });

@@ -108,6 +108,15 @@ BAD_PUT = (
     Bad(((3, 5), (5,)), {}, TypeError, ("at least one",)),
 )
 for _name in ("index_put", "index_put_"):
-    rows(_name, index_put, *PUT, fixed=(2, 3), writes=_name.endswith("_"), bad=BAD_PUT,
-         tolerance="sum", magnitude=lambda ref, x, values, *indices, **attrs: index_put(
-             np.abs(x), np.abs(values), *indices, **attrs))
+    rows(
+        _name,
+        index_put,
+        *PUT,
+        fixed=(2, 3),
+        writes=_name.endswith("_"),
+        bad=BAD_PUT,
+        tolerance="sum",
+        magnitude=lambda ref, x, values, *indices, **attrs: index_put(
+            np.abs(x), np.abs(values), *indices, **attrs
+        ),
+    )

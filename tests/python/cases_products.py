@@ -55,43 +55,104 @@ VECTORS = plain(
     ((9,), (9,), "expanded strided"),
 )  # fmt: skip
 
-product("mm", np.matmul, *MATRICES, tolerance="matmul",
-        bad=(Bad(((2, 3), (4, 5)), {}, SHAPE, ("[mm]", "(2, 3)", "(4, 5)")),
-             Bad(((2, 3, 4), (4, 5)), {}, SHAPE, ("[mm]", "matrix", "(2, 3, 4)")),
-             Bad((np.ones((2, 2), bool), np.ones((2, 2), bool)), {}, TypeError, ("[mm]", "bool")),
-             Bad(((2, 3), np.ones((3, 2))), {}, TypeError, ("[mm]", "float32", "float64"))))
-product("bmm", np.matmul, *BATCHES, tolerance="matmul",
-        bad=(Bad(((2, 3, 4), (3, 4, 5)), {}, SHAPE, ("[bmm]", "(2, 3, 4)", "(3, 4, 5)")),
-             Bad(((2, 3), (2, 4, 5)), {}, SHAPE, ("[bmm]", "(2, 3)"))))
-product("mv", np.matmul,
-        *plain(((1, 1), (1,)), ((3, 4), (4,)), ((17, 130), (130,)), ((0, 3), (3,)), ((3, 0), (0,)),
-               ((40, 17), (17,), "transposed strided"), ((5, 9), (9,), "strided expanded")),
-        tolerance="matmul",
-        bad=(Bad(((2, 3), (2,)), {}, SHAPE, ("[mv]", "(2, 3)", "(2,)")),
-             Bad(((3,), (3,)), {}, SHAPE, ("[mv]", "(3,)"))))
+product(
+    "mm",
+    np.matmul,
+    *MATRICES,
+    tolerance="matmul",
+    bad=(
+        Bad(((2, 3), (4, 5)), {}, SHAPE, ("[mm]", "(2, 3)", "(4, 5)")),
+        Bad(((2, 3, 4), (4, 5)), {}, SHAPE, ("[mm]", "matrix", "(2, 3, 4)")),
+        Bad((np.ones((2, 2), bool), np.ones((2, 2), bool)), {}, TypeError, ("[mm]", "bool")),
+        Bad(((2, 3), np.ones((3, 2))), {}, TypeError, ("[mm]", "float32", "float64")),
+    ),
+)
+product(
+    "bmm",
+    np.matmul,
+    *BATCHES,
+    tolerance="matmul",
+    bad=(
+        Bad(((2, 3, 4), (3, 4, 5)), {}, SHAPE, ("[bmm]", "(2, 3, 4)", "(3, 4, 5)")),
+        Bad(((2, 3), (2, 4, 5)), {}, SHAPE, ("[bmm]", "(2, 3)")),
+    ),
+)
+product(
+    "mv",
+    np.matmul,
+    *plain(
+        ((1, 1), (1,)),
+        ((3, 4), (4,)),
+        ((17, 130), (130,)),
+        ((0, 3), (3,)),
+        ((3, 0), (0,)),
+        ((40, 17), (17,), "transposed strided"),
+        ((5, 9), (9,), "strided expanded"),
+    ),
+    tolerance="matmul",
+    bad=(
+        Bad(((2, 3), (2,)), {}, SHAPE, ("[mv]", "(2, 3)", "(2,)")),
+        Bad(((3,), (3,)), {}, SHAPE, ("[mv]", "(3,)")),
+    ),
+)
 for _name in ("dot", "vdot"):
-    product(_name, lambda x, y: np.sum(x * y, dtype=x.dtype), *VECTORS,
-            (((5000,), (5000,)), {}), tolerance="sum",
-            bad=(Bad(((2,), (3,)), {}, SHAPE, (f"[{_name}]", "(2,)", "(3,)")),
-                 Bad(((2, 2), (2,)), {}, SHAPE, (f"[{_name}]", "vector")),
-                 Bad(((2,), np.ones(2)), {}, TypeError, (_name, "float32", "float64"))))
-product("inner", inner, *VECTORS,
-        *plain(((2, 3), (4, 3)), ((2, 3, 4), (5, 4)), ((3, 4), (4,)), ((2, 0), (3, 0)),
-               ((), (3, 2)), ((5,), ()), ((7, 3), (5, 3), "transposed strided")),
-        bad=(Bad(((2, 3), (4, 2)), {}, SHAPE, ("[inner]", "(2, 3)", "(4, 2)")),))
+    product(
+        _name,
+        lambda x, y: np.sum(x * y, dtype=x.dtype),
+        *VECTORS,
+        (((5000,), (5000,)), {}),
+        tolerance="sum",
+        bad=(
+            Bad(((2,), (3,)), {}, SHAPE, (f"[{_name}]", "(2,)", "(3,)")),
+            Bad(((2, 2), (2,)), {}, SHAPE, (f"[{_name}]", "vector")),
+            Bad(((2,), np.ones(2)), {}, TypeError, (_name, "float32", "float64")),
+        ),
+    )
+product(
+    "inner",
+    inner,
+    *VECTORS,
+    *plain(
+        ((2, 3), (4, 3)),
+        ((2, 3, 4), (5, 4)),
+        ((3, 4), (4,)),
+        ((2, 0), (3, 0)),
+        ((), (3, 2)),
+        ((5,), ()),
+        ((7, 3), (5, 3), "transposed strided"),
+    ),
+    bad=(Bad(((2, 3), (4, 2)), {}, SHAPE, ("[inner]", "(2, 3)", "(4, 2)")),),
+)
 for _name in ("outer", "ger"):
-    product(_name, np.multiply.outer,
-            *plain(((1,), (1,)), ((3,), (5,)), ((0,), (5,)), ((7,), (4,), "strided expanded")),
-            tolerance="rounded", magnitude=None, integers="taken",
-            bad=(Bad(((2, 2), (2,)), {}, SHAPE, (f"[{_name}]", "(2, 2)")),))
-product("kron", np.kron,
-        *plain(((2, 3), (4, 5)), ((3,), (2,)), ((2, 3), (4,)), ((), (2, 2)), ((0, 2), (3, 2)),
-               ((3, 2), (2, 3), "transposed strided")),
-        tolerance="rounded", magnitude=None, integers="taken",
-        bad=(Bad(((1,) * 5, (2,)), {}, SHAPE, ("[kron]", "(2,)")),))
+    product(
+        _name,
+        np.multiply.outer,
+        *plain(((1,), (1,)), ((3,), (5,)), ((0,), (5,)), ((7,), (4,), "strided expanded")),
+        tolerance="rounded",
+        magnitude=None,
+        integers="taken",
+        bad=(Bad(((2, 2), (2,)), {}, SHAPE, (f"[{_name}]", "(2, 2)")),),
+    )
+product(
+    "kron",
+    np.kron,
+    *plain(
+        ((2, 3), (4, 5)),
+        ((3,), (2,)),
+        ((2, 3), (4,)),
+        ((), (2, 2)),
+        ((0, 2), (3, 2)),
+        ((3, 2), (2, 3), "transposed strided"),
+    ),
+    tolerance="rounded",
+    magnitude=None,
+    integers="taken",
+    bad=(Bad(((1,) * 5, (2,)), {}, SHAPE, ("[kron]", "(2,)")),),
+)
 
 
 # ---- beta c + alpha x y
+
 
 def added(multiply: Reference) -> Reference:
     """The product added to an input."""
@@ -120,30 +181,69 @@ def added_rows(name: str, multiply: Reference, *shapes: Any, bad: Any) -> None:
     entries += [((full, x, y), attrs) for attrs in SCALED]
     entries.append(((full, x, y), {}, ("strided", "strided", "strided")))
     wrong = (*(n + 1 for n in full),)
-    product(name, added(multiply), *entries,
-            bad=(Bad((wrong, x, y), {}, SHAPE, (f"[{name}]", str(wrong), str(full))),
-                 Bad(((1, *full), x, y), {}, SHAPE, (f"[{name}]",)),
-                 Bad((np.zeros(full, int), np.zeros(x, int), np.zeros(y, int)), {"beta": 0.5},
-                     ValueError, ("beta", "0.5", "int64")),
-                 Bad((np.zeros(full), x, y), {}, TypeError, (name, "float64", "float32")),
-                 *bad))
+    product(
+        name,
+        added(multiply),
+        *entries,
+        bad=(
+            Bad((wrong, x, y), {}, SHAPE, (f"[{name}]", str(wrong), str(full))),
+            Bad(((1, *full), x, y), {}, SHAPE, (f"[{name}]",)),
+            Bad(
+                (np.zeros(full, int), np.zeros(x, int), np.zeros(y, int)),
+                {"beta": 0.5},
+                ValueError,
+                ("beta", "0.5", "int64"),
+            ),
+            Bad((np.zeros(full), x, y), {}, TypeError, (name, "float64", "float32")),
+            *bad,
+        ),
+    )
 
 
-added_rows("addmm", np.matmul, ((2, 3), (3, 4)), ((5, 33), (33, 2)), ((2, 0), (0, 3)),
-           bad=(Bad(((2, 2), (2, 3), (4, 2)), {}, SHAPE, ("[addmm]", "(2, 3)", "(4, 2)")),
-                Bad(((2, 2), (2, 3, 1), (4, 2)), {}, SHAPE, ("[addmm]", "matrix"))))
-added_rows("addmv", np.matmul, ((2, 3), (3,)), ((5, 33), (33,)), ((2, 0), (0,)),
-           bad=(Bad(((2,), (2, 3), (4,)), {}, SHAPE, ("[addmv]", "(2, 3)", "(4,)")),))
-added_rows("addr", np.multiply.outer, ((2,), (3,)), ((0,), (3,)),
-           bad=(Bad(((2,), (2, 3), (4,)), {}, SHAPE, ("[addr]", "(2, 3)")),))
-added_rows("baddbmm", np.matmul, ((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5)),
-           bad=(Bad(((2,), (2, 3, 4), (3, 4, 2)), {}, SHAPE, ("[baddbmm]", "(3, 4, 2)")),))
-added_rows("addbmm", lambda x, y: np.sum(np.matmul(x, y), axis=0, dtype=x.dtype),
-           ((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5)),
-           bad=(Bad(((2,), (2, 3, 4), (3, 4, 2)), {}, SHAPE, ("[addbmm]", "(3, 4, 2)")),))
+added_rows(
+    "addmm",
+    np.matmul,
+    ((2, 3), (3, 4)),
+    ((5, 33), (33, 2)),
+    ((2, 0), (0, 3)),
+    bad=(
+        Bad(((2, 2), (2, 3), (4, 2)), {}, SHAPE, ("[addmm]", "(2, 3)", "(4, 2)")),
+        Bad(((2, 2), (2, 3, 1), (4, 2)), {}, SHAPE, ("[addmm]", "matrix")),
+    ),
+)
+added_rows(
+    "addmv",
+    np.matmul,
+    ((2, 3), (3,)),
+    ((5, 33), (33,)),
+    ((2, 0), (0,)),
+    bad=(Bad(((2,), (2, 3), (4,)), {}, SHAPE, ("[addmv]", "(2, 3)", "(4,)")),),
+)
+added_rows(
+    "addr",
+    np.multiply.outer,
+    ((2,), (3,)),
+    ((0,), (3,)),
+    bad=(Bad(((2,), (2, 3), (4,)), {}, SHAPE, ("[addr]", "(2, 3)")),),
+)
+added_rows(
+    "baddbmm",
+    np.matmul,
+    ((2, 3, 4), (2, 4, 5)),
+    ((0, 3, 4), (0, 4, 5)),
+    bad=(Bad(((2,), (2, 3, 4), (3, 4, 2)), {}, SHAPE, ("[baddbmm]", "(3, 4, 2)")),),
+)
+added_rows(
+    "addbmm",
+    lambda x, y: np.sum(np.matmul(x, y), axis=0, dtype=x.dtype),
+    ((2, 3, 4), (2, 4, 5)),
+    ((0, 3, 4), (0, 4, 5)),
+    bad=(Bad(((2,), (2, 3, 4), (3, 4, 2)), {}, SHAPE, ("[addbmm]", "(3, 4, 2)")),),
+)
 
 
 # ---- chains, traces, cross products
+
 
 def chain(*matrices: Array) -> Array:
     """From left to right."""
@@ -153,21 +253,46 @@ def chain(*matrices: Array) -> Array:
     return result
 
 
-product("chain_matmul", chain,
-        *plain(((2, 3),), ((2, 3), (3, 4)), ((2, 9), (9, 3), (3, 5)), ((9, 2), (2, 9), (9, 1)),
-               ((3, 0), (0, 4), (4, 2)), ((7, 3), (3, 6), "transposed strided")),
-        bad=(Bad(((2, 3), (4, 5)), {}, SHAPE, ("[chain_matmul]", "(2, 3)", "(4, 5)")),
-             Bad(((2, 3), (3,)), {}, SHAPE, ("[chain_matmul]", "(3,)")),
-             Bad((), {}, TypeError, ("[chain_matmul]", "none"))))
+product(
+    "chain_matmul",
+    chain,
+    *plain(
+        ((2, 3),),
+        ((2, 3), (3, 4)),
+        ((2, 9), (9, 3), (3, 5)),
+        ((9, 2), (2, 9), (9, 1)),
+        ((3, 0), (0, 4), (4, 2)),
+        ((7, 3), (3, 6), "transposed strided"),
+    ),
+    bad=(
+        Bad(((2, 3), (4, 5)), {}, SHAPE, ("[chain_matmul]", "(2, 3)", "(4, 5)")),
+        Bad(((2, 3), (3,)), {}, SHAPE, ("[chain_matmul]", "(3,)")),
+        Bad((), {}, TypeError, ("[chain_matmul]", "none")),
+    ),
+)
 
 
-rows("trace", lambda x: np.trace(x, dtype=np.int64 if x.dtype.kind in "iub" else None),
-     *plain(((1, 1),), ((3, 3),), ((2, 5),), ((5, 2),), ((0, 3),), ((0, 0),),
-            ((4, 4), "transposed"),
-            ((5, 3), "strided"), ((3, 3), "expanded")),
-     tolerance="sum", magnitude=lambda ref, x: np.trace(np.abs(x)),
-     bad=(Bad(((3,),), {}, SHAPE, ("[trace]", "(3,)")),
-          Bad(((2, 3, 3),), {}, SHAPE, ("[trace]", "(2, 3, 3)"))))
+rows(
+    "trace",
+    lambda x: np.trace(x, dtype=np.int64 if x.dtype.kind in "iub" else None),
+    *plain(
+        ((1, 1),),
+        ((3, 3),),
+        ((2, 5),),
+        ((5, 2),),
+        ((0, 3),),
+        ((0, 0),),
+        ((4, 4), "transposed"),
+        ((5, 3), "strided"),
+        ((3, 3), "expanded"),
+    ),
+    tolerance="sum",
+    magnitude=lambda ref, x: np.trace(np.abs(x)),
+    bad=(
+        Bad(((3,),), {}, SHAPE, ("[trace]", "(3,)")),
+        Bad(((2, 3, 3),), {}, SHAPE, ("[trace]", "(2, 3, 3)")),
+    ),
+)
 
 
 def cross(x: Array, y: Array, dim: Any = None) -> Array:
@@ -188,18 +313,31 @@ def cross_terms(ref: Array, x: Array, y: Array, dim: Any = None) -> Array:
     return np.moveaxis(np.stack(parts), 0, axis)
 
 
-rows("cross", cross, (((3,), (3,)), {}), (((2, 3), (2, 3)), {}), (((3, 3), (3, 1)), {}),
-     (((3, 3), (1, 3)), {"dim": 1}), (((4, 3, 2), (4, 3, 2)), {"dim": -2}),
-     (((0, 3), (0, 3)), {}), (((5, 3), (5, 3)), {}, ("transposed", "strided")),
-     tolerance="products", magnitude=cross_terms, integers="no bools",
-     bad=(Bad(((2, 2), (2, 2)), {}, SHAPE, ("[cross]", "(2, 2)")),
-          Bad(((2, 3), (3,)), {}, SHAPE, ("[cross]", "(2, 3)", "(3,)")),
-          Bad(((3, 2), (3, 2)), {"dim": 1}, SHAPE, ("[cross]", "(3, 2)")),
-          Bad(((3, 2), (3, 2)), {"dim": 2}, IndexError, ("[cross]",)),
-          Bad(((3, 2), (3, 4)), {}, SHAPE, ("[cross]", "(3, 2)", "(3, 4)"))))
+rows(
+    "cross",
+    cross,
+    (((3,), (3,)), {}),
+    (((2, 3), (2, 3)), {}),
+    (((3, 3), (3, 1)), {}),
+    (((3, 3), (1, 3)), {"dim": 1}),
+    (((4, 3, 2), (4, 3, 2)), {"dim": -2}),
+    (((0, 3), (0, 3)), {}),
+    (((5, 3), (5, 3)), {}, ("transposed", "strided")),
+    tolerance="products",
+    magnitude=cross_terms,
+    integers="no bools",
+    bad=(
+        Bad(((2, 2), (2, 2)), {}, SHAPE, ("[cross]", "(2, 2)")),
+        Bad(((2, 3), (3,)), {}, SHAPE, ("[cross]", "(2, 3)", "(3,)")),
+        Bad(((3, 2), (3, 2)), {"dim": 1}, SHAPE, ("[cross]", "(3, 2)")),
+        Bad(((3, 2), (3, 2)), {"dim": 2}, IndexError, ("[cross]",)),
+        Bad(((3, 2), (3, 4)), {}, SHAPE, ("[cross]", "(3, 2)", "(3, 4)")),
+    ),
+)
 
 
 # ---- einsum and tensordot
+
 
 def einsum(*operands: Array, equation: str) -> Array:
     """NumPy's; sums of one operand's integers go to int64, and dots may be missing at the end."""
@@ -215,54 +353,99 @@ def summed(equation: str, *shapes: Any) -> tuple[Any, ...]:
     return (inputs, {"equation": equation}, *([layouts] if layouts else []))
 
 
-rows("einsum", einsum,
-     summed("ij,jk", (2, 3), (3, 4)), summed("ij,jk->ki", (2, 17), (17, 4)), summed("ii", (3, 3)),
-     summed("ii->i", (3, 3)), summed("iji->j", (3, 2, 3)), summed("ij->ji", (2, 3)),
-     summed("ij->", (2, 3)), summed("i,j->ij", (2,), (3,)), summed("i,i", (33,), (33,)),
-     summed("bij,bjk->bik", (5, 2, 3), (5, 3, 4)), summed("bi,bi->b", (5, 3), (5, 3)),
-     summed("...ij,...jk->...ik", (2, 5, 2, 3), (5, 3, 4)), summed("...i,...i", (2, 3, 4), (3, 4)),
-     summed("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)),
-     summed("abc,cd,be->ade", (2, 3, 4), (4, 5), (3, 6)),
-     summed("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)), summed("i,i,i->i", (3,), (3,), (3,)),
-     summed("ij,kl->", (2, 3), (4, 5)), summed("i,ij,j", (2,), (2, 3), (3,)), summed("bA", (2, 3)),
-     summed("aB , Bc -> ca", (2, 3), (3, 4)), summed(",", (), (3,)[:0]), summed("", ()),
-     summed("ij,jk->ik", (0, 3), (3, 4)), summed("ij,jk->ik", (2, 0), (0, 4)),
-     summed("i,i->i", (1,), (3,)), summed("ij,ij->j", (2, 1), (1, 3)),
-     summed("ij,jk->ik", (5, 3), (3, 4), "transposed strided"), summed("ij->j", (4, 7), "expanded"),
-     summed("bij,bj->bi", (2, 3, 7), (2, 7), "transposed strided"),
-     tolerance="products", integers="none",
-     magnitude=lambda ref, *inputs, equation: einsum(
-         *[np.abs(x) for x in inputs], equation=equation),
-     bad=tuple(Bad(shapes, {"equation": equation}, SHAPE, ("[einsum]", f"'{equation}'", *words))
-               for equation, shapes, words in [
-                   ("ij,jk->ik", ((2, 3), (4, 5)), ("'j'", "operand 1", "3", "4", "(2, 3)")),
-                   ("ij,jk->ik", ((2, 3),), ("2 operands", "1")),
-                   ("ij->ik", ((2, 3),), ("'k'",)), ("ij->ii", ((2, 3),), ("'i'", "once")),
-                   ("ij", ((2, 3, 4),), ("2 axes", "operand 0", "(2, 3, 4)")),
-                   ("...ijk", ((2, 3),), ("at least 3", "(2, 3)")),
-                   ("i.j", ((2, 3),), ("'.'", "place 1")), ("i..j", ((2, 3),), ("'.'",)),
-                   ("...i...", ((2, 3),), ("...", "twice")), ("i1", ((2, 3),), ("'1'",)),
-                   ("i->i->i", ((2,),), ("'-'",)), ("i>i", ((2,),), ("'>'",)),
-                   ("ii->i", ((1, 3),), ("'i'", "operand 0", "(1, 3)")),
-                   ("...i,...i->...", ((2, 3, 4), (2, 4)), ("'...'", "operand 1", "3", "2")),
-                   ("ij,jk->...ik", ((2, 3), (4, 5)), ("'j'",)), ("é", ((2,),), ())]
-               ))
-rows("tensordot", lambda a, b, dims_a, dims_b: np.tensordot(a, b, axes=(dims_a, dims_b)),
-     *[(shapes, {"dims_a": x, "dims_b": y}) for shapes, x, y in [
-         (((2, 3), (3, 4)), [1], [0]), (((2, 3, 4), (4, 3, 5)), [1, 2], [1, 0]),
-         (((2, 3), (4,)), [], []), (((3,), (3,)), [0], [0]), (((2, 3), (2, 3)), [0, 1], [0, 1]),
-         (((2, 3, 4), (3, 5)), [-2], [-2]), (((2, 0), (0, 3)), [1], [0]), (((), ()), [], [])]],
-     (((5, 3), (3, 4)), {"dims_a": [1], "dims_b": [0]}, ("transposed", "strided")),
-     tolerance="products", integers="no bools",
-     magnitude=lambda ref, a, b, dims_a, dims_b: np.tensordot(
-         np.abs(a), np.abs(b), axes=(dims_a, dims_b)),
-     bad=(Bad(((2, 3), (3, 4)), {"dims_a": [0], "dims_b": [0]}, SHAPE, ("(2, 3)", "(3, 4)")),
-          Bad(((2, 3), (3, 4)), {"dims_a": [0, 1], "dims_b": [0]}, SHAPE, ("(0, 1)", "(0,)")),
-          Bad(((3, 3), (3, 3)), {"dims_a": [0, 0], "dims_b": [0, 1]}, SHAPE, ("once",)),
-          Bad(((2, 3), (3, 4)), {"dims_a": [2], "dims_b": [0]}, IndexError, ("[tensordot]",))))
+rows(
+    "einsum",
+    einsum,
+    summed("ij,jk", (2, 3), (3, 4)),
+    summed("ij,jk->ki", (2, 17), (17, 4)),
+    summed("ii", (3, 3)),
+    summed("ii->i", (3, 3)),
+    summed("iji->j", (3, 2, 3)),
+    summed("ij->ji", (2, 3)),
+    summed("ij->", (2, 3)),
+    summed("i,j->ij", (2,), (3,)),
+    summed("i,i", (33,), (33,)),
+    summed("bij,bjk->bik", (5, 2, 3), (5, 3, 4)),
+    summed("bi,bi->b", (5, 3), (5, 3)),
+    summed("...ij,...jk->...ik", (2, 5, 2, 3), (5, 3, 4)),
+    summed("...i,...i", (2, 3, 4), (3, 4)),
+    summed("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)),
+    summed("abc,cd,be->ade", (2, 3, 4), (4, 5), (3, 6)),
+    summed("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
+    summed("i,i,i->i", (3,), (3,), (3,)),
+    summed("ij,kl->", (2, 3), (4, 5)),
+    summed("i,ij,j", (2,), (2, 3), (3,)),
+    summed("bA", (2, 3)),
+    summed("aB , Bc -> ca", (2, 3), (3, 4)),
+    summed(",", (), (3,)[:0]),
+    summed("", ()),
+    summed("ij,jk->ik", (0, 3), (3, 4)),
+    summed("ij,jk->ik", (2, 0), (0, 4)),
+    summed("i,i->i", (1,), (3,)),
+    summed("ij,ij->j", (2, 1), (1, 3)),
+    summed("ij,jk->ik", (5, 3), (3, 4), "transposed strided"),
+    summed("ij->j", (4, 7), "expanded"),
+    summed("bij,bj->bi", (2, 3, 7), (2, 7), "transposed strided"),
+    tolerance="products",
+    integers="none",
+    magnitude=lambda ref, *inputs, equation: einsum(
+        *[np.abs(x) for x in inputs], equation=equation
+    ),
+    bad=tuple(
+        Bad(shapes, {"equation": equation}, SHAPE, ("[einsum]", f"'{equation}'", *words))
+        for equation, shapes, words in [
+            ("ij,jk->ik", ((2, 3), (4, 5)), ("'j'", "operand 1", "3", "4", "(2, 3)")),
+            ("ij,jk->ik", ((2, 3),), ("2 operands", "1")),
+            ("ij->ik", ((2, 3),), ("'k'",)),
+            ("ij->ii", ((2, 3),), ("'i'", "once")),
+            ("ij", ((2, 3, 4),), ("2 axes", "operand 0", "(2, 3, 4)")),
+            ("...ijk", ((2, 3),), ("at least 3", "(2, 3)")),
+            ("i.j", ((2, 3),), ("'.'", "place 1")),
+            ("i..j", ((2, 3),), ("'.'",)),
+            ("...i...", ((2, 3),), ("...", "twice")),
+            ("i1", ((2, 3),), ("'1'",)),
+            ("i->i->i", ((2,),), ("'-'",)),
+            ("i>i", ((2,),), ("'>'",)),
+            ("ii->i", ((1, 3),), ("'i'", "operand 0", "(1, 3)")),
+            ("...i,...i->...", ((2, 3, 4), (2, 4)), ("'...'", "operand 1", "3", "2")),
+            ("ij,jk->...ik", ((2, 3), (4, 5)), ("'j'",)),
+            ("é", ((2,),), ()),
+        ]
+    ),
+)
+rows(
+    "tensordot",
+    lambda a, b, dims_a, dims_b: np.tensordot(a, b, axes=(dims_a, dims_b)),
+    *[
+        (shapes, {"dims_a": x, "dims_b": y})
+        for shapes, x, y in [
+            (((2, 3), (3, 4)), [1], [0]),
+            (((2, 3, 4), (4, 3, 5)), [1, 2], [1, 0]),
+            (((2, 3), (4,)), [], []),
+            (((3,), (3,)), [0], [0]),
+            (((2, 3), (2, 3)), [0, 1], [0, 1]),
+            (((2, 3, 4), (3, 5)), [-2], [-2]),
+            (((2, 0), (0, 3)), [1], [0]),
+            (((), ()), [], []),
+        ]
+    ],
+    (((5, 3), (3, 4)), {"dims_a": [1], "dims_b": [0]}, ("transposed", "strided")),
+    tolerance="products",
+    integers="no bools",
+    magnitude=lambda ref, a, b, dims_a, dims_b: np.tensordot(
+        np.abs(a), np.abs(b), axes=(dims_a, dims_b)
+    ),
+    bad=(
+        Bad(((2, 3), (3, 4)), {"dims_a": [0], "dims_b": [0]}, SHAPE, ("(2, 3)", "(3, 4)")),
+        Bad(((2, 3), (3, 4)), {"dims_a": [0, 1], "dims_b": [0]}, SHAPE, ("(0, 1)", "(0,)")),
+        Bad(((3, 3), (3, 3)), {"dims_a": [0, 0], "dims_b": [0, 1]}, SHAPE, ("once",)),
+        Bad(((2, 3), (3, 4)), {"dims_a": [2], "dims_b": [0]}, IndexError, ("[tensordot]",)),
+    ),
+)
 
 
 # ---- draws
+
 
 def state(rng: np.random.Generator) -> Array:
     """A generator's seed and position."""
@@ -276,52 +459,100 @@ def between(low: float, high: float, *shape: int) -> Maker:
 
 BAD_STATE = Bad((np.zeros(3, np.int64), (3,)), {}, SHAPE, ("state", "(3,)"))
 ZERO = np.zeros(2, np.int64)
-rows("bernoulli", None,
-     *[((state, between(0, 1, *shape)), {})
-       for shape in ((1,), (17,), (5000,), (2, 3, 7), (0,), ())],
-     ((state, between(0, 1, 5, 3)), {}, ("packed", "transposed")),
-     ((state, between(0, 1, 33)), {}, ("packed", "strided")), integers="none", fixed=(0,),
-     bad=(BAD_STATE, Bad((ZERO, np.array([0.5, 1.5])), {}, RuntimeError, ("[bernoulli]", "1.5")),
-          Bad((ZERO, np.array([0.5, np.nan])), {}, RuntimeError, ("[bernoulli]", "nan")),
-          Bad((ZERO, np.array([-0.5])), {}, RuntimeError, ("[bernoulli]", "-0.5")),
-          Bad((ZERO, np.array([1, 0])), {}, TypeError, ("[bernoulli]", "int64"))))
-rows("multinomial", None,
-     *[((state, between(0.1, 1, *shape)), {"num_samples": n, "replacement": r})
-       for shape, n, r in [((1,), 1, False), ((17,), 17, False), ((17,), 100, True),
-                           ((5, 7), 3, False), ((5, 7), 9, True), ((300, 100), 5, False),
-                           ((0, 3), 2, False)]],
-     ((state, between(0.1, 1, 5, 3)), {"num_samples": 2}, ("packed", "transposed")),
-     integers="none", fixed=(0,),
-     bad=(Bad((np.zeros(3, np.int64), (3,)), {"num_samples": 1}, SHAPE, ("state", "(3,)")),
-          *[Bad((ZERO, np.array(w)), {"num_samples": n, "replacement": r}, RuntimeError, words)
+rows(
+    "bernoulli",
+    None,
+    *[
+        ((state, between(0, 1, *shape)), {})
+        for shape in ((1,), (17,), (5000,), (2, 3, 7), (0,), ())
+    ],
+    ((state, between(0, 1, 5, 3)), {}, ("packed", "transposed")),
+    ((state, between(0, 1, 33)), {}, ("packed", "strided")),
+    integers="none",
+    fixed=(0,),
+    bad=(
+        BAD_STATE,
+        Bad((ZERO, np.array([0.5, 1.5])), {}, RuntimeError, ("[bernoulli]", "1.5")),
+        Bad((ZERO, np.array([0.5, np.nan])), {}, RuntimeError, ("[bernoulli]", "nan")),
+        Bad((ZERO, np.array([-0.5])), {}, RuntimeError, ("[bernoulli]", "-0.5")),
+        Bad((ZERO, np.array([1, 0])), {}, TypeError, ("[bernoulli]", "int64")),
+    ),
+)
+rows(
+    "multinomial",
+    None,
+    *[
+        ((state, between(0.1, 1, *shape)), {"num_samples": n, "replacement": r})
+        for shape, n, r in [
+            ((1,), 1, False),
+            ((17,), 17, False),
+            ((17,), 100, True),
+            ((5, 7), 3, False),
+            ((5, 7), 9, True),
+            ((300, 100), 5, False),
+            ((0, 3), 2, False),
+        ]
+    ],
+    ((state, between(0.1, 1, 5, 3)), {"num_samples": 2}, ("packed", "transposed")),
+    integers="none",
+    fixed=(0,),
+    bad=(
+        Bad((np.zeros(3, np.int64), (3,)), {"num_samples": 1}, SHAPE, ("state", "(3,)")),
+        *[
+            Bad((ZERO, np.array(w)), {"num_samples": n, "replacement": r}, RuntimeError, words)
             for w, n, r, words in [
-                ([0.0, 0.0], 1, True, ("sum",)), ([1.0, -1.0], 1, True, ("-1",)),
-                ([1.0, np.inf], 1, False, ("inf",)), ([1.0, np.nan], 1, True, ("nan",)),
-                ([1.0, 0.0], 2, False, ("2", "1")), ([1.0, 1.0], 3, False, ("2", "3")),
-                ([1.0], 0, True, ("0",)), ([[1.0], [0.0]], 1, True, ("row 1",)),
-                ([1e308, 1e308], 1, True, ("finite sum",))]],
-          Bad((ZERO, np.ones((2, 2, 2))), {"num_samples": 1}, SHAPE, ("(2, 2, 2)",)),
-          Bad((ZERO, np.array(1.0)), {"num_samples": 1}, SHAPE, ("()",)),
-          Bad((ZERO, np.ones((3, 0))), {"num_samples": 1, "replacement": True}, RuntimeError, ()),
-          Bad((ZERO, np.array([1, 2])), {"num_samples": 1}, TypeError, ("int64",))))
-rows("exponential", None,
-     *[((state,), {"shape": shape, "dtype": dtype, "rate": 2.0})
-       for shape in ([1], [17], [5000], [2, 3, 7], [0], []) for dtype in (_C.float32, _C.float64)],
-     integers="none", fixed=(0,),
-     bad=(Bad((np.zeros(3, np.int64),), {"shape": [3]}, SHAPE, ("state", "(3,)")),
-          Bad((ZERO,), {"shape": [3], "rate": 0.0}, RuntimeError, ("0",)),
-          Bad((ZERO,), {"shape": [3], "rate": -1.0}, RuntimeError, ("-1",)),
-          Bad((ZERO,), {"shape": [3], "rate": float("nan")}, RuntimeError, ("nan",)),
-          Bad((ZERO,), {"shape": [3], "dtype": _C.int64}, TypeError, ("int64",)),
-          Bad((ZERO,), {"shape": [-3]}, SHAPE, ("(-3,)",))))
-rows("normal_around", None,
-     *[((state, between(-3, 3, *a), between(0, 2, *b)), {})
-       for a, b in [((1,), (1,)), ((5000,), (5000,)), ((3, 1), (1, 4)), ((), (7,)), ((0,), (0,))]],
-     ((state, between(-3, 3, 5, 3), between(0, 2, 5, 3)), {}, ("packed", "transposed", "strided")),
-     integers="none", fixed=(0,),
-     bad=(Bad((np.zeros(3, np.int64), (3,), (3,)), {}, SHAPE, ("state", "(3,)")),
-          Bad((ZERO, (3,), (4,)), {}, SHAPE, ("(3,)", "(4,)")),
-          Bad((ZERO, np.zeros(2), np.array([1.0, -1.0])), {}, RuntimeError, ("[normal]", "-1")),
-          Bad((ZERO, np.zeros(2), np.array([1.0, np.nan])), {}, RuntimeError, ("nan",)),
-          Bad((ZERO, np.zeros(2, np.int64), np.ones(2)), {}, TypeError, ("mean", "int64")),
-          Bad((ZERO, (2,), np.ones(2)), {}, TypeError, ("float32", "float64"))))
+                ([0.0, 0.0], 1, True, ("sum",)),
+                ([1.0, -1.0], 1, True, ("-1",)),
+                ([1.0, np.inf], 1, False, ("inf",)),
+                ([1.0, np.nan], 1, True, ("nan",)),
+                ([1.0, 0.0], 2, False, ("2", "1")),
+                ([1.0, 1.0], 3, False, ("2", "3")),
+                ([1.0], 0, True, ("0",)),
+                ([[1.0], [0.0]], 1, True, ("row 1",)),
+                ([1e308, 1e308], 1, True, ("finite sum",)),
+            ]
+        ],
+        Bad((ZERO, np.ones((2, 2, 2))), {"num_samples": 1}, SHAPE, ("(2, 2, 2)",)),
+        Bad((ZERO, np.array(1.0)), {"num_samples": 1}, SHAPE, ("()",)),
+        Bad((ZERO, np.ones((3, 0))), {"num_samples": 1, "replacement": True}, RuntimeError, ()),
+        Bad((ZERO, np.array([1, 2])), {"num_samples": 1}, TypeError, ("int64",)),
+    ),
+)
+rows(
+    "exponential",
+    None,
+    *[
+        ((state,), {"shape": shape, "dtype": dtype, "rate": 2.0})
+        for shape in ([1], [17], [5000], [2, 3, 7], [0], [])
+        for dtype in (_C.float32, _C.float64)
+    ],
+    integers="none",
+    fixed=(0,),
+    bad=(
+        Bad((np.zeros(3, np.int64),), {"shape": [3]}, SHAPE, ("state", "(3,)")),
+        Bad((ZERO,), {"shape": [3], "rate": 0.0}, RuntimeError, ("0",)),
+        Bad((ZERO,), {"shape": [3], "rate": -1.0}, RuntimeError, ("-1",)),
+        Bad((ZERO,), {"shape": [3], "rate": float("nan")}, RuntimeError, ("nan",)),
+        Bad((ZERO,), {"shape": [3], "dtype": _C.int64}, TypeError, ("int64",)),
+        Bad((ZERO,), {"shape": [-3]}, SHAPE, ("(-3,)",)),
+    ),
+)
+rows(
+    "normal_around",
+    None,
+    *[
+        ((state, between(-3, 3, *a), between(0, 2, *b)), {})
+        for a, b in [((1,), (1,)), ((5000,), (5000,)), ((3, 1), (1, 4)), ((), (7,)), ((0,), (0,))]
+    ],
+    ((state, between(-3, 3, 5, 3), between(0, 2, 5, 3)), {}, ("packed", "transposed", "strided")),
+    integers="none",
+    fixed=(0,),
+    bad=(
+        Bad((np.zeros(3, np.int64), (3,), (3,)), {}, SHAPE, ("state", "(3,)")),
+        Bad((ZERO, (3,), (4,)), {}, SHAPE, ("(3,)", "(4,)")),
+        Bad((ZERO, np.zeros(2), np.array([1.0, -1.0])), {}, RuntimeError, ("[normal]", "-1")),
+        Bad((ZERO, np.zeros(2), np.array([1.0, np.nan])), {}, RuntimeError, ("nan",)),
+        Bad((ZERO, np.zeros(2, np.int64), np.ones(2)), {}, TypeError, ("mean", "int64")),
+        Bad((ZERO, (2,), np.ones(2)), {}, TypeError, ("float32", "float64")),
+    ),
+)
