@@ -119,9 +119,11 @@ Tensors run_backward(const Ref<Node>& node, const Tensors& grads) {
   }
   const Tensors in = unpack(node->inputs, *node, "input");
   Tensors out = unpack(node->outputs, *node, "result");
+  // Hidden results ("_lse") are by-products: backward's own derivative does not go through them.
   if (grad_enabled())
     for (size_t i = 0; i < out.size(); ++i)
-      if (out[i].defined()) out[i] = attached(node, out[i], static_cast<int>(i));
+      if (out[i].defined() && node->op->outputs[i][0] != '_')
+        out[i] = attached(node, out[i], static_cast<int>(i));
   const BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
   return node->op->backward ? node->op->backward(args) : through_composite(args);
 }
@@ -279,7 +281,7 @@ class Walk {
 Tensor seed_of(const Tensor& root, const Tensor& seed) {
   if (!root.defined() || !requires_grad(root))
     fail(ErrorKind::runtime, "[backward] expected a tensor that came from one with requires_grad, ",
-         "got one without a graph");
+         "got one without a graph (was it made under no_grad(), or from detach()ed tensors?)");
   if (!seed.defined() && root.numel() != 1)
     fail(ErrorKind::runtime, "[backward] expected a loss with one element, got shape ",
          to_string(root.shape()), "; call .mean() or .sum() on it, or give `gradient`");

@@ -74,6 +74,18 @@ Tensors softmax_backward(const BackwardArgs& args) {
   return call(args.op().name + "_backward", {args.grad[0], args.out[0]}, args.all());
 }
 
+// The gradient in simpler ops, through which second gradients go. For a tensor without axes the
+// sum is over its one element.
+template <bool Log>
+Tensors softmax_backward_composite(const Tensors& in, const AttrReader& args) {
+  static const Op sum("sum"), exp("exp");
+  const Tensor &g = in[0], &y = in[1];
+  const auto total = [&](const Tensor& t) {
+    return sum({t}, {std::vector<int64_t>{args.integer(0)}, true});
+  };
+  return {Log ? g - exp({y}) * total(g) : y * (g - total(g * y))};
+}
+
 template <bool Log>
 void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formula formula) {
   const std::vector<AttrDef> dim = {
@@ -102,7 +114,8 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
            return infer_along(args);
          },
          .forward = softmax_backward_forward<Log>,
-         .differentiable = false,
+         .composite = softmax_backward_composite<Log>,
+         .saves = {"grad", "result"},
          .formula = slope,
          .gradient_of = name});
 }
@@ -182,6 +195,18 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
   });
 }
 
+// softmax(x) minus 1 at the label, for every row.
+Tensors cross_entropy_backward_composite(const Tensors& in, const AttrReader& args) {
+  static const Op softmax("softmax"), unsqueeze("unsqueeze"), put("gather_backward");
+  const Tensor &x = in[1], label = unsqueeze({in[2]}, {int64_t{-1}});
+  const std::vector<int64_t> shape(x.shape().begin(), x.shape().end());
+  const Tensor hot = put({Tensor::full(label.shape(), 1, x.dtype()), label}, {shape, int64_t{-1}});
+  const bool mean = reduction_of(args) == Reduction::mean;
+  const Tensor scale = mean ? in[0] / static_cast<double>(rows_of(x.shape()).n) : in[0];
+  const bool each = reduction_of(args) == Reduction::none;
+  return {(softmax({x}) - hot) * (each ? unsqueeze({scale}, {int64_t{-1}}) : scale)};
+}
+
 void declare_cross_entropy(Registry& r) {
   r.add({.name = "cross_entropy",
          .doc = "Cross-entropy of softmax(input) against class labels, in one pass: input (rows, "
@@ -221,7 +246,8 @@ void declare_cross_entropy(Registry& r) {
            return {args.in[1]};
          },
          .forward = cross_entropy_backward_forward,
-         .differentiable = false,
+         .composite = cross_entropy_backward_composite,
+         .saves = {"grad", "input", "target"},
          .formula = {"g (softmax(x) - onehot(t))", R"(g(\operatorname{softmax}(x) - e_t))", {}},
          .gradient_of = "cross_entropy"});
 }
