@@ -26,7 +26,7 @@ class Held {
 
 Tensor tensor_or_none(py::handle object, const char* where) {
   if (object.is_none()) return {};
-  if (!py::isinstance<TensorImpl>(object))
+  if (!is_tensor(object.ptr()))
     fail(ErrorKind::type, "[", where, "] expected a tensor or None, got ",
          std::string(py::str(py::type::of(object).attr("__name__"))));
   return object.cast<Tensor>();
@@ -65,7 +65,7 @@ Hook hook_of(const py::object& function) {
 
 Tensors list_of(const py::object& given) {
   if (given.is_none()) return {};
-  if (py::isinstance<TensorImpl>(given)) return {given.cast<Tensor>()};
+  if (is_tensor(given.ptr())) return {given.cast<Tensor>()};
   return tensors_or_none(given, "backward");
 }
 

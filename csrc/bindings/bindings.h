@@ -51,6 +51,12 @@ py::object to_dlpack(const Tensor& t, const py::object& stream, const py::object
 // A Python number as double; an Error where it is none, or an integer that would be rounded.
 double exact_double(const std::string& where, const std::string& name, py::handle number);
 
+// Python's Tensor class, once it is there.
+PyTypeObject*& tensor_class();
+inline bool is_tensor(PyObject* object) {
+  return tensor_class() && PyObject_TypeCheck(object, tensor_class());
+}
+
 // Sets the Python error that belongs to the exception in flight.
 void set_python_error();
 
@@ -84,6 +90,14 @@ struct type_caster<ranvier::Tensor> {
 
   bool load(handle source, bool convert) {
     if (source.is_none()) return false;
+    // A tensor's object holds the one pointer: no need to look its type up in a table.
+    if (ranvier::python::is_tensor(source.ptr())) {
+      const auto* held = reinterpret_cast<instance*>(source.ptr());
+      if (held->simple_layout && held->simple_holder_constructed) {
+        value = ranvier::Tensor(static_cast<ranvier::TensorImpl*>(held->simple_value_holder[0]));
+        return true;
+      }
+    }
     Holder holder;
     if (!holder.load(source, convert)) return false;
     value = ranvier::Tensor(static_cast<ranvier::Ref<ranvier::TensorImpl>&>(holder));

@@ -74,11 +74,6 @@ Part tensor_part(const Tensor& t, PyObject* given) {
           .tensor = plain ? t : cast({t}, {static_cast<int64_t>(DType::int64)})};
 }
 
-bool is_tensor(PyObject* object) {
-  static auto* const type = reinterpret_cast<PyTypeObject*>(py::type::of<TensorImpl>().ptr());
-  return PyObject_TypeCheck(object, type);
-}
-
 Part part_of(PyObject* part) {
   if (PyLong_CheckExact(part)) return integer_part(part);
   if (PySlice_Check(part)) return slice_part(part);

@@ -180,7 +180,7 @@ void bind_creation(py::module_& m) {
 Tensors tensors_of(const py::object& results) {
   Tensors tensors;
   const auto one = [&](py::handle item) {
-    if (!py::isinstance<TensorImpl>(item))
+    if (!is_tensor(item.ptr()))
       fail(ErrorKind::type, "[program] expected tensors to go in and come out, got ",
            std::string(py::repr(item)));
     tensors.push_back(item.cast<Tensor>());

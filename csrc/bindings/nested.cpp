@@ -54,7 +54,7 @@ bool is_plain_number(PyObject* object) {
 
 // The dtype of what is no plain number but brings one: NumPy's scalars, arrays, tensors.
 std::optional<DType> brought(py::handle object) {
-  if (py::isinstance<TensorImpl>(object)) return object.cast<Tensor>().dtype();
+  if (is_tensor(object.ptr())) return object.cast<Tensor>().dtype();
   if (!py::hasattr(object, "__array__") && !py::hasattr(object, "__array_interface__"))
     return std::nullopt;
   const py::array array = py::module_::import("numpy").attr("asarray")(object);
@@ -188,7 +188,7 @@ Tensor from_rows(py::handle object, std::optional<DType> dtype) {
 }  // namespace
 
 Tensor tensor_from(py::handle object, std::optional<DType> dtype) {
-  if (py::isinstance<TensorImpl>(object)) return in_dtype(object.cast<Tensor>(), dtype);
+  if (is_tensor(object.ptr())) return in_dtype(object.cast<Tensor>(), dtype);
   if (py::isinstance<py::array>(object))
     return in_dtype(from_array(py::reinterpret_borrow<py::array>(object), false), dtype);
   if (is_row(object.ptr()) || is_plain_number(object.ptr())) return from_rows(object, dtype);

@@ -152,9 +152,10 @@ class Call {
       given_[at] = args[i];
       // t.reshape(2, 3) and einsum("i,i", a, b): the rest belongs to one argument.
       if ((takes_rest(at) && PyLong_Check(args[i])) || takes_tensors(at, args[i])) {
-        rest_ = py::tuple(count - i);
+        py::tuple rest(count - i);
         for (size_t j = i; j < count; ++j)
-          rest_[j - i] = py::reinterpret_borrow<py::object>(args[j]);
+          rest[j - i] = py::reinterpret_borrow<py::object>(args[j]);
+        rest_ = std::move(rest);
         given_[at] = rest_.ptr();
         break;
       }
@@ -180,27 +181,18 @@ class Call {
 
  private:
   static constexpr int64_t kRelease = 4096;
+  using Numbers = SmallVector<std::pair<size_t, PyObject*>, 2>;  // inputs that are no tensors yet
 
-  int input_index(const std::string& name) const {
-    const auto it = std::find(op_.inputs.begin(), op_.inputs.end(), name);
-    return it == op_.inputs.end() ? -1 : static_cast<int>(it - op_.inputs.begin());
-  }
-  size_t attr_index(const std::string& name) const {
-    size_t i = 0;
-    while (op_.attrs[i].name != name) ++i;
-    return i;
-  }
   bool is_variadic(int input) const {
     return op_.variadic && input + 1 == static_cast<int>(op_.inputs.size());
   }
   bool takes_tensors(size_t at, PyObject* first) const {
-    return at + 1 == op_.positional && is_variadic(input_index(op_.arguments[at])) &&
-           py::isinstance<TensorImpl>(first);
+    return at + 1 == op_.positional && is_variadic(op_.places[at]) && is_tensor(first);
   }
   bool takes_rest(size_t at) const {
-    if (input_index(op_.arguments[at]) >= 0) return false;
-    const AttrDef& attr = op_.attrs[attr_index(op_.arguments[at])];
-    return attr.kind == AttrKind::integers && attr.required && at + 1 == op_.positional;
+    if (at + 1 != op_.positional || op_.places[at] >= 0) return false;
+    const AttrDef& attr = op_.attrs[static_cast<size_t>(-1 - op_.places[at])];
+    return attr.kind == AttrKind::integers && attr.required;
   }
 
   void name_one(PyObject* key, PyObject* value) {
@@ -226,11 +218,11 @@ class Call {
   void collect_arguments() {
     inputs_.resize(op_.inputs.size());
     attrs_.resize(op_.attrs.size());
-    std::vector<std::pair<size_t, PyObject*>> numbers;
+    Numbers numbers;
     for (size_t at = 0; at < given_.size(); ++at) {
       PyObject* const object = given_[at];
       const std::string& name = op_.arguments[at];
-      if (const int i = input_index(name); i >= 0) {
+      if (const int i = op_.places[at]; i >= 0) {
         if (object == Py_None && f_.operation) throw NotAnOperand();
         if (is_variadic(i))
           take_list(name, object, &numbers);
@@ -238,18 +230,18 @@ class Call {
           take_input(static_cast<size_t>(i), object, &numbers);
         continue;
       }
-      const size_t i = attr_index(name);
+      const auto i = static_cast<size_t>(-1 - op_.places[at]);
       if (!object && op_.attrs[i].required)
         fail(ErrorKind::type, "[", op_.name, "] expected a value for '", name, "', got none");
       attrs_[i] = object ? attr_from(op_, op_.attrs[i], object) : op_.attrs[i].value;
     }
+    if (numbers.empty()) return;
     const Tensors tensors = inputs_;
     for (const auto& [i, number] : numbers) inputs_[i] = number_tensor(op_, number, tensors);
   }
 
   // "tensors*": a list or tuple, behind the inputs that have a name each.
-  void take_list(const std::string& name, PyObject* object,
-                 std::vector<std::pair<size_t, PyObject*>>* numbers) {
+  void take_list(const std::string& name, PyObject* object, Numbers* numbers) {
     if (!object || (!PyTuple_Check(object) && !PyList_Check(object)))
       fail(ErrorKind::type, "[", op_.name, "] expected a list or tuple of tensors for '", name,
            "', got ",
@@ -261,8 +253,8 @@ class Call {
       take_input(first + i, py::object(items[i]).ptr(), numbers);
   }
 
-  void take_input(size_t i, PyObject* object, std::vector<std::pair<size_t, PyObject*>>* numbers) {
-    if (py::isinstance<TensorImpl>(object)) {
+  void take_input(size_t i, PyObject* object, Numbers* numbers) {
+    if (is_tensor(object)) {
       inputs_[i] = py::handle(object).cast<Tensor>();
     } else if (is_number(object) && !py::isinstance<py::array>(object)) {
       numbers->emplace_back(i, object);
@@ -292,7 +284,7 @@ class Call {
   // `out=` of NumPy and PyTorch: the result is copied into a tensor that is there.
   py::object into_out(const Tensor& result) const {
     if (!out_ || out_ == Py_None) return py::cast(result);
-    if (!py::isinstance<TensorImpl>(out_))
+    if (!is_tensor(out_))
       fail(ErrorKind::type, "[", op_.name, "] expected a tensor for 'out', got ",
            std::string(py::repr(out_)));
     const Tensor out = py::handle(out_).cast<Tensor>();
@@ -305,8 +297,8 @@ class Call {
 
   const OpFunction& f_;
   const OpDef& op_;
-  std::vector<PyObject*> given_;  // borrowed, one for each argument
-  py::tuple rest_;
+  SmallVector<PyObject*, 8> given_;  // borrowed, one for each argument
+  py::object rest_;
   PyObject* out_ = nullptr;  // borrowed
   Tensors inputs_, results_;
   Attrs attrs_;
@@ -342,26 +334,31 @@ std::exception_ptr compute_unlocked(Call* call) {
 }
 
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+  // Raw memory: where the thread ends within compute_unlocked() no destructor may run.
+  alignas(Call) unsigned char memory[sizeof(Call)];
   Call* call = nullptr;
   bool large = false;
   try {
     const auto& f = *reinterpret_cast<OpFunction*>(self);
-    call = new Call(f, args, static_cast<size_t>(PyVectorcall_NARGS(flags)), names);
+    call = new (memory) Call(f, args, static_cast<size_t>(PyVectorcall_NARGS(flags)), names);
     call->collect();
     large = call->is_large();
     if (!large) call->compute();
   } catch (...) {
-    delete call;
-    return refused();
+    PyObject* const answer = refused();
+    if (call) call->~Call();
+    return answer;
   }
   const std::exception_ptr error = large ? compute_unlocked(call) : nullptr;
-  const std::unique_ptr<Call> owned(call);
+  PyObject* answer = nullptr;
   try {
     if (error) std::rethrow_exception(error);
-    return owned->result();
+    answer = call->result();
   } catch (...) {
-    return refused();
+    answer = refused();
   }
+  call->~Call();
+  return answer;
 }
 
 // ---- help

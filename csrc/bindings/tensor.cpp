@@ -95,6 +95,11 @@ void bind_dtypes(py::module_& m) {
 
 }  // namespace
 
+PyTypeObject*& tensor_class() {
+  static PyTypeObject* type = nullptr;
+  return type;
+}
+
 void bind_tensor(py::module_& m) {
   bind_dtypes(m);
   py::class_<TensorImpl, Ref<TensorImpl>>(m, "Tensor",
@@ -136,6 +141,7 @@ void bind_tensor(py::module_& m) {
            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
            py::arg("copy") = py::none())
       .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(1, 0); });
+  tensor_class() = reinterpret_cast<PyTypeObject*>(m.attr("Tensor").ptr());
 }
 
 }  // namespace ranvier::python

@@ -165,8 +165,9 @@ struct OpDef {
   std::vector<int> saved_in = {}, saved_out = {}, mutated = {};
   int dtype_attr = -1;  // of an op that casts
 
-  size_t positional = 0;  // arguments that need no name
-  bool variadic = false;  // the last input stands for any number of tensors
+  size_t positional = 0;         // arguments that need no name
+  std::vector<int> places = {};  // of each argument: input i as i, attribute i as -1 - i
+  bool variadic = false;         // the last input stands for any number of tensors
   bool many_results = false;
   const std::string& input_name(size_t i) const { return inputs[std::min(i, inputs.size() - 1)]; }
   bool is_optional(size_t i) const { return optional[std::min(i, inputs.size() - 1)]; }

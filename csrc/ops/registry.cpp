@@ -52,6 +52,16 @@ const OpDef& Registry::add(OpDef def) {
     for (const AttrDef& attr : def.attrs) def.arguments.push_back(attr.name);
   }
   if (def.arguments.size() != def.inputs.size() + def.attrs.size()) broken("has odd arguments");
+  for (const std::string& name : def.arguments) {
+    int place = index_of(def.inputs, name);
+    for (size_t i = 0; place < 0 && i < def.attrs.size(); ++i)
+      if (def.attrs[i].name == name) {
+        place = -1 - static_cast<int>(i);
+        break;
+      }
+    if (place == -1 && def.attrs.empty()) broken("has an unknown argument '" + name + "'");
+    def.places.push_back(place);
+  }
   def.positional = def.arguments.size();
   for (const AttrDef& attr : def.attrs)
     if (attr.keyword)
