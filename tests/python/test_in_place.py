@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ranvier as rv
@@ -187,3 +188,16 @@ def test_integers_take_no_gradient() -> None:
     n.copy_(x)
     assert n.tolist() == [1, 2]
     assert not n.requires_grad
+
+
+def test_masked_and_listed_assignment() -> None:
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2
+    y[y > 3] = 0
+    y.sum().backward()
+    assert x.grad.tolist() == [2, 0, 0]
+    x.grad = None
+    y = x * 2
+    y[[0, 2]] = x[1] * x[:2]
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [2, 2 + 1 + 2 * 2, 0])
