@@ -1,8 +1,6 @@
 // The differentiation engine. It walks nodes from the latest to the earliest, asks each op for the
 // gradients of its inputs and hands them on. It names no op; sums are Tensor's operators.
 #include <algorithm>
-#include <map>
-#include <queue>
 #include <unordered_map>
 
 #include "autograd/node.h"
@@ -136,7 +134,7 @@ uint64_t next_walk() {
 // An earlier backward may have freed a part of the graph: said before anything is computed.
 void expect_whole(const Tensors& roots) {
   const uint64_t walk = next_walk();
-  std::vector<Node*> open;
+  SmallVector<Node*, 16> open;
   for (const Tensor& root : roots)
     if (!is_leaf(root)) open.push_back(autograd_meta(root).node.get());
   while (!open.empty()) {
@@ -153,10 +151,58 @@ void expect_whole(const Tensors& roots) {
   }
 }
 
-struct Latest {
-  bool operator()(const Ref<Node>& a, const Ref<Node>& b) const {
-    return a->sequence < b->sequence;
+// Nodes whose gradients have begun to arrive, latest first to leave.
+class Waiting {
+ public:
+  bool empty() const { return heap_.empty(); }
+
+  Tensors& gradients_of(const Ref<Node>& node) {
+    const size_t at = find(node.get());
+    if (at < entries_.size()) return entries_[at].grads;
+    entries_.push_back({node, Tensors(node->out_meta.size())});
+    if (entries_.size() > kFew) remember();
+    heap_.push_back({node->sequence, at});
+    std::push_heap(heap_.begin(), heap_.end());
+    return entries_.back().grads;
   }
+
+  std::pair<Ref<Node>, Tensors> take() {
+    std::pop_heap(heap_.begin(), heap_.end());
+    Entry& entry = entries_[heap_.back().second];
+    heap_.pop_back();
+    if (!places_.empty()) places_.erase(entry.node.get());
+    std::pair<Ref<Node>, Tensors> taken(std::move(entry.node), std::move(entry.grads));
+    entry = {};
+    if (heap_.empty()) entries_.clear();  // and nothing is left in the table
+    return taken;
+  }
+
+ private:
+  static constexpr size_t kFew = 32;  // that a look at each of them finds as fast as a table
+  struct Entry {
+    Ref<Node> node;
+    Tensors grads;
+  };
+
+  size_t find(const Node* node) const {
+    if (entries_.size() > kFew) {
+      const auto it = places_.find(node);
+      return it == places_.end() ? entries_.size() : it->second;
+    }
+    size_t at = 0;
+    while (at < entries_.size() && entries_[at].node.get() != node) ++at;
+    return at;
+  }
+
+  // The table is made when there are more than a few, and then kept.
+  void remember() {
+    for (size_t i = entries_.size() == kFew + 1 ? 0 : entries_.size() - 1; i < entries_.size(); ++i)
+      if (entries_[i].node) places_[entries_[i].node.get()] = i;
+  }
+
+  SmallVector<Entry, 4> entries_;
+  SmallVector<std::pair<uint64_t, size_t>, 8> heap_;  // of sequence and place
+  std::unordered_map<const Node*, size_t> places_;
 };
 
 // One walk through a graph: gradients come in at the roots, and go out at leaves or targets.
@@ -184,10 +230,8 @@ class Walk {
   }
 
   void run() {
-    while (!ready_.empty()) {
-      const Ref<Node> node = ready_.top();
-      ready_.pop();
-      Tensors grads = arrived_.extract(node.get()).mapped();
+    while (!waiting_.empty()) {
+      auto [node, grads] = waiting_.take();
       complete(node, grads);
       if (const auto it = outputs_.find(node.get()); it != outputs_.end())
         for (const auto& [target, output] : it->second)
@@ -222,9 +266,7 @@ class Walk {
   }
 
   void arrive(const Ref<Node>& node, int output, const Tensor& g) {
-    auto [it, fresh] = arrived_.try_emplace(node.get(), node->out_meta.size());
-    if (fresh) ready_.push(node);
-    add_to(it->second[static_cast<size_t>(output)], g);
+    add_to(waiting_.gradients_of(node)[static_cast<size_t>(output)], g);
   }
 
   void reach_leaf(const Tensor& leaf, const Tensor& g) {
@@ -269,8 +311,7 @@ class Walk {
 
   const BackwardOptions& options_;
   const bool collects_;
-  std::priority_queue<Ref<Node>, std::vector<Ref<Node>>, Latest> ready_;
-  std::map<Node*, Tensors> arrived_;  // gradients of each waiting node's outputs
+  Waiting waiting_;
   std::unordered_map<const TensorImpl*, std::vector<size_t>> leaves_;
   std::unordered_map<const Node*, std::vector<Target>> outputs_;
   std::unordered_map<const Node*, bool> leads_;

@@ -22,6 +22,8 @@ void follow_base(const Tensor& t) {
 bool grad_enabled() { return enabled; }
 void set_grad_enabled(bool value) { enabled = value; }
 
+void* AutogradMeta::operator new(std::size_t bytes) { return pool_new(bytes); }
+void AutogradMeta::operator delete(void* p, std::size_t bytes) noexcept { pool_give(p, bytes); }
 AutogradMeta::AutogradMeta() = default;
 AutogradMeta::~AutogradMeta() { set_node(*this, {}, 0); }
 

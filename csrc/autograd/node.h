@@ -1,6 +1,7 @@
 // A node of the graph: an op that ran and what its backward needs.
 #pragma once
 
+#include "core/pool.h"
 #include "ops/op.h"
 #include "ranvier/autograd.h"
 
@@ -34,6 +35,8 @@ struct Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   ~Node();
+  static void* operator new(std::size_t bytes) { return pool_new(bytes); }
+  static void operator delete(void* p, std::size_t bytes) noexcept { pool_give(p, bytes); }
   std::string name() const { return function ? function->name() : op->name; }
 };
 

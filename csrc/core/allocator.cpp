@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/pool.h"
 #include "ranvier/error.h"
 
 #if defined(__linux__)
@@ -15,23 +16,8 @@
 #include <sys/mman.h>
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#define RANVIER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RANVIER_ASAN 1
-#endif
-#endif
-
 namespace ranvier {
 namespace {
-
-// Under AddressSanitizer every block is its own, so that a use after free is seen.
-#ifdef RANVIER_ASAN
-constexpr bool kCaching = false;
-#else
-constexpr bool kCaching = true;
-#endif
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kMaxCached = std::size_t{1} << 30;  // bytes waiting, all lists together
@@ -59,7 +45,7 @@ void* from_system(std::size_t bytes) {
   if (posix_memalign(&p, alignment, bytes) != 0) return nullptr;
 #if defined(__linux__)
   // Fresh 4K pages make a first pass over a large result ten times slower.
-  if (kCaching && bytes >= kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
+  if (kReuse && bytes >= kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
   return p;
 }
@@ -89,8 +75,12 @@ Cache& cache() {
 void* allocate(std::size_t bytes) {
   if (bytes > kMaxBytes)
     fail(ErrorKind::memory, "[memory] expected at most ", kMaxBytes, " bytes, got ", bytes);
+  if (bytes <= kPooledBytes) {
+    if (void* const p = pool_take(bytes)) return p;
+    fail(ErrorKind::memory, "[memory] the system has no ", bytes, " bytes; free other tensors");
+  }
   const SizeClass wanted = size_class(bytes);
-  if (kCaching) {
+  if (kReuse) {
     Cache& c = cache();
     const std::lock_guard lock(c.mutex);
     auto& list = c.lists[wanted.index];
@@ -114,8 +104,9 @@ void* allocate(std::size_t bytes) {
 
 void deallocate(void* p, std::size_t bytes) noexcept {
   if (!p) return;
+  if (bytes <= kPooledBytes) return pool_give(p, bytes);
   const SizeClass its = size_class(bytes);
-  if (kCaching) {
+  if (kReuse) {
     Cache& c = cache();
     const std::lock_guard lock(c.mutex);
     if (c.waiting + its.bytes <= kMaxCached) {

@@ -1,5 +1,5 @@
 // Memory for storages. Freed blocks wait in lists by size class, so that a training loop asks the
-// system for memory in its first step only. Not for small objects: those use new.
+// system for memory in its first step only. Small ones come from pool.h.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,20 @@
 namespace ranvier {
 
 inline constexpr std::size_t kAlignment = 64;
+
+// Under AddressSanitizer every block is its own, so that a use after free is seen.
+#if defined(__SANITIZE_ADDRESS__)
+#define RANVIER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RANVIER_ASAN 1
+#endif
+#endif
+#ifdef RANVIER_ASAN
+inline constexpr bool kReuse = false;
+#else
+inline constexpr bool kReuse = true;
+#endif
 
 // 64-byte aligned, uninitialised; an Error of kind `memory` when there is none.
 void* allocate(std::size_t bytes);

@@ -9,6 +9,7 @@
 #include "core/allocator.h"
 #include "core/dtypes.h"
 #include "core/parallel.h"
+#include "core/pool.h"
 #include "core/recording.h"
 #include "ranvier/autograd.h"
 
@@ -113,6 +114,11 @@ Storage::~Storage() {
   else
     deallocate(data, bytes);
 }
+
+void* Storage::operator new(std::size_t bytes) { return pool_new(bytes); }
+void Storage::operator delete(void* p, std::size_t bytes) noexcept { pool_give(p, bytes); }
+void* TensorImpl::operator new(std::size_t bytes) { return pool_new(bytes); }
+void TensorImpl::operator delete(void* p, std::size_t bytes) noexcept { pool_give(p, bytes); }
 
 TensorImpl::TensorImpl() = default;
 TensorImpl::~TensorImpl() = default;

@@ -32,6 +32,8 @@ struct AutogradMeta {
   std::shared_ptr<HookList> hooks;  // of a leaf; other tensors leave theirs with the node
   AutogradMeta();
   ~AutogradMeta();
+  static void* operator new(std::size_t bytes);  // from a pool
+  static void operator delete(void* p, std::size_t bytes) noexcept;
 };
 
 bool requires_grad(const Tensor& t);

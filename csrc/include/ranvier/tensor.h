@@ -150,6 +150,8 @@ struct Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   ~Storage();
+  static void* operator new(std::size_t bytes);  // from a pool
+  static void operator delete(void* p, std::size_t bytes) noexcept;
 };
 
 struct AutogradMeta;  // autograd.h
@@ -169,6 +171,8 @@ struct TensorImpl {
   TensorImpl(const TensorImpl&) = delete;
   TensorImpl& operator=(const TensorImpl&) = delete;
   ~TensorImpl();
+  static void* operator new(std::size_t bytes);  // from a pool
+  static void operator delete(void* p, std::size_t bytes) noexcept;
 };
 
 class Tensor {
