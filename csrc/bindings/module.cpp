@@ -58,6 +58,7 @@ void bind_settings(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("set_grain", &set_grain, py::arg("n"));
   m.def("empty_cache", &empty_cache);
+  m.def("is_recording", [] { return recording; });
   m.def("promote_types", [](const py::object& a, const py::object& b) {
     return dtype_object(promote(dtype_from(a), dtype_from(b)));
   });

@@ -10,6 +10,7 @@ void declare_reductions(Registry& r);
 void declare_matmul(Registry& r);
 void declare_matrix_products(Registry& r);
 void declare_einsum(Registry& r);
+void declare_erfinv(Registry& r);
 void declare_softmax(Registry& r);
 void declare_losses(Registry& r);
 void declare_views(Registry& r);

@@ -89,6 +89,7 @@ const Registry& registry() {
     declare_matmul(r);
     declare_matrix_products(r);
     declare_einsum(r);
+    declare_erfinv(r);
     declare_softmax(r);
     declare_losses(r);
     declare_views(r);

@@ -144,7 +144,7 @@ from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: s
 from ranvier.training import evaluate, fit, predict  # isort: skip
 
 if TYPE_CHECKING:
-    from ranvier import accelerator, backends, cuda
+    from ranvier import accelerator, backends, cuda, distributions
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__
@@ -186,7 +186,7 @@ __all__ = [
     # gradients
     "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch
-    "nn", "optim",
+    "nn", "optim", "distributions",
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "History", "save", "load", "data", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",

@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Any
 
-PARTS = ("accelerator", "backends", "cuda")
+PARTS = ("accelerator", "backends", "cuda", "distributions")
 
 
 def __getattr__(name: str) -> Any:

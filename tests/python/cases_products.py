@@ -6,10 +6,12 @@ at their numbers.
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from samples import Array, Bad, Maker, Reference, rows
+from cases import erf
+from samples import Array, Bad, Maker, Reference, rows, unary
 
 from ranvier import _C
 
@@ -442,6 +444,25 @@ rows(
         Bad(((2, 3), (3, 4)), {"dims_a": [2], "dims_b": [0]}, IndexError, ("[tensordot]",)),
     ),
 )
+
+
+# ---- the quantiles of normal numbers
+
+def erfinv(y: Array) -> Array:
+    """Newton's steps on libm's erf, its argument corrected for its own rounding."""
+    y = np.asarray(y, np.longdouble)
+    inside = np.where(np.abs(y) < 1, y, 0)
+    start = [NormalDist().inv_cdf((1 + float(v)) / 2) for v in inside.ravel()]
+    x = np.reshape(np.asarray(start, np.longdouble), y.shape) / np.sqrt(np.longdouble(2))
+    for _ in range(2):
+        head = x.astype(np.float64)
+        slope = 2 / np.sqrt(np.longdouble(np.pi)) * np.exp(-np.square(head.astype(np.longdouble)))
+        x = x - (erf(head) + slope * (x - head) - inside) / slope
+    beyond = np.where(np.abs(y) == 1, np.copysign(np.inf, y), np.nan)
+    return np.where(np.abs(y) < 1, x, beyond)
+
+
+unary("erfinv", erfinv, low=-0.8, high=0.8, tolerance="erfinv")
 
 
 # ---- draws

@@ -61,6 +61,8 @@ TOLERANCES = {
                                  "folded in float64, one chain: sqrt(1000) * 0.29 eps"),
     "matmul": Tolerance(3.0, 3.0, "one chain over k <= 130: like sqrt(k) * 0.29 eps of |a| |b|; "
                                   "base x86-64 rounds twice a step"),
+    "erfinv": Tolerance(0.6, 4.0, "found in double: float32 is rounded once; float64 carries "
+                                  "the 1.6 ulp of erf and those of the reference's erf over"),
     "products": Tolerance(6.0, 6.0, "one or two chains over k <= 33 one after the "
                                     "other, as 'matmul'; scaling and adding, half an ulp each"),
     "linear": Tolerance(6.5, 6.5, "a chain over k <= 65, the bias, then sigmoid's 3.5 ulp"),
