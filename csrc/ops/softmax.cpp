@@ -71,7 +71,7 @@ void softmax_backward_forward(const ForwardArgs& args) {
 }
 
 Tensors softmax_backward(const BackwardArgs& args) {
-  return call(args.op().name + "_backward", {args.grad[0], args.out[0]}, args.all());
+  return call(args.op().name + "_backward", {args.grad[0], args.out[0]}, {args.all()[0]});
 }
 
 // The gradient in simpler ops, through which second gradients go. For a tensor without axes the
@@ -92,18 +92,20 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
       {.name = "dim", .kind = AttrKind::integer, .value = int64_t{-1}}};
   const Formula slope = {
       "g (" + formula.derivatives[0].text + ")", "g\\,(" + formula.derivatives[0].latex + ")", {}};
-  r.add({.name = name,
-         .doc = doc,
-         .inputs = {"input"},
-         .attrs = dim,
-         .types = Types::floats,
-         .infer = infer_along,
-         .forward = softmax_forward<Log>,
-         .backward = softmax_backward,
-         .saves = {"result"},
-         .formula = std::move(formula),
-         .example = "rv." + std::string(name) + "(rv.tensor([1.0, 2.0, 3.0]), dim=0)",
-         .method = true});
+  r.add(
+      {.name = name,
+       .doc = doc,
+       .inputs = {"input"},
+       .attrs = {dim[0], {.name = "dtype", .kind = AttrKind::dtype, .value = {}, .optional = true}},
+       .types = Types::floats,
+       .casts = true,
+       .infer = infer_along,
+       .forward = softmax_forward<Log>,
+       .backward = softmax_backward,
+       .saves = {"result"},
+       .formula = std::move(formula),
+       .example = "rv." + std::string(name) + "(rv.tensor([1.0, 2.0, 3.0]), dim=0)",
+       .method = true});
   r.add({.name = std::string(name) + "_backward",
          .doc = std::string("Gradient of ") + name + ".",
          .inputs = {"grad", "result"},

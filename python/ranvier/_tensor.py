@@ -532,6 +532,9 @@ Examples
 tensor([2., 4.])
 """
 
+# What users see when they print a type.
+for _class in (Tensor, Generator, DType):
+    _class.__module__ = "ranvier"
 Tensor.__doc__ = DOC
 # Tensors are keys by identity; == compares elements.
 Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
