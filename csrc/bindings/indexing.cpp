@@ -329,14 +329,13 @@ void set_item(const Tensor& self, PyObject* index, PyObject* given) {
   static const Op cast("cast");
   Indexed indexed(self, parts_of(index));
   if (indexed.is_view()) return assign(indexed.view(), given);
-  static const OpDef* const fill = registry().find("masked_fill_");
-  if (const auto number = plain_number(given);
-      fill && number && indexed.masked() && !is_storage_only(self.dtype())) {
-    run(*fill, {indexed.view(), indexed.spread_mask()}, {*number});
-    return;
-  }
   Tensor value = value_for(indexed.view(), given);
   if (value.dtype() != self.dtype()) value = cast({value}, {static_cast<int64_t>(self.dtype())});
+  static const OpDef* const fill = registry().find("masked_fill_");
+  if (fill && indexed.masked() && value.dim() == 0) {
+    run(*fill, {indexed.view(), indexed.spread_mask(), value}, {});
+    return;
+  }
   indexed.write(value);
 }
 

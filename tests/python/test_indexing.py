@@ -5,6 +5,7 @@ each with its reason:
 
 - An integer is taken before lists and masks, as in PyTorch: where it stands apart from a list,
   x[0, :, [1, 2]], NumPy counts it among the lists and moves their axis to the front.
+- '...' that stands for no axis separates nothing, as in PyTorch; for NumPy it keeps lists apart.
 - A step must be positive, as in PyTorch: a view cannot have a negative stride.
 - A mask without elements must fit as well; NumPy looks only at sizes above 0.
 - x[1.5] and x["a"] are an IndexError each, as in NumPy; floats are never rounded.
@@ -223,10 +224,13 @@ class Example:
     def names(self) -> Any:
         """The flat positions that NumPy names, integers first: the reference."""
         flat = np.arange(int(np.prod(self.shape))).reshape(self.shape)
+        parts = self.parts
         if self.basic():
-            return flat[tuple(p.plain() for p in self.parts)]
+            return flat[tuple(p.plain() for p in parts)]
+        if taken(parts) == len(self.shape):
+            parts = [p for p in parts if p.kind != "ellipsis"]
         first, rest = [], []
-        for p in self.parts:
+        for p in parts:
             if p.whole:
                 first.append(p.plain())
                 continue
