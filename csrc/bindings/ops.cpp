@@ -139,11 +139,22 @@ PyTypeObject* result_type(const OpDef& op) {
   return type;
 }
 
+// The op itself, or its keyword form where a keyword asks for that.
+const OpDef& chosen(const OpDef& op, PyObject* names) {
+  if (!names || op.keyword_form.empty()) return op;
+  const OpDef& form = *registry().find(op.keyword_form);
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i)
+    for (const AttrDef& attr : form.attrs)
+      if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), attr.name.c_str()) == 0)
+        return form;
+  return op;
+}
+
 // One call: Python's arguments sorted into inputs and attributes.
 class Call {
  public:
   Call(const OpFunction& f, PyObject* const* args, size_t count, PyObject* names)
-      : f_(f), op_(*f.op), given_(op_.arguments.size(), nullptr) {
+      : f_(f), op_(chosen(*f.op, names)), given_(op_.arguments.size(), nullptr) {
     size_t at = 0;
     for (size_t i = 0; i < count; ++i, ++at) {
       if (at >= op_.positional)
@@ -402,7 +413,7 @@ std::string shown_default(const AttrDef& attr) {
   return to_string(attr.value);
 }
 
-std::string signature_of(const OpDef& op) {
+std::string signature_as(const OpDef& op, const std::string& shown) {
   std::string text;
   for (size_t at = 0; at < op.arguments.size(); ++at) {
     const std::string& name = op.arguments[at];
@@ -413,7 +424,11 @@ std::string signature_of(const OpDef& op) {
     for (const AttrDef& attr : op.attrs)
       if (attr.name == name && !attr.required) text += "=" + shown_default(attr);
   }
-  return op.name + "(" + text + ")";
+  return shown + "(" + text + ")";
+}
+std::string signature_of(const OpDef& op) {
+  const bool plain = op.keyword_form.empty();
+  return signature_as(plain ? op : *registry().find(op.keyword_form), op.name);
 }
 
 // NumPy style, put together from the declaration.
@@ -430,6 +445,9 @@ std::string doc_of(const OpDef& op) {
         text += name + " : " + kind_name(attr) +
                 (attr.required ? "" : ", default " + shown_default(attr)) + "\n";
   }
+  if (!op.keyword_form.empty())
+    for (const AttrDef& attr : registry().find(op.keyword_form)->attrs)
+      text += attr.name + " : " + kind_name(attr) + ", default " + shown_default(attr) + "\n";
   text += "\nNotes\n-----\nForward: " + op.formula.text + "\n";
   for (const Derivative& d : op.formula.derivatives)
     text += "Derivative with respect to " + d.of + ": " + d.text + "\n";
@@ -567,11 +585,11 @@ py::dict description(const OpDef& op) {
       py::arg("moves") = op.moves, py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
       py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
       py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
-      py::arg("in_place_of") = op.in_place_of, py::arg("method") = op.method,
-      py::arg("mutates") = op.mutates, py::arg("differentiable") = op.differentiable,
-      py::arg("view") = op.view != nullptr, py::arg("composite") = op.composite != nullptr,
-      py::arg("kernel") = op.forward != nullptr, py::arg("example") = op.example,
-      py::arg("signature") = signature_of(op));
+      py::arg("in_place_of") = op.in_place_of, py::arg("keyword_form") = op.keyword_form,
+      py::arg("method") = op.method, py::arg("mutates") = op.mutates,
+      py::arg("differentiable") = op.differentiable, py::arg("view") = op.view != nullptr,
+      py::arg("composite") = op.composite != nullptr, py::arg("kernel") = op.forward != nullptr,
+      py::arg("example") = op.example, py::arg("signature") = signature_of(op));
 }
 
 struct Operator {

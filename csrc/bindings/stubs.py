@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ranvier import _C, _tensor
+from ranvier import _C, _ops, _tensor
 
 PACKAGE = Path(__file__).resolve().parents[2] / "python" / "ranvier"
 WIDTH = 100
@@ -230,6 +230,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier._C import DTypeLike, Input, Tensor
+
+ALIASES: dict[str, str]
 '''
 
 KINDS = {
@@ -241,6 +243,8 @@ KINDS = {
     "dtype": "DTypeLike",
 }
 
+
+REGISTRY = {op["name"]: op for op in _C.registry()}
 
 # --- one op -------------------------------------------------------------------------------------
 
@@ -254,6 +258,7 @@ def default_of(attr: dict[str, Any]) -> str:
 
 def parameters(op: dict[str, Any]) -> list[str]:
     """Each argument of an op as a stub writes it, in the order of the call."""
+    op = REGISTRY.get(op["keyword_form"], op)
     attrs = {attr["name"]: attr for attr in op["attrs"]}
     inputs = dict(zip(op["inputs"], op["optional"], strict=True))
     lines = []
@@ -300,8 +305,9 @@ def function(name: str, arguments: Iterable[str], result: str, indent: str = "")
 
 def ops_stub() -> str:
     ops = [op for op in _C.registry() if not op["gradient_of"]]
-    names = "\n".join(f'    "{name}",' for name in _C.op_names())
-    functions = [function(op["name"], parameters(op), result_of(op)) for op in ops]
+    names = "\n".join(f'    "{name}",' for name in _ops.__all__)
+    named = {op["name"]: op for op in ops} | {a: REGISTRY[n] for a, n in _ops.ALIASES.items()}
+    functions = [function(name, parameters(op), result_of(op)) for name, op in named.items()]
     return "\n".join([OPS, f"__all__ = [\n{names}\n]\n", *functions]) + "\n"
 
 
@@ -309,6 +315,8 @@ def ops_stub() -> str:
 
 
 def op_method(name: str, op: dict[str, Any]) -> str:
+    if name.startswith("__"):
+        op = {**op, "keyword_form": ""}  # an operator has no keywords
     line = function(name, ["self", *parameters(op)[1:]], result_of(op), "    ")
     return line + ("  # type: ignore[override]" if name in ("__eq__", "__ne__") else "")
 
@@ -336,13 +344,12 @@ def written_property(name: str, value: property) -> str:
 
 def tensor_members() -> str:
     """What the registry and ranvier/_tensor.py add to the class."""
-    registry = {op["name"]: op for op in _C.registry()}
     written = {**_tensor.METHODS, **_tensor.PROPERTIES, **_tensor.CONSTANTS}
     lines = []
     for name in sorted(vars(_C.Tensor)):
         value = written.get(name, vars(_C.Tensor)[name])
         if type(value).__name__ == "Op":
-            lines.append(op_method(name, registry[value.__name__]))
+            lines.append(op_method(name, REGISTRY[value.__name__]))
         elif isinstance(value, property) and name in written:
             lines.append(written_property(name, value))
         elif inspect.isfunction(value):

@@ -160,8 +160,17 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
          .row = op.row});
 }
 
+// Where the keywords lead that PyTorch gives to some of the oldest ops.
+const char* keyword_form(Row row) {
+  return row == Row::add   ? "add_scaled"
+         : row == Row::sub ? "sub_scaled"
+         : row == Row::div ? "div_rounded"
+                           : "";
+}
+
 void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const bool unary = op.inputs.size() == 1;
+  op.keyword_form = keyword_form(static_cast<Row>(op.row));
   op.saves = saved(op.inputs, (x.uses | (unary ? 0u : y.uses)) & ~unsigned{kPass});
   op.formula.derivatives = {{"x", x.text, x.latex}};
   if (!unary) op.formula.derivatives.push_back({"y", y.text, y.latex});
@@ -242,6 +251,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
          .example = "rv." + name + op.example.substr(op.example.find('(')),
          .in_place_of = op.name,
+         .keyword_form = op.keyword_form.empty() ? "" : op.keyword_form + "_",
          .method = true,
          .row = op.row});
 }
@@ -332,6 +342,7 @@ void declare_elementwise(Registry& r) {
 #undef DECIMALS
   declare_bits(r);
   declare_where(r);
+  declare_keyword_forms(r);
 }
 
 }  // namespace ranvier

@@ -32,5 +32,6 @@ Tensors inputs_in_place(const ForwardArgs& args);
 
 void declare_bits(Registry& r);
 void declare_where(Registry& r);
+void declare_keyword_forms(Registry& r);
 
 }  // namespace ranvier

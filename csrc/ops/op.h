@@ -156,9 +156,11 @@ struct OpDef {
   // For what changes its first input in place and is the form of no other op: the new values, by
   // ops. It is what gradients see of the change.
   Tensors (*new_values)(const Tensors&, const AttrReader&) = nullptr;
-  bool method = false;           // also a method of Tensor
-  bool fronted = false;          // a Python function is in front of it, which is public instead
-  int row = -1;                  // of elementwise.def
+  // The op that a call goes to instead where it names one of its keywords: add(x, y, alpha=2).
+  std::string keyword_form = {};
+  bool method = false;   // also a method of Tensor
+  bool fronted = false;  // a Python function is in front of it, which is public instead
+  int row = -1;          // of elementwise.def
 
   // Derived when the op is added.
   std::vector<bool> optional = {};

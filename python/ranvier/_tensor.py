@@ -375,6 +375,11 @@ def __pos__(self: Tensor) -> Tensor:  # noqa: N807
     return self
 
 
+def where(self: Tensor, condition: Tensor, other: Tensor | float) -> Tensor:
+    """Elements of this tensor where the condition is true, of `other` elsewhere."""
+    return _C.ops.where(condition, self, other)
+
+
 def __round__(self: Tensor, ndigits: int | None = None) -> Tensor:  # noqa: N807
     return self.round(decimals=ndigits or 0)
 

@@ -38,6 +38,7 @@ def declare(normal_cdf: Reference) -> None:
     predicates()
     bits()
     ternary()
+    keyword_forms()
 
 
 def trigonometry() -> None:
@@ -278,3 +279,39 @@ def ternary() -> None:
          fixed=(0,),
          bad=(Bad((np.zeros(3), (3,), (3,)), {}, TypeError, ("[where]", "bool", "float64")),
               Bad((np.zeros((3, 5), bool), (4,), (3, 5)), {}, *BAD_THREE)))  # fmt: skip
+
+
+def keyword_forms() -> None:
+    """alpha of add and sub, rounding_mode of div."""
+    shapes = [((17,), (17,)), ((3, 5), (5,)), ((5, 3), ()), ((0, 3), (3,))]
+    whole = [{}, {"alpha": 2.0}, {"alpha": -3.0}]
+    one = np.array([1])
+    refused = (
+        Bad(((3, 5), (4,)), {"alpha": 2.0}, *BAD_THREE),
+        Bad((one, one), {"alpha": 0.5}, TypeError, ("alpha", "0.5")),
+    )
+
+    def scale(x: Array, alpha: float) -> Array:
+        kind = np.asarray(x).dtype
+        return np.asarray(alpha).astype(int).astype(kind) * x if kind.kind in "iu" else alpha * x
+
+    for name, sign in (("add_scaled", 1), ("sub_scaled", -1)):
+        rows(name, lambda x, y, alpha=1.0, sign=sign: x + scale(y, sign * alpha),
+             *[((a, b), attrs) for a, b in shapes for attrs in whole],
+             (((5, 3), (5, 3)), {"alpha": 2.0}, ("transposed", "strided")),
+             low=0.0, tolerance="twice", integers="no bools",
+             magnitude=lambda ref, x, y, alpha=1.0: np.abs(x) + np.abs(alpha * y),
+             bad=refused)  # fmt: skip
+    round_to = {None: lambda q: q, "floor": np.floor, "trunc": np.trunc}
+
+    def half(shape: Sequence[int]) -> Maker:
+        return lambda rng: rng.integers(-4, 4, tuple(shape)) + 0.5
+
+    def three(shape: Sequence[int]) -> Maker:
+        return lambda rng: rng.integers(1, 4, tuple(shape)).astype(float)
+
+    rows("div_rounded", lambda x, y, rounding_mode=None: round_to[rounding_mode](x / y),
+         *[((half(a), three(b)), {"rounding_mode": mode}) for a, b in shapes for mode in round_to],
+         tolerance="rounded", integers="none",
+         bad=(Bad(((3,), (3,)), {"rounding_mode": "up"}, ValueError, ("rounding_mode", "up")),
+              Bad(((3, 5), (4,)), {"rounding_mode": "floor"}, *BAD_THREE)))  # fmt: skip

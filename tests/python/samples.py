@@ -424,8 +424,9 @@ def in_place(case: Case, name: str) -> Case:
 
     inputs = [_C.full((1,), 1, _C.int64)] * len(case.entry["inputs"])
     floating = call(case.name, inputs, {}).dtype.is_floating_point
+    named = (f"[{name}]",) if case.entry["kernel"] else ()
     bad = [
-        Bad((a, b), {}, _C.ShapeError, (f"[{name}]", str(a), str(b)))
+        Bad((a, b), {}, _C.ShapeError, (*named, str(a), str(b)))
         for a, b in (((3, 5), (4,)), ((1,), (4,)), ((3,), (1, 3)))
     ]
     return Case(
@@ -435,7 +436,7 @@ def in_place(case: Case, name: str) -> Case:
         case.tolerance,
         case.magnitude,
         writes=True,
-        integers="refused" if floating else case.integers,
+        integers="refused" if floating and case.integers == "taken" else case.integers,
         special=case.special,
         special_attrs=case.special_attrs,
         bad=tuple(bad) if len(inputs) == 2 else (),
