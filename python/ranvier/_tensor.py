@@ -463,6 +463,7 @@ METHODS: dict[str, Any] = {
                 zero_,
                 __pos__,
                 __round__,
+                where,
                 __copy__,
                 __deepcopy__,
                 __reduce_ex__,
