@@ -469,7 +469,9 @@ py::object attr_object(const AttrDef& def) {
 }
 
 // What inspect.signature() answers.
-py::object inspected(const OpDef& op) {
+py::object inspected(const OpDef& plain) {
+  const bool has_form = !plain.keyword_form.empty();
+  const OpDef& op = has_form ? *registry().find(plain.keyword_form) : plain;
   const py::module_ inspect = py::module_::import("inspect");
   const py::object parameter = inspect.attr("Parameter"), none = parameter.attr("empty");
   py::list parameters;

@@ -95,6 +95,8 @@ x = rv.ones(2, requires_grad=True); y = x.exp(); y.add_(1); y.sum().backward()  
 | exp
 x = rv.ones(2, requires_grad=True); w = rv.ones(2); y = x * w; w.add_(1); \
 y.sum().backward()  !!  RuntimeError | mul
+x = rv.ones(2, requires_grad=True); g = rv.no_grad(); g.__enter__(); y = (x * 2).sum(); \
+g.__exit__(None, None, None); y.backward()  !!  RuntimeError | [backward] | no_grad
 x = rv.ones(2, requires_grad=True); (x * 2).backward(rv.ones(3))  !!  RuntimeError | (3,)
 x = rv.ones(2, requires_grad=True); (x * 2).requires_grad = False  !!  RuntimeError | detach
 rv.autograd.grad(rv.ones(1).sum(), rv.ones(1))  !!  RuntimeError

@@ -34,6 +34,7 @@ t.tanh_(); t  ->  float32 [0.76159, 0.96403]
 t.round_(); t  ->  float32 [1, 2]
 t.fill_(0.5); t  ->  float32 [0.5, 0.5]
 t.zero_(); t  ->  float32 [0, 0]
+t.add_(rv.tensor([1.0, 1.0]), alpha=2); t  ->  float32 [3, 4]
 same = t; same += 1; t  ->  float32 [2, 3]
 copy = t.clone(); copy += 1; t  ->  float32 [1, 2]
 t.data.mul_(3); t  ->  float32 [3, 6]
@@ -146,6 +147,11 @@ rv.initial_seed() >= 0  ->  True
 state = rv.get_rng_state(); a = rv.rand(2); rv.set_rng_state(state); rv.equal(a, \
 rv.rand(2))  ->  True
 0 <= rv.rand(1).item() < 1  ->  True
+rv.distributions.Categorical(probs=rv.tensor([0.5, 0.5])).sample().shape  ->  ()
+rv.distributions.Categorical(logits=rv.zeros(4)).log_prob(rv.tensor(1))  ->  float32 -1.3863
+rv.distributions.Normal(0.0, 1.0).log_prob(rv.tensor(0.0))  ->  float32 -0.91894
+rv.distributions.Normal(rv.zeros(2), rv.ones(2)).entropy()  ->  float32 [1.4189, 1.4189]
+rv.distributions.Bernoulli(rv.tensor([0.5])).entropy()  ->  float32 [0.69315]
 
 ## Gradients
 = x = rv.tensor([1.0, 2.0, 3.0], requires_grad=True); w = rv.ones(3, requires_grad=True)
