@@ -326,14 +326,13 @@ Tensor get_item(const Tensor& self, PyObject* index) {
 }
 
 void set_item(const Tensor& self, PyObject* index, PyObject* given) {
-  static const Op cast("cast");
+  static const Op cast("cast"), fill("masked_fill_");
   Indexed indexed(self, parts_of(index));
   if (indexed.is_view()) return assign(indexed.view(), given);
   Tensor value = value_for(indexed.view(), given);
   if (value.dtype() != self.dtype()) value = cast({value}, {static_cast<int64_t>(self.dtype())});
-  static const OpDef* const fill = registry().find("masked_fill_");
-  if (fill && indexed.masked() && value.dim() == 0) {
-    run(*fill, {indexed.view(), indexed.spread_mask(), value}, {});
+  if (indexed.masked() && value.dim() == 0) {
+    fill.all({indexed.view(), indexed.spread_mask(), value});
     return;
   }
   indexed.write(value);

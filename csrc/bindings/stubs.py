@@ -324,13 +324,13 @@ def op_method(name: str, op: dict[str, Any]) -> str:
 def written_method(name: str, method: Any) -> str:
     signature = inspect.signature(method)
     arguments: list[str] = []
-    for item in signature.parameters.values():
+    for place, item in enumerate(signature.parameters.values()):
         text = str(item).replace("'", "")
         if isinstance(item.default, str):
             text = f'{item.name}: {item.annotation} = "{item.default}"'
         if item.kind is item.KEYWORD_ONLY and not any(a.startswith("*") for a in arguments):
             arguments.append("*")
-        arguments.append("self" if item.name == "self" else text)
+        arguments.append("self" if place == 0 else text)
     return function(name, arguments, signature.return_annotation, "    ")
 
 

@@ -158,8 +158,11 @@ Metas inferred(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
 
 Tensors allocate_and_run(const OpDef& op, const Tensors& inputs, const Attrs& attrs) {
   Tensors outputs;
+  if (op.infer_by_value) forbid_while_recording((op.name + "()").c_str());
   const InsideKernel kernel;
-  for (const Meta& m : inferred(op, inputs, attrs))
+  const Metas metas = op.infer_by_value ? op.infer_by_value(ForwardArgs(op, attrs, inputs, outputs))
+                                        : inferred(op, inputs, attrs);
+  for (const Meta& m : metas)
     outputs.push_back(Tensor::empty_strided(m.shape, layout_for(op, inputs, m), m.dtype));
   execute(op, attrs, inputs, outputs);
   return outputs;
@@ -291,6 +294,8 @@ void complete(const OpDef& op, Attrs& attrs) {
     const AttrDef& def = op.attrs[i];
     if (def.kind == AttrKind::number && std::holds_alternative<int64_t>(attrs[i]))
       attrs[i] = static_cast<double>(std::get<int64_t>(attrs[i]));
+    if (def.kind == AttrKind::integers && std::holds_alternative<int64_t>(attrs[i]))
+      attrs[i] = std::vector<int64_t>{std::get<int64_t>(attrs[i])};
     const bool none = std::holds_alternative<std::monostate>(attrs[i]);
     constexpr size_t kIndex[] = {1, 2, 3, 4, 5, 2};  // of each AttrKind in Attr
     if (none ? !def.optional : attrs[i].index() != kIndex[static_cast<int>(def.kind)])

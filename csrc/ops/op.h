@@ -83,6 +83,7 @@ struct BackwardArgs : AttrReader {
 struct Layout {
   Dims shape, strides;
   int64_t offset = 0;
+  int64_t room = -1;  // elements of the memory; unknown where only shapes are asked for
 };
 
 struct Cost {
@@ -134,7 +135,10 @@ struct OpDef {
   bool moves = false;
   bool casts = false;  // the attribute "dtype", where given, is what inputs are converted to first
 
-  Metas (*infer)(const InferArgs&) = nullptr;          // the only shape rule
+  Metas (*infer)(const InferArgs&) = nullptr;  // the only shape rule
+  // In its place where the shape depends on values (nonzero); `out` is empty. Such an op cannot be
+  // recorded.
+  Metas (*infer_by_value)(const ForwardArgs&) = nullptr;
   void (*forward)(const ForwardArgs&) = nullptr;       // null: only the composite
   Tensors (*backward)(const BackwardArgs&) = nullptr;  // null: derived from the composite
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
@@ -198,13 +202,17 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
 std::string to_string(const Attr& attr);
 inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }
-inline Layout layout_of(const Tensor& t) { return {t.shape(), t.strides(), t.impl()->offset}; }
+inline Layout layout_of(const Tensor& t) {
+  return {t.shape(), t.strides(), t.impl()->offset,
+          static_cast<int64_t>(t.impl()->storage->bytes / size_of(t.dtype()))};
+}
 // The same memory in another layout, without a step of a graph or a program.
 Tensor view_of(const Tensor& t, const Layout& layout);
 
 // Shape rules shared by families.
 Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b);
 Metas same_as_first(const InferArgs& args);
+Metas infer_view(const InferArgs& args);  // a view's layout rule on a packed input
 
 // Sums a gradient over the axes along which an input of `shape` was broadcast.
 Tensor reduce_to(const Tensor& g, const Dims& shape);

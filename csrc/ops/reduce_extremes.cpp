@@ -296,12 +296,13 @@ void declare_pair(Registry& r, const std::string& word, const std::string& symbo
 }  // namespace
 
 Tensors picked_back(const BackwardArgs& args) {
-  static const Op scatter("gather_backward");
+  static const Op add("scatter_add"), expand("expand");
   const Dims& shape = args.in_meta[0].shape;
   if (!args.grad[0].defined()) return {Tensor()};
   const std::vector<int> axes = axes_of(args, shape.size());
   const Tensor g = kept(args.grad[0], shape, axes), at = kept(args.out[1], shape, axes);
-  return {scatter({g, at}, {list(shape), int64_t{axes.empty() ? 0 : axes[0]}})};
+  const Tensor none = expand({scalar(0, g.dtype())}, {list(shape)});
+  return {add({none, at, g}, {int64_t{axes.empty() ? 0 : axes[0]}})};
 }
 
 void declare_extremes(Registry& r) {

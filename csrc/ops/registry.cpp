@@ -68,7 +68,7 @@ const OpDef& Registry::add(OpDef def) {
       def.positional =
           std::min(def.positional, static_cast<size_t>(index_of(def.arguments, attr.name)));
   if (!def.forward && !def.composite && !def.view) broken("has neither forward nor composite");
-  if (def.forward && !def.infer) broken("has no infer");
+  if (def.forward && !def.infer && !def.infer_by_value) broken("has no infer");
   if (by_name_.contains(def.name)) broken("is declared twice");
   const OpDef& added = ops_.emplace_back(std::move(def));
   by_name_.emplace(added.name, &added);
@@ -93,9 +93,17 @@ const Registry& registry() {
     declare_softmax(r);
     declare_losses(r);
     declare_views(r);
+    declare_parts(r);
     declare_data(r);
     declare_indexing(r);
     declare_advanced_indexing(r);
+    declare_joins(r);
+    declare_scatters(r);
+    declare_fills(r);
+    declare_sorts(r);
+    declare_rearrangements(r);
+    declare_triangles(r);
+    declare_pads(r);
     declare_random(r);
     declare_updates(r);
     declare_regions(r);
@@ -108,8 +116,11 @@ std::string to_string(const Attr& attr) {
   if (const auto* flag = std::get_if<bool>(&attr)) return *flag ? "True" : "False";
   if (const auto* n = std::get_if<int64_t>(&attr)) return std::to_string(*n);
   if (const auto* text = std::get_if<std::string>(&attr)) return "'" + *text + "'";
-  if (const auto* list = std::get_if<std::vector<int64_t>>(&attr))
-    return to_string(Dims(std::span<const int64_t>(*list)));
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&attr)) {
+    std::string shown;
+    for (const int64_t n : *list) shown += (shown.empty() ? "" : ", ") + std::to_string(n);
+    return "(" + shown + (list->size() == 1 ? ",)" : ")");
+  }
   if (const auto* x = std::get_if<double>(&attr)) {
     char text[32];  // the shortest that reads back as the same number
     const std::string shown(text, std::to_chars(text, text + sizeof text, *x).ptr);
@@ -141,6 +152,13 @@ Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b) {
 }
 
 Metas same_as_first(const InferArgs& args) { return {args.in[0]}; }
+
+Metas infer_view(const InferArgs& args) {
+  Layout out;
+  const Dims& shape = args.in[0].shape;
+  args.op().view(args, {shape, contiguous_strides(shape)}, &out);
+  return {{out.shape, args.in[0].dtype}};
+}
 
 Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
 

@@ -10,14 +10,6 @@ namespace {
 
 std::vector<int64_t> list(const Dims& dims) { return {dims.begin(), dims.end()}; }
 
-// The shape rule of a view is its layout rule on a packed input.
-Metas infer_view(const InferArgs& args) {
-  Layout out;
-  const Dims& shape = args.in[0].shape;
-  args.op().view(args, {shape, contiguous_strides(shape), 0}, &out);
-  return {{out.shape, args.in[0].dtype}};
-}
-
 Tensor reshaped(const Tensor& t, const Dims& shape) {
   static const Op reshape("reshape");
   return reshape({t}, {list(shape)});
@@ -188,9 +180,16 @@ Tensors permute_back(const BackwardArgs& args) {
 
 bool squeeze_view(const AttrReader& args, const Layout& in, Layout* out) {
   out->offset = in.offset;
-  const int only = args.given(0) ? normal_axis("squeeze", args.integer(0), in.shape.size()) : -1;
+  bool chosen[Dims::kMax + 1] = {};
+  if (args.given(0))
+    for (const int64_t axis : args.integers(0)) {
+      bool& this_one = chosen[normal_axis("squeeze", axis, in.shape.size())];
+      if (this_one)
+        fail(ErrorKind::value, "[squeeze] expected every axis once, got ", to_string(args.dims(0)));
+      this_one = true;
+    }
   for (int i = 0; i < in.shape.size(); ++i) {
-    if (in.shape[i] == 1 && (only < 0 || only == i)) continue;
+    if (in.shape[i] == 1 && (!args.given(0) || chosen[i])) continue;
     out->shape.push_back(in.shape[i]);
     out->strides.push_back(in.strides[i]);
   }
@@ -227,12 +226,8 @@ bool expand_view(const AttrReader& args, const Layout& in, Layout* out) {
 }
 
 void declare_axes(Registry& r) {
-  const auto axis = [](const char* name, bool optional) {
-    return AttrDef{.name = name,
-                   .kind = AttrKind::integer,
-                   .value = {},
-                   .required = !optional,
-                   .optional = optional};
+  const auto axis = [](const char* name) {
+    return AttrDef{.name = name, .kind = AttrKind::integer, .value = {}, .required = true};
   };
   const auto sizes = [](const char* name) {
     return AttrDef{.name = name, .kind = AttrKind::integers, .value = {}, .required = true};
@@ -240,7 +235,7 @@ void declare_axes(Registry& r) {
   r.add({.name = "transpose",
          .doc = "A view with two axes exchanged.",
          .inputs = {"input"},
-         .attrs = {axis("dim0", false), axis("dim1", false)},
+         .attrs = {axis("dim0"), axis("dim1")},
          .infer = infer_view,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return call("transpose", {args.grad[0]}, args.all());
@@ -261,9 +256,9 @@ void declare_axes(Registry& r) {
        .example = "rv.permute(rv.ones(2, 3, 4), [2, 0, 1])",
        .method = true});
   r.add({.name = "squeeze",
-         .doc = "A view without an axis of size 1, or without all of them.",
+         .doc = "A view without some axes of size 1, or without all of them.",
          .inputs = {"input"},
-         .attrs = {axis("dim", true)},
+         .attrs = {{.name = "dim", .kind = AttrKind::integers, .value = {}, .optional = true}},
          .infer = infer_view,
          .backward = reshape_back,
          .view = squeeze_view,
@@ -273,7 +268,7 @@ void declare_axes(Registry& r) {
   r.add({.name = "unsqueeze",
          .doc = "A view with a new axis of size 1.",
          .inputs = {"input"},
-         .attrs = {axis("dim", false)},
+         .attrs = {axis("dim")},
          .infer = infer_view,
          .backward = reshape_back,
          .view = unsqueeze_view,
@@ -294,93 +289,145 @@ void declare_axes(Registry& r) {
          .method = true});
 }
 
-// ---- parts of an axis
+// ---- other names for the same views
 
-bool select_view(const AttrReader& args, const Layout& in, Layout* out) {
-  *out = in;
-  if (in.shape.empty())
-    fail(ErrorKind::index, "[select] expected a tensor with axes, got a single value");
-  const int axis = normal_axis("select", args.integer(0), in.shape.size());
-  const int64_t size = in.shape[axis];
-  const int64_t index = args.integer(1);
-  if (index < -size || index >= size)
-    fail(ErrorKind::index, "[select] expected an index in [", -size, ", ", size - 1, "] for axis ",
-         axis, " of size ", size, ", got ", index);
-  out->offset += (index < 0 ? index + size : index) * in.strides[axis];
-  out->shape.erase(axis);
-  out->strides.erase(axis);
-  return true;
+Tensors movedim_composite(const Tensors& in, const AttrReader& args) {
+  static const Op permute("permute");
+  const std::vector<int64_t>&from = args.integers(0), &to = args.integers(1);
+  const int n = in[0].dim();
+  if (from.size() != to.size())
+    fail(ErrorKind::value, "[movedim] expected as many axes in 'source' as in 'destination', got ",
+         to_string(args.all()[0]), " and ", to_string(args.all()[1]));
+  std::vector<int64_t> order(static_cast<size_t>(n), -1);
+  bool moved[Dims::kMax] = {};
+  for (size_t i = 0; i < from.size() && n > 0; ++i) {
+    const int source = normal_axis("movedim", from[i], n), at = normal_axis("movedim", to[i], n);
+    if (moved[source] || order[static_cast<size_t>(at)] >= 0)
+      fail(ErrorKind::value, "[movedim] expected every axis once, got ", to_string(args.all()[0]),
+           " and ", to_string(args.all()[1]));
+    moved[source] = true;
+    order[static_cast<size_t>(at)] = source;
+  }
+  int next = 0;
+  for (int64_t& axis : order) {
+    while (next < n && moved[next]) ++next;
+    if (axis < 0) axis = next++;
+  }
+  return {permute({in[0]}, {order})};
 }
 
-// Python's rule for slices with a positive step: bounds are clamped.
-bool slice_view(const AttrReader& args, const Layout& in, Layout* out) {
-  *out = in;
-  if (in.shape.empty())
-    fail(ErrorKind::index, "[slice] expected a tensor with axes, got a single value");
-  const int axis = normal_axis("slice", args.integer(0), in.shape.size());
-  const int64_t size = in.shape[axis], step = args.integer(3);
-  if (step < 1)
-    fail(ErrorKind::value, "[slice] expected a step of at least 1, got ", step, "; use flip()");
-  const auto clamp = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
-  const int64_t start = args.given(1) ? clamp(args.integer(1)) : 0;
-  const int64_t end = args.given(2) ? clamp(args.integer(2)) : size;
-  const int64_t n = end > start ? (end - start - 1) / step + 1 : 0;
-  out->offset += n > 0 ? start * in.strides[axis] : 0;
-  out->shape[axis] = n;
-  out->strides[axis] *= n > 1 ? step : 1;
-  return true;
+Tensors unflatten_composite(const Tensors& in, const AttrReader& args) {
+  static const Op view("view");
+  const Dims& shape = in[0].shape();
+  const int axis = normal_axis("unflatten", args.integer(0), shape.size());
+  std::vector<int64_t> sizes = args.integers(1), target;
+  const int64_t size = shape.empty() ? 1 : shape[axis];
+  const auto wrong = [&] {
+    fail(ErrorKind::shape, "[unflatten] expected sizes that multiply to ", size, ", that of axis ",
+         axis, " of shape ", to_string(shape), ", got ", to_string(args.all()[1]));
+  };
+  int64_t known = 1;
+  int64_t* open = nullptr;
+  if (sizes.empty()) wrong();
+  for (int64_t& n : sizes) {
+    if (n == -1 && !open)
+      open = &n;
+    else if (n < 0 || __builtin_mul_overflow(known, n, &known))
+      wrong();
+  }
+  if (open ? known == 0 || size % known != 0 : known != size) wrong();
+  if (open) *open = size / known;
+  for (int i = 0; i < std::max(shape.size(), 1); ++i) {
+    if (i == axis)
+      target.insert(target.end(), sizes.begin(), sizes.end());
+    else
+      target.push_back(shape[i]);
+  }
+  return {view({in[0]}, {target})};
 }
 
-// Where the part lies in a whole of args.dims(0), for the attributes of a part's backward: the
-// input's shape, then those of the view.
-Layout part_of(const AttrReader& args) {
-  const OpDef& view = *registry().find(args.op().gradient_of);
-  const Attrs its(args.all().begin() + 1, args.all().end());
-  const Dims shape = args.dims(0);
-  count(shape);
-  Layout part;
-  view.view(AttrReader(view, its), {shape, contiguous_strides(shape), 0}, &part);
-  return part;
+// A view of the input under another op's rule.
+template <const char* const& op>
+Tensors through(const Tensors& in, const AttrReader& args) {
+  return call(op, {in[0]}, args.all());
 }
+constexpr const char* kTranspose = "transpose";
+constexpr const char* kExpand = "expand";
 
-Metas infer_part_backward(const InferArgs& args) {
-  if (!(part_of(args).shape == args.in[0].shape)) args.mismatch("a gradient of the part's shape");
-  return {{args.dims(0), args.in[0].dtype}};
-}
-
-// Zeros but for the part.
-void part_backward(const ForwardArgs& args) {
-  const Tensor& whole = args.out[0];
-  std::fill_n(static_cast<char*>(whole.raw()),
-              static_cast<size_t>(whole.numel()) * size_of(whole.dtype()), char{0});
-  const Layout part = part_of(args);
-  copy(whole.alias(part.shape, part.strides, part.offset), args.in[0]);
-}
-
-Tensors part_back(const BackwardArgs& args) {
-  Attrs attrs = {list(args.in_meta[0].shape)};
-  for (const Attr& attr : args.all()) attrs.push_back(attr);
-  return call(args.op().name + "_backward", {args.grad[0]}, attrs);
-}
-
-void declare_part(Registry& r, OpDef op) {
-  std::vector<AttrDef> attrs = {
-      {.name = "shape", .kind = AttrKind::integers, .value = {}, .required = true}};
-  attrs.insert(attrs.end(), op.attrs.begin(), op.attrs.end());
-  op.infer = infer_view;
-  op.backward = part_back;
-  op.formula = {"a part of x", "x", {{"x", "g in its place, 0 elsewhere", "g"}}};
-  const OpDef& added = r.add(std::move(op));
-  r.add({.name = added.name + "_backward",
-         .doc = "Gradient of " + added.name + ": zeros but for the part.",
-         .inputs = {"grad"},
-         .attrs = attrs,
-         .types = Types::floats,
-         .infer = infer_part_backward,
-         .forward = part_backward,
-         .differentiable = false,
-         .formula = {"g in its place, 0 elsewhere", "g", {}},
-         .gradient_of = added.name});
+void declare_aliases(Registry& r) {
+  const auto integers = [](const char* name) {
+    return AttrDef{.name = name, .kind = AttrKind::integers, .value = {}, .required = true};
+  };
+  const auto integer = [](const char* name) {
+    return AttrDef{.name = name, .kind = AttrKind::integer, .value = {}, .required = true};
+  };
+  const Formula order = {
+      "x with its axes in another order", "x", {{"x", "g in the inverse order", "g"}}};
+  const Formula shape = {"x, seen through another shape", "x", {{"x", "1", "1"}}};
+  const Formula wide = {"x, repeated", "x", {{"x", "sum of g over repeated axes", R"(\sum g)"}}};
+  for (const char* name : {"movedim", "moveaxis"})
+    r.add({.name = name,
+           .doc = "A view with some axes moved to other places, the rest staying in order.",
+           .inputs = {"input"},
+           .attrs = {integers("source"), integers("destination")},
+           .composite = movedim_composite,
+           .formula = order,
+           .example = std::string("rv.") + name + "(rv.ones(2, 3, 4), 0, -1)",
+           .method = true});
+  for (const char* name : {"swapaxes", "swapdims"}) {
+    const bool axes = std::string(name) == "swapaxes";
+    r.add({.name = name,
+           .doc = "A view with two axes exchanged.",
+           .inputs = {"input"},
+           .attrs = {integer(axes ? "axis0" : "dim0"), integer(axes ? "axis1" : "dim1")},
+           .composite = through<kTranspose>,
+           .formula = order,
+           .example = std::string("rv.") + name + "(rv.ones(2, 3), 0, 1)",
+           .method = true});
+  }
+  r.add({.name = "unflatten",
+         .doc = "A view with one axis made several, one of whose sizes may be -1.",
+         .inputs = {"input"},
+         .attrs = {integer("dim"), integers("sizes")},
+         .composite = unflatten_composite,
+         .formula = shape,
+         .example = "rv.unflatten(rv.ones(6, 2), 0, [2, 3])",
+         .method = true});
+  r.add({.name = "ravel",
+         .doc = "All elements in a row; a view where the layout allows it, else a copy.",
+         .inputs = {"input"},
+         .composite = [](const Tensors& in, const AttrReader&) -> Tensors {
+           return {reshaped(in[0], {-1})};
+         },
+         .formula = shape,
+         .example = "rv.ravel(rv.ones(2, 3))",
+         .method = true});
+  r.add({.name = "broadcast_to",
+         .doc = "A view in which axes of size 1 are repeated without memory of their own.",
+         .inputs = {"input"},
+         .attrs = {integers("size")},
+         .composite = through<kExpand>,
+         .formula = wide,
+         .example = "rv.broadcast_to(rv.ones(3), [2, 3])",
+         .method = true});
+  r.add({.name = "expand_as",
+         .doc = "A view repeated to the shape of another tensor.",
+         .inputs = {"input", "other"},
+         .composite = [](const Tensors& in, const AttrReader&) -> Tensors {
+           return call("expand", {in[0]}, {list(in[1].shape())});
+         },
+         .formula = wide,
+         .example = "rv.expand_as(rv.ones(3, 1), rv.ones(3, 4))",
+         .method = true});
+  r.add({.name = "reshape_as",
+         .doc = "The same elements in the shape of another tensor.",
+         .inputs = {"input", "other"},
+         .composite = [](const Tensors& in, const AttrReader&) -> Tensors {
+           return {reshaped(in[0], in[1].shape())};
+         },
+         .formula = shape,
+         .example = "rv.reshape_as(rv.arange(6), rv.ones(2, 3))",
+         .method = true});
 }
 
 }  // namespace
@@ -388,24 +435,7 @@ void declare_part(Registry& r, OpDef op) {
 void declare_views(Registry& r) {
   declare_reshapes(r);
   declare_axes(r);
-  const auto integer = [](const char* name, Attr value, bool required, bool optional) {
-    return AttrDef{name, AttrKind::integer, std::move(value), required, optional};
-  };
-  declare_part(r, {.name = "select",
-                   .doc = "A view of one position along an axis, which disappears.",
-                   .inputs = {"input"},
-                   .attrs = {integer("dim", {}, true, false), integer("index", {}, true, false)},
-                   .view = select_view,
-                   .example = "rv.select(rv.ones(2, 3), 0, 1)",
-                   .method = true});
-  declare_part(
-      r, {.name = "slice",
-          .doc = "A view of every step-th position from start up to end along an axis.",
-          .inputs = {"input"},
-          .attrs = {integer("dim", int64_t{0}, false, false), integer("start", {}, false, true),
-                    integer("end", {}, false, true), integer("step", int64_t{1}, false, false)},
-          .view = slice_view,
-          .example = "rv.slice(rv.arange(6), 0, 1, 5, 2)"});
+  declare_aliases(r);
 }
 
 }  // namespace ranvier

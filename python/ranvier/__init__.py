@@ -136,6 +136,24 @@ from ranvier._reductions import (
     var,
     var_mean,
 )
+from ranvier._shapes import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_shapes,
+    broadcast_tensors,
+    concat,
+    concatenate,
+    dsplit,
+    hsplit,
+    nonzero,
+    repeat_interleave,
+    split,
+    tensor_split,
+    tril_indices,
+    triu_indices,
+    vsplit,
+)
 
 # The parts below are made of the ones above.
 from ranvier import autograd, data, nn, optim  # isort: skip
@@ -183,6 +201,10 @@ __all__ = [
     "set_printoptions", "get_printoptions", "printoptions",
     # reductions of several spellings
     "max", "min", "var", "std", "var_mean", "std_mean", "norm",
+    # joining, splitting, repeating and searching that is more than one op
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "concat",
+    "concatenate", "split", "tensor_split", "hsplit", "vsplit", "dsplit", "repeat_interleave",
+    "nonzero", "tril_indices", "triu_indices",
     # gradients
     "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch

@@ -96,6 +96,7 @@ class Case:
     special_attrs: dict[str, Any] = field(default_factory=dict)
     cancels: float = 0.0  # size of the numbers whose difference backward is, as a multiple of g
     bad: tuple[Bad, ...] = ()
+    recorded: bool = True  # False: shapes depend on values, and a recording refuses the op
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -362,6 +363,21 @@ Maker = Callable[[np.random.Generator], Array]
 Shape = tuple[int, ...]
 
 
+def indices(shape: int | Shape, below: int, least: int = 0, dtype: str = "int64") -> Maker:
+    """Random positions."""
+    return lambda rng: rng.integers(least, below, shape).astype(dtype)
+
+
+def spread(shape: Shape, gap: float = 0.25) -> Maker:
+    """Numbers in random order that keep a distance, so that order survives differences."""
+
+    def make(rng: np.random.Generator) -> Array:
+        n = int(np.prod(shape))
+        return (rng.permutation(n) * gap - n * gap / 2).reshape(shape)
+
+    return make
+
+
 def rows(
     name: str,
     reference: Reference | None,
@@ -440,4 +456,32 @@ def in_place(case: Case, name: str) -> Case:
         special=case.special,
         special_attrs=case.special_attrs,
         bad=tuple(bad) if len(inputs) == 2 else (),
+    )
+
+
+def in_place_of(name: str, keep: Callable[[Sample], bool] = lambda sample: True) -> None:
+    """The row of `name_`: the samples whose result has the shape of what is changed."""
+    case = CASES[name]
+
+    def make(rng: np.random.Generator) -> list[Sample]:
+        return [s for s in case.make(rng) if s.layouts[0] != "expanded" and keep(s)]
+
+    bad = [
+        Bad(
+            b.inputs, b.attrs, b.error, tuple(w.replace(f"[{name}]", f"[{name}_]") for w in b.words)
+        )
+        for b in case.bad
+    ]
+
+    add(
+        Case(
+            f"{name}_",
+            case.reference,
+            make,
+            case.tolerance,
+            case.magnitude,
+            writes=True,
+            bad=tuple(bad),
+            cancels=case.cancels,
+        )
     )

@@ -467,7 +467,16 @@ def recorded(case: Case, sample: Sample) -> Any:
     return function
 
 
-@names()
+@names(lambda case: not case.recorded)
+def test_recording_is_refused(name: str) -> None:
+    """What depends on values cannot be repeated with others."""
+    sample = CASES[name].samples()[0]
+    inputs, _ = tensors(sample)
+    with pytest.raises(RuntimeError, match=r"record"):
+        _C.Program.record(lambda *given: call(name, given, sample.attrs), *inputs)
+
+
+@names(lambda case: case.recorded)
 def test_replay_equals_eager(name: str) -> None:
     """A recorded call, with its backward, gives eager's bits for other inputs."""
     case = CASES[name]

@@ -73,6 +73,10 @@ TOLERANCES = {
                                        "an absolute one here, hence magnitude |y| + 1"),
     "loss": Tolerance(5.0, 5.0, "difference, square and mean of positive terms: 0.5 + 0.5 + 0.5 "
                                 "ulp each, the sum less than 3"),
+    "scatter": Tolerance(4.0, 4.0, "one addition after another, at most 40 at one place: errors of "
+                                   "random sign add up like sqrt(40) * 0.29 eps of sum|x|"),
+    "scatter_reduce": Tolerance(5.0, 5.0, "as scatter; a division for means, up to 8 factors of "
+                                          "half an ulp each for products"),
     "sgd": Tolerance(3.0, 3.0, "at most five operations, and constants rounded to the dtype, of "
                                "the sum of the terms' absolute values"),
     "adam": Tolerance(6.0, 6.0, "moments 1.5 ulp each, root, quotient and constants rounded to "

@@ -17,6 +17,7 @@ from ranvier._ops import (
     linear,
     log_softmax,
     mse_loss,
+    pad,
     relu,
     sigmoid,
     silu,
@@ -26,7 +27,7 @@ from ranvier._ops import (
 
 __all__ = [
     "binary_cross_entropy", "cross_entropy", "gelu", "half_squared_error", "leaky_relu", "linear",
-    "log_softmax", "mse_loss", "one_hot", "relu", "sigmoid", "silu", "softmax", "tanh",
+    "log_softmax", "mse_loss", "one_hot", "pad", "relu", "sigmoid", "silu", "softmax", "tanh",
 ]  # fmt: skip
 
 
