@@ -199,10 +199,10 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
 
 // softmax(x) minus 1 at the label, for every row.
 Tensors cross_entropy_backward_composite(const Tensors& in, const AttrReader& args) {
-  static const Op softmax("softmax"), unsqueeze("unsqueeze"), put("gather_backward");
+  static const Op softmax("softmax"), unsqueeze("unsqueeze"), put("scatter_add");
   const Tensor &x = in[1], label = unsqueeze({in[2]}, {int64_t{-1}});
-  const std::vector<int64_t> shape(x.shape().begin(), x.shape().end());
-  const Tensor hot = put({Tensor::full(label.shape(), 1, x.dtype()), label}, {shape, int64_t{-1}});
+  const Tensor ones = Tensor::full(label.shape(), 1, x.dtype());
+  const Tensor hot = put({Tensor::zeros(x.shape(), x.dtype()), label, ones}, {int64_t{-1}});
   const bool mean = reduction_of(args) == Reduction::mean;
   const Tensor scale = mean ? in[0] / static_cast<double>(rows_of(x.shape()).n) : in[0];
   const bool each = reduction_of(args) == Reduction::none;
