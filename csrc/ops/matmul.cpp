@@ -35,6 +35,7 @@ Tensor swapped(const Tensor& t, int64_t a, int64_t b) {
 
 Tensor reshaped_to(const Tensor& t, const Dims& shape) {
   static const Op reshape("reshape");
+  if (t.shape() == shape) return t;
   return reshape({t}, {std::vector<int64_t>(shape.begin(), shape.end())});
 }
 
