@@ -90,6 +90,11 @@ Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split,
   return packed(x.alias(shape, strides, x.impl()->offset));
 }
 
+AxisSplit axis_split(const AttrReader& args, const Tensor& x) {
+  if (!args.given(0)) return AxisSplit({x.numel()}, 0);
+  return AxisSplit(x.shape(), normal_axis(args.op().name.c_str(), args.integer(0), x.dim()));
+}
+
 // ---- ops
 
 Tensor kept(const Tensor& result, const Dims& shape, const std::vector<int>& axes) {
@@ -343,6 +348,8 @@ void declare_reductions(Registry& r) {
   declare_moments(r);
   declare_norms(r);
   declare_orders(r);
+  declare_scans(r);
+  declare_unique(r);
 }
 
 }  // namespace ranvier

@@ -20,6 +20,8 @@ void declare_moments(Registry& r);     // reduce_moments.cpp
 void declare_norms(Registry& r);       // reduce_norm.cpp
 void declare_orders(Registry& r);      // reduce_order.cpp
 void declare_products(Registry& r);    // reduce_product.cpp
+void declare_scans(Registry& r);       // scan.cpp
+void declare_unique(Registry& r);      // unique.cpp
 
 // ---- attributes
 
@@ -46,6 +48,16 @@ inline std::vector<int64_t> list(const std::vector<int>& axes) {
 // The axes to reduce brought together (at the end unless they already are neighbours), packed.
 Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split,
                 bool at_end = false);
+
+// A row-major tensor around the axis that attribute 0 names; flattened where it names none.
+AxisSplit axis_split(const AttrReader& args, const Tensor& x);
+
+// For code that needs an order and memory of its own: booleans are seen as bytes of 0 and 1, as a
+// vector of bool has no elements in memory.
+template <class F>
+void visit_ordered(DType dtype, F f) {
+  visit(dtype == DType::bool_ ? DType::uint8 : dtype, f);
+}
 
 // ---- ops, for gradients and composites
 

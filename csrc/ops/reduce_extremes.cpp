@@ -126,12 +126,6 @@ Tensors shared_back(const BackwardArgs& args) {
 
 // ---- where it is
 
-// Along one axis; the axis that remains where none is named is that of the flattened tensor.
-AxisSplit axis_split(const AttrReader& args, const Tensor& x) {
-  if (!args.given(0)) return AxisSplit({x.numel()}, 0);
-  return AxisSplit(x.shape(), normal_axis(args.op().name.c_str(), args.integer(0), x.dim()));
-}
-
 // Each of y and at may be null.
 template <bool Largest, class T>
 void find_extremes(const T* x, const AxisSplit& s, T* y, int64_t* at) {

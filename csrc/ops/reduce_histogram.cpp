@@ -1,10 +1,64 @@
-// Counting: how many numbers fall into each bin.
+// Counting: how often each integer occurs, how many numbers fall into each bin.
 #include <cmath>
+#include <numeric>
 
 #include "ops/reduce.h"
 
 namespace ranvier {
 namespace {
+
+// ---- bincount
+
+void check_bincount(const AttrReader& args, const Tensors& in) {
+  const DType dtype = in[0].dtype();
+  if (is_floating(dtype) || dtype == DType::bool_)
+    fail(ErrorKind::type, "[bincount] expected integers for 'input', got ", name_of(dtype),
+         "; call .long() on it");
+  if (in[0].dim() != 1)
+    fail(ErrorKind::shape, "[bincount] expected an input with one axis, got shape ",
+         to_string(in[0].shape()), "; flatten() it");
+  if (in[1].defined() && in[1].shape() != in[0].shape())
+    fail(ErrorKind::shape, "[bincount] expected as many weights as numbers, got input ",
+         to_string(in[0].shape()), " and weights ", to_string(in[1].shape()));
+  if (args.integer(0) < 0)
+    fail(ErrorKind::value, "[bincount] expected minlength >= 0, got ", args.integer(0));
+}
+
+// Only the values say how long the result is.
+Metas bincount_metas(const ForwardArgs& args) {
+  check_bincount(args, args.in);
+  const Tensor x = converted(args.in[0], DType::int64);
+  const int64_t* const values = x.data<int64_t>();
+  int64_t most = -1;
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    if (values[i] < 0)
+      fail(ErrorKind::value, "[bincount] expected numbers of 0 or more, got ", values[i]);
+    most = std::max(most, values[i]);
+  }
+  if (most == std::numeric_limits<int64_t>::max())
+    fail(ErrorKind::shape, "[bincount] expected numbers that can be counted up to, got ", most);
+  const Tensor& weights = args.in[1];
+  const DType dtype = !weights.defined()                  ? DType::int64
+                      : weights.dtype() == DType::float32 ? DType::float32
+                                                          : DType::float64;
+  return {{{std::max(most + 1, args.integer(0))}, dtype}};
+}
+
+void bincount_forward(const ForwardArgs& args) {
+  const Tensor x = converted(args.in[0], DType::int64);
+  const Tensor& out = args.out[0];
+  const int64_t* const values = x.data<int64_t>();
+  visit(out.dtype(), [&]<class T>(Tag<T>) {
+    T* const y = out.data<T>();
+    std::fill_n(y, out.numel(), T(0));
+    const Tensor weights = args.in[1].defined() ? converted(args.in[1], out.dtype()) : Tensor();
+    const T* const w = weights.defined() ? weights.data<T>() : nullptr;
+    for (int64_t i = 0; i < x.numel(); ++i)
+      if (values[i] >= 0 && values[i] < out.numel()) y[values[i]] += w ? w[i] : T(1);
+  });
+}
+
+// ---- histc
 
 Metas infer_histc(const InferArgs& args) {
   const int64_t bins = args.integer(0);
@@ -55,6 +109,17 @@ void histc_forward(const ForwardArgs& args) {
 }  // namespace
 
 void declare_histograms(Registry& r) {
+  r.add({.name = "bincount",
+         .doc = "How often each of 0, 1, 2, ... occurs among integers, at least `minlength` of "
+                "them; with weights the sum of the weights of each.",
+         .inputs = {"input", "weights?"},
+         .attrs = {{.name = "minlength", .kind = AttrKind::integer, .value = int64_t{0}}},
+         .infer_by_value = bincount_metas,
+         .forward = bincount_forward,
+         .differentiable = false,
+         .formula = {"sum of w where x = i", R"(\sum_j w_j [x_j = i])", {}},
+         .example = "rv.bincount(rv.tensor([1, 3, 1]))",
+         .method = true});
   r.add({.name = "histc",
          .doc = "How many elements fall into each of `bins` equal parts of [min, max], or of the "
                 "data's range where min equals max.",

@@ -115,16 +115,10 @@ Metas infer_norm(const InferArgs& args) {
   return {{reduced(x.shape, axes, args.flag(2)), x.dtype}};
 }
 
-Tensor sign(const Tensor& x) {
-  static const Op gt("gt"), lt("lt");
-  const Tensor zero = scalar(0, x.dtype());
-  return as(gt({x, zero}), x.dtype()) - as(lt({x, zero}), x.dtype());
-}
-
 // sign(x) (|x| / y)^(p-1), with 0 where x or y is 0. The quotient can neither overflow nor divide 0
 // by 0, which separate powers of |x| and y can.
 Tensors norm_backward(const BackwardArgs& args) {
-  static const Op abs("abs"), eq("eq"), ne("ne"), pow("pow"), expand("expand");
+  static const Op abs("abs"), sign("sign"), eq("eq"), ne("ne"), pow("pow"), expand("expand");
   const Tensor& x = args.in[0];
   const std::vector<int> axes = axes_of(args, x.dim(), 1);
   const double p = args.number(0);
@@ -132,15 +126,15 @@ Tensors norm_backward(const BackwardArgs& args) {
   const Tensor y = kept(args.out[0], x.shape(), axes), zero = scalar(0, dtype);
   Tensor g = kept(args.grad[0], x.shape(), axes);
   if (p == 0) return {expand({zero}, {list(x.shape())})};
-  if (p == 1) return {sign(x) * g};
+  if (p == 1) return {sign({x}) * g};
   if (std::isinf(p)) {
     const Tensor chosen = as(eq({abs({x}), y}), dtype);
-    return {sign(x) * (g / total(chosen, axes)) * chosen};
+    return {sign({x}) * (g / total(chosen, axes)) * chosen};
   }
   g = g * as(ne({y, zero}), dtype);
   if (p == 2) return {x / safe_divisor(y) * g};
   const Tensor quotient = abs({x}) / safe_divisor(y) + as(eq({x, zero}), dtype);
-  return {sign(x) * pow({quotient, scalar(p - 1, g.dtype())}) * g};
+  return {sign({x}) * pow({quotient, scalar(p - 1, g.dtype())}) * g};
 }
 
 // ---- logsumexp

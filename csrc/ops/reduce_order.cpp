@@ -1,22 +1,10 @@
-// What depends on the order of the elements along an axis: median and mode.
+// What depends on the order of the elements along an axis: median, mode and quantiles.
 #include <limits>
 
 #include "ops/reduce.h"
 
 namespace ranvier {
 namespace {
-
-// The axis that is looked along; the flattened tensor where none is named.
-AxisSplit axis_split(const AttrReader& args, const Tensor& x) {
-  if (!args.given(0)) return AxisSplit({x.numel()}, 0);
-  return AxisSplit(x.shape(), normal_axis(args.op().name.c_str(), args.integer(0), x.dim()));
-}
-
-// Booleans are seen as bytes of 0 and 1: a vector of bool is none.
-template <class F>
-void visit_ordered(DType dtype, F f) {
-  visit(dtype == DType::bool_ ? DType::uint8 : dtype, f);
-}
 
 // f(row, result): every row along the axis, adjacent in memory of its own.
 template <class T, class F>
@@ -125,6 +113,89 @@ Metas infer_mode(const InferArgs& args) {
   return {{shape, x.dtype}, {shape, DType::int64}};
 }
 
+// ---- quantile
+
+// The number of the interpolation, in the order of `names`.
+int interpolation_of(const AttrReader& args) {
+  static const std::vector<std::string> names = {"linear", "lower", "higher", "midpoint",
+                                                 "nearest"};
+  const auto it = std::find(names.begin(), names.end(), args.text(2));
+  if (it == names.end())
+    fail(ErrorKind::value, "[quantile] expected an interpolation 'linear', 'lower', 'higher', ",
+         "'midpoint' or 'nearest', got '", args.text(2), "'");
+  return static_cast<int>(it - names.begin());
+}
+
+void check_quantile(const Tensor& x, const Tensor& q) {
+  if (!is_floating(x.dtype()) || !is_floating(q.dtype()))
+    fail(ErrorKind::type, "[quantile] expected floating dtypes for 'input' and 'q', got ",
+         name_of(x.dtype()), " and ", name_of(q.dtype()), "; call .float() on them");
+  if (x.numel() == 0)
+    fail(ErrorKind::shape, "[quantile] expected elements, got shape ", to_string(x.shape()));
+  if (q.dim() > 1)
+    fail(ErrorKind::shape, "[quantile] expected q with at most one axis, got shape ",
+         to_string(q.shape()));
+  const Tensor values = converted(q, DType::float64);
+  for (int64_t i = 0; i < q.numel(); ++i)
+    if (const double value = values.data<double>()[i]; !(value >= 0 && value <= 1))
+      fail(ErrorKind::value, "[quantile] expected q in [0, 1], got ", value);
+}
+
+// Elements of the sorted input around rank q (n - 1), and how they are mixed.
+Tensor at_ranks(const Tensor& sorted, const Tensor& q, int axis, int how) {
+  static const Op index_select("index_select"), minimum("minimum"), gt("gt"), reshape("reshape"),
+      clone("clone");
+  const auto last = static_cast<double>(sorted.shape()[axis] - 1);
+  const auto truth = [&](const Tensor& x, double than) {
+    return as(gt({x, scalar(than, x.dtype())}), x.dtype());
+  };
+  const auto pick = [&](const Tensor& at) {
+    return index_select({sorted, as(at, DType::int64)}, {int64_t{axis}});
+  };
+  const Tensor rank = reshape({q}, {std::vector<int64_t>{-1}}) * last;
+  const Tensor below = as(as(rank, DType::int64), q.dtype()), rest = rank - below;
+  if (how == 1) return pick(below);
+  if (how == 2) return pick(below + truth(rest, 0));
+  if (how == 4) {  // half to even, as rounding does
+    const Tensor half = as(as(below * 0.5, DType::int64), q.dtype());
+    return pick(below + truth(rest + (below - half * 2.0) * 1e-3, 0.5));
+  }
+  const Tensor above = minimum({below + scalar(1, q.dtype()), scalar(last, q.dtype())});
+  std::vector<int64_t> shape(static_cast<size_t>(sorted.dim() - axis), 1);
+  shape[0] = q.numel();
+  const Tensor weight = reshape({how == 3 ? truth(rest, 0) * 0.5 : rest}, {shape});
+  const Tensor low = pick(below);
+  return low + (pick(above) - low) * weight;
+}
+
+Tensors quantile_composite(const Tensors& in, const AttrReader& args) {
+  static const Op reshape("reshape"), sort("sort"), select("select"), eq("eq"), permute("permute"),
+      unsqueeze("unsqueeze");
+  const int how = interpolation_of(args);
+  Tensor x = in[0];
+  check_quantile(x, in[1]);
+  const Tensor q = as(in[1], x.dtype());
+  const Dims whole = x.shape();
+  const std::vector<int> axes = axes_of(args, x.dim());
+  if (!args.given(0) || x.dim() == 0) x = reshape({x}, {std::vector<int64_t>{-1}});
+  const int axis = args.given(0) && whole.size() > 0 ? axes[0] : 0;
+  const Tensor sorted = sort({x}, {int64_t{axis}});
+  // A NaN is sorted to the end, and 0 / 0 is one.
+  const Tensor last = select({sorted}, {int64_t{axis}, x.shape()[axis] - 1});
+  const Tensor number = as(eq({last, last}), x.dtype());
+  const Tensor nan = unsqueeze({scalar(0, x.dtype()) / number}, {int64_t{axis}});
+  Tensor y = at_ranks(sorted, q, axis, how) + nan;
+  std::vector<int64_t> order = {axis};
+  for (int i = 0; i < y.dim(); ++i)
+    if (i != axis) order.push_back(i);
+  y = permute({y}, {order});
+  std::vector<int64_t> shape = list(reduced(whole, axes, args.flag(1)));
+  if (q.dim() == 1) shape.insert(shape.begin(), q.numel());
+  return {reshape({y}, {shape})};
+}
+
+// ---- declarations
+
 template <bool SkipNan>
 void declare_median(Registry& r, OpDef op) {
   op.inputs = {"input"};
@@ -172,6 +243,25 @@ void declare_orders(Registry& r) {
                    {{"x", "1 at the index, else 0", "[i = m]"}}},
        .example = "rv.mode(rv.tensor([3.0, 1.0, 1.0]))",
        .method = true});
+  r.add({.name = "quantile",
+         .doc =
+             "What lies at each fraction q in [0, 1] of the sorted elements, along an axis or of "
+             "all; between two of them as `interpolation` says: linear, lower, higher, midpoint "
+             "or nearest. NaN travels.",
+         .inputs = {"input", "q"},
+         .attrs = {axis_attr(),
+                   keepdim_attr(),
+                   {.name = "interpolation",
+                    .kind = AttrKind::text,
+                    .value = std::string("linear"),
+                    .keyword = true}},
+         .composite = quantile_composite,
+         .formula = {"s_i + (s_(i+1) - s_i) (r - i), s sorted x, r = q (n - 1), i = floor(r)",
+                     R"(s_i + (s_{i+1} - s_i)(r - i),\ r = q(n-1))",
+                     {{"x", "1 - (r - i) at s_i, r - i at s_(i+1)", R"(1 - (r - i),\ r - i)"},
+                      {"q", "(n - 1) (s_(i+1) - s_i)", R"((n-1)(s_{i+1} - s_i))"}}},
+         .example = "rv.quantile(rv.tensor([3.0, 1.0, 2.0, 4.0]), 0.5)",
+         .method = true});
 }
 
 }  // namespace ranvier

@@ -133,6 +133,8 @@ from ranvier._reductions import (
     norm,
     std,
     std_mean,
+    unique,
+    unique_consecutive,
     var,
     var_mean,
 )
@@ -162,7 +164,7 @@ from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: s
 from ranvier.training import evaluate, fit, predict  # isort: skip
 
 if TYPE_CHECKING:
-    from ranvier import accelerator, backends, cuda, distributions
+    from ranvier import accelerator, backends, cuda, distributions, linalg
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__
@@ -200,7 +202,8 @@ __all__ = [
     # printing them
     "set_printoptions", "get_printoptions", "printoptions",
     # reductions of several spellings
-    "max", "min", "var", "std", "var_mean", "std_mean", "norm",
+    "max", "min", "var", "std", "var_mean", "std_mean", "norm", "unique",
+    "unique_consecutive", "linalg",
     # joining, splitting, repeating and searching that is more than one op
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "concat",
     "concatenate", "split", "tensor_split", "hsplit", "vsplit", "dsplit", "repeat_interleave",

@@ -21,6 +21,8 @@ __all__ = [
     "norm",
     "std",
     "std_mean",
+    "unique",
+    "unique_consecutive",
     "var",
     "var_mean",
 ]
@@ -270,4 +272,85 @@ def norm(
     return op(input, order, dim, keepdim, dtype=dtype, out=out)  # type: ignore[no-any-return]
 
 
-METHODS: dict[str, Any] = {"max": max, "min": min, "var": var, "std": std, "norm": norm}
+# --- different elements -------------------------------------------------------------------------
+
+
+def _asked(found: Any, inverse: bool, counts: bool) -> Any:
+    parts = [found[0]]
+    if inverse:
+        parts.append(found[1])
+    if counts:
+        parts.append(found[2])
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements, or the different slices along an axis, in ascending order.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any dtype that is computed with.
+    sorted : bool, default True
+        They are sorted anyway.
+    return_inverse : bool, default False
+        Also give, for each element (or slice), its place among the different ones.
+    return_counts : bool, default False
+        Also give how often each occurs.
+    dim : int, optional
+        The axis whose slices are compared; elements of the flattened tensor without it.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        Every NaN is different.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.unique(rv.tensor([3, 1, 1]))
+    tensor([1, 3])
+    >>> rv.unique(rv.tensor([3, 1, 1]), return_inverse=True, return_counts=True)
+    (tensor([1, 3]), tensor([1, 0, 0]), tensor([2, 1]))
+    """
+    return _asked(_C.ops.unique(input, dim), return_inverse, return_counts)
+
+
+def unique_consecutive(
+    input: Tensor,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The elements, or slices along an axis, that differ from the one before.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any dtype that is computed with.
+    return_inverse, return_counts, dim
+        As of `unique`.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.unique_consecutive(rv.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
+    return _asked(_C.ops.unique_consecutive(input, dim), return_inverse, return_counts)
+
+
+METHODS: dict[str, Any] = {
+    function.__name__: function
+    for function in (max, min, var, std, norm, unique, unique_consecutive)
+}

@@ -225,6 +225,106 @@ TEST_P(Kernels, SumsHaveTheDocumentedOrder) {
   check_sums(kernels<double>());
 }
 
+// Sums of differences and of their squares have the order of sums; fused where there is FMA.
+template <class T>
+void check_deviations(const ranvier::Kernels<T>& k) {
+  const T eps = std::numeric_limits<T>::epsilon();
+  for (const int64_t n : kLengths) {
+    const std::vector<T> x = numbers<T>(n, 21, T(9), T(11));
+    const Guarded memory(x, n);
+    Output<T> first(1, 1), second(1, 1);
+    k.deviations(n, reinterpret_cast<const T*>(memory.data()), T(10), first.data(), second.data());
+    long double sum = 0, squares = 0, size = 0;
+    for (const T v : x) {
+      const long double d = static_cast<long double>(v) - 10;
+      sum += d;
+      size += std::fabs(d);
+      squares += d * d;
+    }
+    EXPECT_NEAR(first.data()[0], sum, 16 * eps * size) << n;
+    EXPECT_NEAR(second.data()[0], squares, 16 * eps * squares) << n;
+    EXPECT_TRUE(first.untouched_around() && second.untouched_around());
+  }
+  for (const int64_t rows : {0, 1, 3, 17})
+    for (const int64_t cols : {1, 7, 16, 17, 33}) {
+      const int64_t stride = cols + 3;
+      const std::vector<T> x = numbers<T>(rows * stride, 22), shift = numbers<T>(cols, 23);
+      const Guarded memory(x, rows ? (rows - 1) * stride + cols : 0), center(shift, cols);
+      Output<T> first(cols, 1), second(cols, 0);
+      k.deviations_rows(rows, cols, reinterpret_cast<const T*>(memory.data()), stride,
+                        reinterpret_cast<const T*>(center.data()), first.data(), second.data());
+      EXPECT_TRUE(first.untouched_around() && second.untouched_around());
+      for (int64_t j = 0; j < cols; ++j) {
+        T sum = 0, squares = 0;
+        for (int64_t r = 0; r < rows; ++r) {
+          const T d = x[size_t(r * stride + j)] - shift[size_t(j)];
+          sum = sum + d;
+          squares += d * d;
+        }
+        EXPECT_EQ(first.data()[j], sum);
+        EXPECT_NEAR(second.data()[j], squares, 8 * eps * squares);
+      }
+    }
+}
+TEST_P(Kernels, Deviations) {
+  check_deviations(kernels<float>());
+  check_deviations(kernels<double>());
+}
+
+// An extreme or a NaN at every position of every tail; nothing behind the row is looked at.
+template <class T>
+void check_extremes(const ranvier::Kernels<T>& k) {
+  EXPECT_EQ(k.max(0, nullptr), -std::numeric_limits<T>::infinity());
+  EXPECT_EQ(k.min(0, nullptr), std::numeric_limits<T>::infinity());
+  for (const int64_t n : kLengths) {
+    const Guarded memory(numbers<T>(n, 24), n);
+    T* const x = reinterpret_cast<T*>(memory.data());
+    for (int64_t i = 0; i < n; ++i) {
+      const T was = x[i];
+      for (const T special : {T(100), T(-100), T(INFINITY), T(NAN)}) {
+        x[i] = special;
+        const T most = k.max(n, x), least = k.min(n, x);
+        if (std::isnan(special)) {
+          ASSERT_TRUE(std::isnan(most) && std::isnan(least)) << i << " of " << n;
+          continue;
+        }
+        ASSERT_EQ(most, *std::max_element(x, x + n)) << i << " of " << n;
+        ASSERT_EQ(least, *std::min_element(x, x + n)) << i << " of " << n;
+      }
+      x[i] = was;
+    }
+  }
+}
+TEST_P(Kernels, ExtremesSeeEveryPosition) {
+  check_extremes(kernels<float>());
+  check_extremes(kernels<double>());
+}
+
+template <class T>
+void check_log_sum_exp(const ranvier::Kernels<T>& k) {
+  EXPECT_EQ(k.log_sum_exp(0, nullptr), -std::numeric_limits<T>::infinity());
+  for (const int64_t n : kLengths) {
+    if (n == 0) continue;
+    const std::vector<T> values = numbers<T>(n, 25, -20, 20);
+    const Guarded memory(values, n);
+    T* const x = reinterpret_cast<T*>(memory.data());
+    long double sum = 0;
+    for (const T v : values) sum += std::exp(static_cast<long double>(v));
+    const T eps = std::numeric_limits<T>::epsilon();
+    EXPECT_NEAR(k.log_sum_exp(n, x), std::log(sum), 8 * eps * (std::fabs(std::log(sum)) + 1));
+    x[n / 2] = T(INFINITY);
+    EXPECT_EQ(k.log_sum_exp(n, x), T(INFINITY));
+    x[n / 2] = T(NAN);
+    EXPECT_TRUE(std::isnan(k.log_sum_exp(n, x)));
+    std::fill_n(x, n, T(-INFINITY));
+    EXPECT_EQ(k.log_sum_exp(n, x), T(-INFINITY));
+  }
+}
+TEST_P(Kernels, LogSumExp) {
+  check_log_sum_exp(kernels<float>());
+  check_log_sum_exp(kernels<double>());
+}
+
 template <class T>
 void check_finite(const ranvier::Kernels<T>& k) {
   for (const int64_t n : kLengths) {

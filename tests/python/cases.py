@@ -556,6 +556,7 @@ import cases_order as cases_order  # noqa: E402  rows of its family
 import cases_positions as cases_positions  # noqa: E402  rows of its family
 import cases_products as cases_products  # noqa: E402
 import cases_reductions as cases_reductions  # noqa: E402  rows of its family
+import cases_scans as cases_scans  # noqa: E402  rows of its family
 
 cases_elementwise.declare(normal_cdf)
 

@@ -448,6 +448,7 @@ rows(
 
 # ---- the quantiles of normal numbers
 
+
 def erfinv(y: Array) -> Array:
     """Newton's steps on libm's erf, its argument corrected for its own rounding."""
     y = np.asarray(y, np.longdouble)

@@ -270,12 +270,58 @@ def test_equal_and_allclose() -> None:
         rv.allclose(one, rv.ones(3))
 
 
+# ---- up to each element, counts, different elements
+
+
+def test_running_sums_and_extremes() -> None:
+    """dtypes, ties, NaN, precision."""
+    assert rv.tensor([True, True]).cumsum(0).dtype is rv.int64
+    assert rv.tensor([1, 2], dtype=rv.uint8).cumprod(0).dtype is rv.int64
+    assert rv.cumsum(rv.tensor([1, 2]), 0, dtype=rv.float32).dtype is rv.float32
+    assert rv.tensor(3.0).cumsum(0).shape == ()
+    values, indices = rv.tensor([1.0, 3.0, 3.0, NAN, 5.0, NAN]).cummax(0)
+    assert indices.tolist() == [0, 1, 2, 3, 3, 5]
+    assert np.array_equal(values.numpy(), [1.0, 3.0, 3.0, NAN, NAN, NAN], equal_nan=True)
+    x = np.random.default_rng(0).uniform(0, 1, 1_000_000).astype(np.float32)
+    got = rv.tensor(x).cumsum(0).numpy()
+    assert np.allclose(got, np.cumsum(x.astype(np.float64)), rtol=1e-7, atol=0)
+
+
+def test_unique_and_bincount() -> None:
+    """What is asked for comes back, in PyTorch's order."""
+    x = rv.tensor([[3, 1], [1, 1], [3, 1]])
+    assert rv.unique(x).tolist() == [1, 3]
+    values, counts = x.unique(return_counts=True)
+    assert (values.tolist(), counts.tolist()) == ([1, 3], [4, 2])
+    values, inverse, counts = rv.unique(x, True, True, True, dim=0)
+    assert values.tolist() == [[1, 1], [3, 1]]
+    assert (inverse.tolist(), counts.tolist()) == ([1, 0, 1], [1, 2])
+    assert rv.unique(x, return_inverse=True)[1].tolist() == [[1, 0], [0, 0], [1, 0]]
+    assert rv.unique_consecutive(rv.tensor([1, 1, 2, 1])).tolist() == [1, 2, 1]
+    assert rv.unique(rv.tensor([True, False, True])).tolist() == [False, True]
+    assert rv.bincount(rv.tensor([1, 3, 1])).tolist() == [0, 2, 0, 1]
+    assert rv.bincount(rv.tensor([1]), rv.tensor([3])).dtype is rv.float64
+    assert rv.bincount(rv.tensor([1]), rv.tensor([0.5])).dtype is rv.float32
+
+
+def test_quantile_of_numbers() -> None:
+    """A number for q, fractions between elements, NaN."""
+    x = rv.tensor([3.0, 1.0, 2.0, 4.0])
+    assert x.quantile(0.5).item() == 2.5
+    assert rv.quantile(x, rv.tensor([0.0, 1.0])).tolist() == [1.0, 4.0]
+    assert x.quantile(0.5, interpolation="lower").item() == 2.0
+    assert np.isnan(rv.tensor([1.0, NAN, 2.0]).quantile(0.0).item())
+    with pytest.raises(TypeError, match=r"\[quantile\].*float"):
+        rv.tensor([1, 2]).quantile(0.5)
+
+
 # ---- PyTorch's own
 
 SHAPES = ((), (1,), (5,), (3, 4), (2, 3, 4), (0, 3), (3, 0), (2, 1, 3))
 PLAIN = ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin", "max", "min", "median",
          "mode", "nansum", "count_nonzero", "mean", "var", "std", "norm", "logsumexp", "nanmean",
          "nanmedian")  # fmt: skip
+SCANS = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
 # Differences: median's index among equal elements is any in PyTorch, the first here. PyTorch's mode
 # loses count where there is a NaN. Whole medians of no integers are an error here, the smallest
 # integer there; argmax and median of booleans raise there.
@@ -311,7 +357,7 @@ def compare_with(torch: Any, name: str, x: np.ndarray[Any, Any], *args: Any) -> 
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's, of variances of one element
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", PLAIN + SCANS)
 def test_as_in_pytorch(name: str) -> None:
     """Whole and along every axis, with and without keepdim, every dtype, NaN and ties."""
     torch = pytest.importorskip("torch")
@@ -325,12 +371,39 @@ def test_as_in_pytorch(name: str) -> None:
                 x + rng.choice([0.0, 0.25], shape),
             )
         x = np.asarray(np.abs(x) if dtype == "uint8" else x).astype(dtype)
-        calls: list[tuple[Any, ...]] = [] if name == "logsumexp" else [()]
+        calls: list[tuple[Any, ...]] = [] if name in ("logsumexp", *SCANS) else [()]
         for dim in range(-len(shape), max(len(shape), 1)):
             calls += [(dim,)]
             if name == "norm":
                 calls[-1] = (2, dim)
-            elif name != "count_nonzero":
+            elif name != "count_nonzero" and name not in SCANS:
                 calls += [(dim, True)] if name not in ("var", "std") else [(dim, False, True)]
         for args in calls:
             compare_with(torch, name, x, *args)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [("sum", (0,)), ("nansum", ()), ("prod", ()), ("prod", (0,)), ("amax", (0,)), ("amin", ()),
+     ("max", ()), ("max", (0,)), ("min", (1,)), ("median", ()), ("var", ()), ("var", (0, False)),
+     ("std", (1,)), ("norm", ()), ("norm", (1,)), ("norm", (3, 0)), ("norm", (INF, 0)),
+     ("norm", (0.5, 1)), ("logsumexp", (0,)), ("cumsum", (0,)), ("cumprod", (1,)),
+     ("cummax", (0,)), ("cummin", (1,)), ("logcumsumexp", (0,)), ("diff", ()), ("mode", (0,))],
+)  # fmt: skip
+def test_gradients_as_in_pytorch(name: str, args: tuple[Any, ...]) -> None:
+    """With zeros and many equal elements, where conventions differ if they do."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        x = rng.integers(-2, 3, (4, 5)).astype(np.float64)
+        if (
+            name in ("max", "min", "mode") and args
+        ):  # which of equal elements is chosen is PyTorch's secret
+            x += rng.permutation(20).reshape(4, 5) / 64
+        ours, theirs = rv.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        a, b = getattr(rv, name)(ours, *args), getattr(torch, name)(theirs, *args)
+        a, b = (a[0], b[0]) if isinstance(b, tuple) else (a, b)
+        seed = rng.uniform(0.5, 1.5, tuple(b.shape))
+        a.backward(rv.tensor(seed))
+        b.backward(torch.tensor(seed))
+        assert np.allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-9), f"{name} {args} {x}"

@@ -59,6 +59,14 @@ TOLERANCES = {
                                "product; the division, the root and the mean's correction"),
     "norm": Tolerance(4.0, 12.0, "half the error of a sum of squares, and the root; other p are "
                                  "folded in float64, one chain: sqrt(1000) * 0.29 eps"),
+    "cumsum": Tolerance(0.51, 10.0, "a chain in float64: at most sqrt(1000) * 0.29 eps of sum|x|; "
+                                    "in float32 one rounding"),
+    "cumprod": Tolerance(0.51, 10.0, "a chain in float64 of at most 70 products, half an eps each "
+                                     "of random sign; in float32 one rounding"),
+    "logcumsumexp": Tolerance(1.01, 10.0, "a chain of sums in float64; in float32 one rounding"),
+    "diff": Tolerance(1.0, 1.0, "n differences, each rounded once, of numbers up to 4 * 2^n"),
+    "quantile": Tolerance(2.5, 2.5, "rank, weight, difference, product and sum: each half an eps "
+                                    "of the largest |x|"),
     "matmul": Tolerance(3.0, 3.0, "one chain over k <= 130: like sqrt(k) * 0.29 eps of |a| |b|; "
                                   "base x86-64 rounds twice a step"),
     "erfinv": Tolerance(0.6, 4.0, "found in double: float32 is rounded once; float64 carries "
