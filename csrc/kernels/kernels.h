@@ -52,6 +52,22 @@ struct GemmTile {
 template <class T>
 using GemmTileFn = void (*)(const GemmTile<T>&);
 
+// c[j] (+)= a[0] b[0][j] + a[1] b[1][j] + ..., one multiply-add after the other: rows of B as
+// memory has them, for products with few rows.
+template <class T>
+struct GemmRow {
+  int64_t n;
+  const T* a;
+  int64_t a_k;
+  const T* b;
+  int64_t b_k;
+  T* c;
+  bool accumulate;
+};
+template <class T>
+using GemmRowFn = void (*)(const GemmRow<T>&);
+
+inline constexpr int kMaxRowDepth = 8;  // rows of B that one call takes
 inline constexpr int kMaxTileRows = 12;
 inline constexpr int kMaxTileVectors = 2;
 
@@ -92,6 +108,7 @@ struct Kernels {
   void (*sgd)(int64_t n, T* p, const T* g, T* buffer, const SgdArgs& args);
   void (*adam)(int64_t n, T* p, const T* g, T* m, T* v, const AdamArgs& args);
   int lanes, tile_rows, tile_vectors;
+  GemmRowFn<T> gemm_row[kMaxRowDepth + 1];                            // [rows of B]
   GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]
 };
 

@@ -117,6 +117,20 @@ def test_linear_rows_do_not_know_their_batch(dtype: str, activation: str | None,
         assert equal_bits(alone, whole[7])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_matmul_rows_do_not_know_their_batch(dtype: str, isa: str) -> None:
+    """A single row has a kernel of its own, with the tile kernel's chain for every element."""
+    for k, n in ((1, 64), (7, 33), (8, 65), (9, 129), (33, 1000), (777, 4097), (130, 8195)):
+        a, b = floats(3, k, dtype=dtype), floats(k, n, dtype=dtype, seed=1)
+        whole = _C.ops.matmul(t(a), t(b)).numpy()
+        for threads, grain in ((1, 0), (3, 1)):
+            _C.set_num_threads(threads)
+            _C.set_grain(grain)
+            for i in range(3):
+                assert equal_bits(_C.ops.matmul(t(a[i : i + 1]), t(b)).numpy(), whole[i : i + 1])
+                assert equal_bits(_C.ops.matmul(t(a[i]), t(b)).numpy(), whole[i])
+
+
 @pytest.mark.parametrize("op", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_rows_do_not_know_their_batch(op: str, dtype: str, isa: str) -> None:

@@ -17,6 +17,7 @@ constexpr int64_t kBlockM = 192;   // of packed A per task: kBlockM * kBlockK fl
 constexpr int64_t kBlockN = 4096;  // of packed B: kBlockN * kBlockK floats stay in L3
 constexpr int64_t kDirectBytes = 512 << 10;  // B up to this size is read where it lies
 constexpr int64_t kFewRows = 4, kFewRowsStep = 16;
+constexpr int64_t kRowColumns = 4096;   // of C that a step over rows of B keeps in L1
 constexpr int64_t kTaskWork = 1 << 18;  // multiply-adds worth a task of their own
 
 int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -102,6 +103,22 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
   });
 }
 
+// One row, B's columns adjacent: B is read once, some of its rows at a time, each from end to end.
+template <class T>
+void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
+  const Cut cols(g.n, std::min<int64_t>(task_count(g), 64), kernel.lanes * 4);
+  for_chunks(cols.pieces(), max_workers(), [&](int64_t chunk, int) {
+    const int64_t end = cols.end(chunk);
+    for (int64_t j = cols.begin(chunk); j < end; j += kRowColumns) {
+      for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
+        kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
+            {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
+             g.c + j, g.accumulate || k > 0});
+    }
+    finish(kernel, g, 0, 1, cols.begin(chunk), end);
+  });
+}
+
 // Panel of `width` columns, row after row, padded with zeros.
 template <class T>
 void pack_columns(const T* b, int64_t b_k, int64_t b_col, int64_t k, int64_t cols, int64_t width,
@@ -179,7 +196,10 @@ void gemm(const Gemm<T>& g) {
   const Kernels<T>& kernel = kernels<T>();  // once: another thread may choose another table
   const bool small = g.k * g.n * static_cast<int64_t>(sizeof(T)) <= kDirectBytes;
   // A product without terms is zero, and still gets its bias: the direct path writes it.
-  if (g.k == 0 || ((g.b_col == 1 || g.n == 1) && (small || g.m <= kFewRows)))
+  const bool adjacent = g.b_col == 1 || g.n == 1;
+  if (g.m == 1 && g.k > 0 && adjacent && g.n > 2 * kernel.lanes)
+    gemm_one_row(kernel, g);
+  else if (g.k == 0 || (adjacent && (small || g.m <= kFewRows)))
     gemm_direct(kernel, g);
   else
     gemm_packed(kernel, g);
