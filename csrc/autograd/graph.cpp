@@ -159,6 +159,7 @@ void record_function(std::unique_ptr<Function> function, const Tensors& inputs,
                      const Tensors& outputs) {
   if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
   const Ref<Node> node(new Node);
+  node->function_name = function->name();
   node->function = std::move(function);
   connect(node, inputs, outputs);
   for (const Tensor& t : outputs)  // one that was changed in place may have views

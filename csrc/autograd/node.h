@@ -23,7 +23,8 @@ struct Node {
   Tensors leaves;                      // for each input: the leaf it is, or undefined
   SmallVector<Ref<Node>, 3> parents;   // for each input: the node that made it, or null
   SmallVector<int, 4> parent_outputs;  // which output of it
-  std::unique_ptr<Function> function;  // in place of an op
+  std::unique_ptr<Function> function;  // in place of an op; freed with what backward needs
+  std::string function_name;
   bool released = false;
   uint64_t seen = 0;  // the last walk that came by
 
@@ -37,7 +38,7 @@ struct Node {
   ~Node();
   static void* operator new(std::size_t bytes) { return pool_new(bytes); }
   static void operator delete(void* p, std::size_t bytes) noexcept { pool_give(p, bytes); }
-  std::string name() const { return function ? function->name() : op->name; }
+  std::string name() const { return op ? op->name : function_name; }
 };
 
 // The gradient's side of a tensor, made at its first use; the history of a view is brought up to

@@ -59,6 +59,7 @@ void bind_settings(py::module_& m) {
   m.def("set_grain", &set_grain, py::arg("n"));
   m.def("empty_cache", &empty_cache);
   m.def("is_recording", [] { return recording; });
+  m.def("system_requests", &system_requests);
   m.def("promote_types", [](const py::object& a, const py::object& b) {
     return dtype_object(promote(dtype_from(a), dtype_from(b)));
   });

@@ -2,6 +2,7 @@
 #include "core/allocator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -39,7 +40,10 @@ SizeClass size_class(std::size_t bytes) {
   return {(log - 6) * 4 + quarter, rounded};
 }
 
+std::atomic<std::size_t> requests{0};
+
 void* from_system(std::size_t bytes) {
+  requests.fetch_add(1, std::memory_order_relaxed);
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   void* p = nullptr;
   if (posix_memalign(&p, alignment, bytes) != 0) return nullptr;
@@ -120,6 +124,8 @@ void deallocate(void* p, std::size_t bytes) noexcept {
   }
   std::free(p);
 }
+
+std::size_t system_requests() noexcept { return requests.load(std::memory_order_relaxed); }
 
 void empty_cache() noexcept {
   Cache& c = cache();

@@ -29,6 +29,9 @@ void deallocate(void* p, std::size_t bytes) noexcept;
 // Gives every waiting block back to the system.
 void empty_cache() noexcept;
 
+// How often the system was asked for a block so far; it stands still where the lists suffice.
+std::size_t system_requests() noexcept;
+
 // A block for the time of a scope.
 class Scratch {
  public:

@@ -1,4 +1,4 @@
-"""Builds Ranvier into .venv and runs what the Makefile names: demo, test, lint, sanitize, clean.
+"""Builds Ranvier into .venv and runs what the Makefile names: demo, test, lint, fuzz, bench, ...
 
 Runs before anything is installed, so it uses Python's standard library alone. It installs nothing
 outside this directory (pip's cache aside), prints plain ASCII, and shows a moving line whenever
@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from common import BUILD, OLDEST, ROOT, VENV, VENV_PYTHON, SetupError, output_of, say
 from install import alone, build, cmake_build, install_build_tools, install_extra, run_ctest
-from machine import Need, check_machine, compiles, find_compiler
+from machine import Compiler, Need, check_machine, compiles, find_compiler
 from steps import Step
 
 
@@ -84,45 +84,89 @@ def lint() -> int:
     return min(worst, 1)
 
 
-def sanitize() -> int:
-    """C++ tests and op tests with the core built for the sanitizers of g++."""
-    compiler = check_machine("sanitize")
+def sanitizing_compiler(target: str) -> tuple[Compiler, list[str]]:
+    """g++ and the libraries that Python must load first, as it knows neither."""
+    compiler = check_machine(target)
     runtimes = [
         output_of([*shlex.split(compiler.command), f"-print-file-name={name}"]).strip()
         for name in ("libasan.so", "libstdc++.so")
     ]
     if not compiler.name.startswith("g++") or not Path(runtimes[0]).is_absolute():
         raise SetupError(
-            f"{compiler.name} will not do here: `make sanitize` needs g++ and libasan."
+            f"{compiler.name} will not do here: `make {target}` needs g++ and libasan."
         )
     if not compiles(compiler, "#include <gtest/gtest.h>\n"):
         raise SetupError("The sanitizers run the C++ tests, which need GoogleTest (libgtest-dev).")
-    install_extra("test", "sanitize")
+    return compiler, runtimes
+
+
+def sanitized(target: str) -> dict[str, str]:
+    """Builds into build/asan; the environment in which Python runs with what was built."""
+    compiler, runtimes = sanitizing_compiler(target)
+    install_extra("test", target)
     with alone():
-        step = Step("building with sanitizers into build/asan", "sanitize.log", "sanitize")
+        step = Step("building with sanitizers into build/asan", "sanitize.log", target)
         install_build_tools(step)
         pybind11 = output_of([str(VENV_PYTHON), "-m", "pybind11", "--cmakedir"]).strip()
         options = [f"-DPython_EXECUTABLE={VENV_PYTHON}", f"-Dpybind11_DIR={pybind11}"]
         cmake_build(step, "asan", compiler, options)
         step.finish()
-    # A size that no machine has is an error of ours to give, not the sanitizer's.
-    os.environ["ASAN_OPTIONS"] = "allocator_may_return_null=1"
-    run_ctest("asan", "sanitize")
     package = BUILD / "asan" / "python" / "ranvier"
     for old in package.rglob("*.py"):
         old.unlink()
     skip = shutil.ignore_patterns("__pycache__", "*.so")
     shutil.copytree(ROOT / "python" / "ranvier", package, ignore=skip, dirs_exist_ok=True)
-    # Python itself knows neither library; the sanitizer must find C++ exceptions when it starts.
-    env = {
+    # A size that no machine has is an error of ours to give, not the sanitizer's.
+    return {
         "LD_PRELOAD": ":".join(runtimes),
         "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONPATH": str(package.parent),
-        "RANVIER_CHECK_FAST": "1",
     }
+
+
+def run_fuzz(arguments: list[str], env: dict[str, str]) -> int:
+    command = [str(VENV_PYTHON), "tests/fuzz/fuzz.py", *arguments]
+    env["ASAN_OPTIONS"] += ":max_allocation_size_mb=512"
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **env}).returncode
+
+
+def fuzz(arguments: list[str]) -> int:
+    return run_fuzz(arguments, sanitized("fuzz"))
+
+
+def thread_tests() -> int:
+    """Tests of threads under the thread sanitizer, which cannot live beside the other two."""
+    compiler, _ = sanitizing_compiler("sanitize")
+    with alone():
+        step = Step("building with the thread sanitizer into build/tsan", "tsan.log", "sanitize")
+        cmake_build(step, "tsan", compiler, [])
+        step.finish()
+    # Its shadow memory and the kernel's random addresses may collide.
+    plain_addresses = ["setarch", "-R"] if shutil.which("setarch") else []
+    tests = [str(BUILD / "tsan" / "ranvier_tests"), "--gtest_filter=Threads.*", "--gtest_brief=1"]
+    env = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
+    return subprocess.run([*plain_addresses, *tests], cwd=ROOT, env=env).returncode
+
+
+def sanitize() -> int:
+    """C++ tests, op tests and random calls with the core built for the sanitizers of g++."""
+    env = sanitized("sanitize")
+    os.environ["ASAN_OPTIONS"] = "allocator_may_return_null=1"
+    run_ctest("asan", "sanitize")
     # A report goes to the file descriptor and ends the process: pytest must not hold it back.
-    return run_pytest(["--capture=sys", "tests/python/test_ops.py"], env)
+    tests = ["--capture=sys", "tests/python/test_ops.py"]
+    return (
+        run_pytest(tests, {**env, "RANVIER_CHECK_FAST": "1"})
+        or run_fuzz(["--calls", "20000", "--seconds", "1200"], env)
+        or thread_tests()
+    )
+
+
+def bench(arguments: list[str]) -> int:
+    build("bench")
+    command = [str(VENV_PYTHON), "benchmarks/eager.py", *arguments]
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 def clean() -> int:
@@ -140,13 +184,14 @@ def main() -> int:
             f"Ranvier needs Python 3.10 or newer; {sys.executable} is {sys.version.split()[0]}.\n"
             "Name a newer one, as in `make demo PYTHON=python3.12`."
         )
-    commands = {"demo": demo, "test": test, "lint": lint, "sanitize": sanitize, "clean": clean}
+    commands = {"demo": demo, "lint": lint, "sanitize": sanitize, "clean": clean}
+    with_arguments = {"test": test, "fuzz": fuzz, "bench": bench}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=[*commands, "build"])
+    parser.add_argument("command", choices=[*commands, *with_arguments, "build"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for `test`: pytest's")
     given = parser.parse_args()
-    if given.command == "test":
-        return test(given.arguments)
+    if given.command in with_arguments:
+        return with_arguments[given.command](given.arguments)
     if given.command == "build":
         build("demo")
         return 0
