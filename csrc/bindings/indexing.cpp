@@ -234,7 +234,8 @@ class Indexed {
     const int64_t size = layout_.shape[axis_];
     if (value < -size || value >= size)
       fail(ErrorKind::index, "[index] expected an index in [", -size, ", ", size - 1, "] for axis ",
-           axis_ + added_, " of size ", size, ", got ", value, " for shape ", to_string(self_.shape()));
+           axis_ + added_, " of size ", size, ", got ", value, " for shape ",
+           to_string(self_.shape()));
   }
 
   // A lone mask waits: to fill what it names, its values need not be looked at here.
@@ -242,7 +243,8 @@ class Indexed {
     for (int i = 0; i < mask.dim(); ++i)
       if (mask.shape()[i] != layout_.shape[axis_ + i])
         fail(ErrorKind::index, "[index] expected a mask of the shape of the axes from ",
-             axis_ + added_, " on of ", to_string(self_.shape()), ", got ", to_string(mask.shape()));
+             axis_ + added_, " on of ", to_string(self_.shape()), ", got ",
+             to_string(mask.shape()));
     settle();
     mask_ = mask;
     mask_axis_ = axis_;

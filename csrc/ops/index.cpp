@@ -288,7 +288,8 @@ Metas infer_masked_select(const InferArgs& args) {
 }
 
 Tensors masked_select_composite(const Tensors& in, const AttrReader&) {
-  static const Op expand("expand"), reshape("reshape"), argwhere("argwhere"), select("index_select");
+  static const Op expand("expand"), reshape("reshape"), argwhere("argwhere"),
+      select("index_select");
   forbid_while_recording("masked_select()");
   const Dims &x = in[0].shape(), &mask = in[1].shape();
   std::vector<int64_t> shape(static_cast<size_t>(std::max(x.size(), mask.size())));

@@ -230,7 +230,8 @@ AxisSplit split_at(const AttrReader& args, int attr, const Dims& shape, int64_t*
 Tensors repeat_each_composite(const Tensors& in, const AttrReader& args) {
   static const Op reshape("reshape"), expand("expand");
   const int64_t times = args.integer(0);
-  if (times < 0) fail(ErrorKind::value, "[repeat_interleave] expected repeats of 0 or more, got ", times);
+  if (times < 0)
+    fail(ErrorKind::value, "[repeat_interleave] expected repeats of 0 or more, got ", times);
   int64_t axis = 0;
   Dims shape = in[0].shape();
   const AxisSplit s = split_at(args, 1, shape, &axis);

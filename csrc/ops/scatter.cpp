@@ -197,7 +197,6 @@ Tensors scatter_back(const BackwardArgs& args) {
 
 // ---- scatter_reduce
 
-
 Dims reduce_shape(const InferArgs& args) {
   const std::string& how = args.text(1);
   if (how != "sum" && how != "prod" && how != "mean" && how != "amax" && how != "amin")

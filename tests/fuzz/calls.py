@@ -205,7 +205,7 @@ def documented(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...] | 
             kind = inspect.Parameter.KEYWORD_ONLY
         elif f"{word}: " in found[1]:
             default = re.search(rf"\b{word}: [^=,]* = (\w+)", found[1])
-            value = DEFAULTS.get(default[1], None) if default else inspect.Parameter.empty
+            value = DEFAULTS.get(default[1]) if default else inspect.Parameter.empty
             known.append(inspect.Parameter(word, kind, default=value))
     return tuple(known)
 
