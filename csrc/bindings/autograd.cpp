@@ -75,12 +75,10 @@ void bind_members(py::class_<TensorImpl, Ref<TensorImpl>>& tensor) {
   tensor.def_property_readonly("is_leaf", [](const Tensor& t) { return is_leaf(t); })
       .def_property(
           "requires_grad", [](const Tensor& t) { return requires_grad(t); },
-          [](const Tensor& t, bool value) { set_requires_grad(t, value); })
+          [](const Tensor& t, Flag value) { set_requires_grad(t, value); })
       .def_property(
           "grad", [](const Tensor& t) { return grad(t); },
-          [](const Tensor& t, const std::optional<Tensor>& g) {
-            set_grad(t, g.value_or(Tensor()));
-          })
+          [](const Tensor& t, const py::object& g) { set_grad(t, tensor_or_none(g, "grad")); })
       .def_property_readonly(
           "retains_grad",
           [](const Tensor& t) { return !is_leaf(t) && t.impl()->autograd->retains_grad; })
@@ -94,21 +92,21 @@ void bind_members(py::class_<TensorImpl, Ref<TensorImpl>>& tensor) {
            })
       .def(
           "requires_grad_",
-          [](const Tensor& t, bool value) {
+          [](const Tensor& t, Flag value) {
             set_requires_grad(t, value);
             return t;
           },
-          py::arg("requires_grad") = true)
+          py::arg("requires_grad") = Flag{true})
       .def(
           "backward",
-          [](const Tensor& t, const std::optional<Tensor>& gradient,
-             const std::optional<bool>& retain_graph, bool create_graph, const py::object& inputs) {
+          [](const Tensor& t, const py::object& gradient, const std::optional<Flag>& retain_graph,
+             Flag create_graph, const py::object& inputs) {
             const BackwardOptions options{.retain_graph = retain_graph.value_or(create_graph),
                                           .create_graph = create_graph};
-            backward({t}, {gradient.value_or(Tensor())}, list_of(inputs), options);
+            backward({t}, {tensor_or_none(gradient, "backward")}, list_of(inputs), options);
           },
           py::arg("gradient") = py::none(), py::arg("retain_graph") = py::none(),
-          py::arg("create_graph") = false, py::arg("inputs") = py::none());
+          py::arg("create_graph") = Flag{false}, py::arg("inputs") = py::none());
 }
 
 // Where a node's gradients go: the node that made an input and which of its results that was, the
@@ -143,17 +141,17 @@ void bind_autograd(py::module_& m) {
   bind_members(tensor);
   bind_nodes(m, tensor);
   m.def("is_grad_enabled", &grad_enabled);
-  m.def("set_grad_enabled", &set_grad_enabled, py::arg("mode"));
+  m.def("set_grad_enabled", [](Flag mode) { set_grad_enabled(mode); }, py::arg("mode"));
   m.def("add_hook", [](const Tensor& t, const py::object& function) {
     return py::cpp_function(add_hook(t, hook_of(function)));
   });
   m.def("backward", [](const Tensors& roots, const py::object& seeds, const py::object& inputs,
-                       bool retain_graph, bool create_graph) {
+                       Flag retain_graph, Flag create_graph) {
     backward(roots, list_of(seeds), list_of(inputs),
              {.retain_graph = retain_graph, .create_graph = create_graph});
   });
   m.def("gradients", [](const Tensors& outputs, const Tensors& inputs, const py::object& seeds,
-                        bool retain_graph, bool create_graph, bool allow_unused) {
+                        Flag retain_graph, Flag create_graph, Flag allow_unused) {
     return gradients(
         outputs, inputs, list_of(seeds),
         {.retain_graph = retain_graph, .create_graph = create_graph, .allow_unused = allow_unused});

@@ -76,7 +76,33 @@ void add_indexing(PyHeapTypeObject* type);
 
 }  // namespace ranvier::python
 
+namespace ranvier::python {
+
+// True or False as an argument; anything else is a TypeError in words of ours.
+struct Flag {
+  bool value = false;
+  operator bool() const { return value; }
+};
+
+}  // namespace ranvier::python
+
 namespace pybind11::detail {
+
+template <>
+struct type_caster<ranvier::python::Flag> {
+  PYBIND11_TYPE_CASTER(ranvier::python::Flag, const_name("bool"));
+  bool load(handle source, bool) {
+    make_caster<bool> flag;
+    if (source.is_none() || !flag.load(source, false))
+      ranvier::fail(ranvier::ErrorKind::type, "[arguments] expected True or False, got ",
+                    std::string(repr(source)));
+    value = {cast_op<bool>(flag)};
+    return true;
+  }
+  static handle cast(ranvier::python::Flag flag, return_value_policy, handle) {
+    return pybind11::bool_(flag.value).release();
+  }
+};
 
 template <class T, size_t N>
 struct type_caster<ranvier::SmallVector<T, N>> : list_caster<ranvier::SmallVector<T, N>, T> {};

@@ -203,7 +203,7 @@ py::object capsule_of(py::handle object, const py::object& copy) {
 
 Tensor from_dlpack(py::handle object, const py::object& copy) {
   if (PyCapsule_CheckExact(object.ptr())) return from_capsule(object.ptr(), copy);
-  if (!py::hasattr(object, "__dlpack__"))
+  if (!py::hasattr(object, "__dlpack__") || PyType_Check(object.ptr()))
     fail(ErrorKind::type, "[from_dlpack] expected an object with __dlpack__, or a capsule, got ",
          std::string(py::str(py::type::of(object).attr("__name__"))), "; use as_tensor()");
   if (py::hasattr(object, "__dlpack_device__")) {
@@ -263,6 +263,19 @@ py::object exported(const Tensor& t, [[maybe_unused]] uint64_t flags) {
   return capsule;
 }
 
+// The first number of (major, minor).
+int64_t major_of(const py::object& version) {
+  if (py::isinstance<py::tuple>(version) && py::len(version) == 2 &&
+      py::isinstance<py::int_>(py::tuple(version)[0])) {
+    int beyond = 0;
+    const auto major = py::object(py::tuple(version)[0]);
+    const int64_t number = PyLong_AsLongLongAndOverflow(major.ptr(), &beyond);
+    return beyond ? beyond : number;
+  }
+  fail(ErrorKind::type, "[dlpack] max_version: expected two integers as (1, 0), got ",
+       std::string(py::repr(version)));
+}
+
 }  // namespace
 
 py::object to_dlpack(const Tensor& t, const py::object& stream, const py::object& max_version,
@@ -281,8 +294,7 @@ py::object to_dlpack(const Tensor& t, const py::object& stream, const py::object
   static const Op clone("clone");
   const NoGrad off;
   const Tensor shown = fresh ? clone({t}) : t;
-  const bool versioned =
-      !max_version.is_none() && py::object(py::tuple(max_version)[0]).cast<int>() >= 1;
+  const bool versioned = !max_version.is_none() && major_of(max_version) >= 1;
   const bool read_only = shown.impl()->storage->read_only;
   if (versioned)
     return exported<Versioned>(shown, (read_only ? kReadOnly : 0) | (fresh ? kCopied : 0));

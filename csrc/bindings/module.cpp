@@ -137,8 +137,11 @@ void bind_generator(py::module_& m) {
       .def("get_state", [](const Held& g) { return state_bytes(*g); })
       .def(
           "set_state",
-          [](const Held& g, const Tensor& new_state) {
-            set_state_bytes(*g, new_state);
+          [](const Held& g, const py::object& new_state) {
+            if (!py::isinstance<TensorImpl>(new_state))
+              fail(ErrorKind::type, "[set_state] expected what get_state() gave, got ",
+                   std::string(py::repr(new_state)));
+            set_state_bytes(*g, new_state.cast<Tensor>());
             return g;
           },
           py::arg("new_state"))

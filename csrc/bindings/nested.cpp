@@ -101,7 +101,11 @@ class Rows {
     else if (plain_ && shape_[depth] != n)
       ragged("lengths " + std::to_string(shape_[depth]) + " and " + std::to_string(n) +
              " along axis " + std::to_string(depth));
-    for (Py_ssize_t i = 0; i < n; ++i) look(PySequence_Fast_GET_ITEM(object, i), depth + 1);
+    // What an item's __array__ runs may change the list.
+    for (Py_ssize_t i = 0; i < n && i < PySequence_Fast_GET_SIZE(object); ++i) {
+      const auto item = py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(object, i));
+      look(item.ptr(), depth + 1);
+    }
   }
 
   void leaf(PyObject* object, int depth) {
@@ -192,6 +196,9 @@ Tensor tensor_from(py::handle object, std::optional<DType> dtype) {
   if (py::isinstance<py::array>(object))
     return in_dtype(from_array(py::reinterpret_borrow<py::array>(object), false), dtype);
   if (is_row(object.ptr()) || is_plain_number(object.ptr())) return from_rows(object, dtype);
+  if (PyType_Check(object.ptr()))
+    fail(ErrorKind::type, "[tensor] expected numbers, got the class ",
+         std::string(py::str(object.attr("__name__"))));
   if (py::hasattr(object, "__dlpack__")) return in_dtype(from_dlpack(object, py::none()), dtype);
   const py::array array = asarray(object);
   if (std::string("OUSV").find(array.dtype().kind()) != std::string::npos)

@@ -132,7 +132,9 @@ void bind_tensor(py::module_& m) {
       .def("item", item)
       .def("tolist", tolist,
            "Nested lists of Python numbers; a number for a tensor without dimensions.")
-      .def("numpy", to_numpy, py::kw_only(), py::arg("force") = false,
+      .def(
+          "numpy", [](const Tensor& t, Flag force) { return to_numpy(t, force); }, py::kw_only(),
+          py::arg("force") = Flag{false},
            "The memory as an array of NumPy's. `force` allows it for a tensor that requires a "
            "gradient.")
       .def("__array__", to_array, py::arg("dtype") = py::none(), py::arg("copy") = py::none())

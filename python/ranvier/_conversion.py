@@ -40,7 +40,7 @@ def tensor_of(array: NDArray[Any], dtype: str) -> Tensor:
     """The tensor of a dtype whose elements `array_of` gave; shares memory where NumPy has it."""
     if dtype != "bfloat16":
         return _C.from_numpy(array)
-    wide = array.astype(np.uint32) << 16
+    wide = np.asarray(array.astype(np.uint32) << 16)
     return _C.ops.cast(_C.from_numpy(wide.view(np.float32)), _C.bfloat16)
 
 

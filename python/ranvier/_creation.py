@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier import _C
+from ranvier._arguments import tensor_in
 from ranvier._C import Tensor
 from ranvier._C import dtype as DType
 from ranvier._conversion import from_array, tensor
@@ -252,6 +253,7 @@ def empty_like(
     """
     check_device(device, "empty_like")
     check_options("empty_like", layout, pin_memory)
+    tensor_in("empty_like", input)
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     if memory_format is None or memory_format is preserve_format:
         result = laid_out_as(input, _C.empty, chosen)

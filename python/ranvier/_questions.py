@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ranvier import _C
+from ranvier._arguments import tensor_in
 from ranvier._C import Tensor
 
 
@@ -29,7 +30,7 @@ def numel(input: Tensor) -> int:
     >>> rv.numel(rv.ones(2, 3))
     6
     """
-    return input.numel()
+    return tensor_in("numel", input).numel()
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -52,7 +53,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     >>> rv.equal(rv.ones(2), rv.ones(2, dtype=rv.int64))
     True
     """
-    if input.shape != other.shape:
+    if tensor_in("equal", input).shape != tensor_in("equal", other, "other").shape:
         return False
     if {input.dtype.name, other.dtype.name} & {"uint16", "uint32", "uint64"}:  # only stored
         return bool(np.array_equal(input.detach().numpy(), other.detach().numpy()))
@@ -109,12 +110,12 @@ def is_floating_point(input: Tensor) -> bool:
     >>> rv.is_floating_point(rv.ones(1)), rv.is_floating_point(rv.arange(1))
     (True, False)
     """
-    return input.dtype.is_floating_point
+    return tensor_in("is_floating_point", input).dtype.is_floating_point
 
 
 def is_complex(input: Tensor) -> bool:
     """Whether the elements of a tensor are complex numbers: False, there are none here."""
-    return input.dtype.is_complex
+    return tensor_in("is_complex", input).dtype.is_complex
 
 
 def is_nonzero(input: Tensor) -> bool:
@@ -126,4 +127,4 @@ def is_nonzero(input: Tensor) -> bool:
     >>> rv.is_nonzero(rv.tensor([0.0]))
     False
     """
-    return bool(input)
+    return bool(tensor_in("is_nonzero", input))

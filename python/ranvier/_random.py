@@ -10,6 +10,7 @@ import operator
 from typing import Any
 
 from ranvier import _C
+from ranvier._arguments import tensor_in
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._devices import check_device
 from ranvier._dtypes import as_dtype, or_default
@@ -18,7 +19,13 @@ from ranvier._layouts import check_options, shape_from
 
 def state_of(generator: Generator | None) -> Tensor:
     """What a drawing op takes first: the state of the given or of the default generator."""
-    return (_C.default_generator() if generator is None else generator).state
+    if generator is None:
+        return _C.default_generator().state
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"[random] generator: expected a Generator or None, got {type(generator).__name__}"
+        )
+    return generator.state
 
 
 # --- seeds and states ---------------------------------------------------------------------------
@@ -431,6 +438,7 @@ def rand_like(
     >>> rv.rand_like(rv.ones(2, 2)).shape
     (2, 2)
     """
+    tensor_in("rand_like", input)
     check_device(device, "rand_like")
     check_options("rand_like", layout, pin_memory)
     chosen = input.dtype if dtype is None else dtype
@@ -475,6 +483,7 @@ def randn_like(
     >>> rv.randn_like(rv.ones(3)).shape
     (3,)
     """
+    tensor_in("randn_like", input)
     check_device(device, "randn_like")
     check_options("randn_like", layout, pin_memory)
     chosen = input.dtype if dtype is None else dtype

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _C, _creation, _devices, _dtypes, _fills, _layouts, _questions, _reductions
+from ranvier._arguments import tensor_in
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
 from ranvier._constructors import dtype_of_type, made_of, type_name
@@ -153,7 +154,7 @@ def _get_data(self: Tensor) -> Tensor:
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:
-    if value.shape != self.shape:
+    if tensor_in("data", value, "value").shape != self.shape:
         raise ShapeError(f"[data] expected a tensor of shape {self.shape}, got {value.shape}")
     with no_grad():
         self.detach().copy_(value)
@@ -274,7 +275,7 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor in the dtype of another one."""
-    return to(self, other.dtype)
+    return to(self, tensor_in("type_as", other, "other").dtype)
 
 
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:

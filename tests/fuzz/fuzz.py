@@ -36,11 +36,10 @@ EPISODE = 200  # calls
 SLOW = 8.0  # seconds of CPU time that no call may take
 HANG = 60.0  # seconds of wall time until the watcher gives up on a call
 CRASHES = 10  # after which it stops
-# Messages of pybind11 for what its users could have checked, and of Python for what we should have.
-UNFRIENDLY = re.compile(
-    "Unable to cast|incompatible (function|constructor) arguments|object has no attribute"
-    "|Unregistered type|return value|instance allocation|must be held"
-)
+# Messages of pybind11 that no caller should see, and those of Python and pybind11 for what we might
+# have said better: the first are failures, the second are listed with --messages.
+FOREIGN = re.compile("Unregistered type|return value|instance allocation|Unable to cast Python")
+UNFRIENDLY = re.compile("incompatible (function|constructor) arguments|object has no attribute")
 
 
 # ---- the process that calls
@@ -138,11 +137,12 @@ class Worker:
 
         kind = type(error).__name__
         self.counts[kind] += 1
-        odd = isinstance(error, (NotImplementedError, RecursionError))
-        if odd or not isinstance(error, ALLOWED):
+        if isinstance(error, RecursionError) or not isinstance(error, ALLOWED):
             self.fail(kind, number, call, error)
-        elif found := UNFRIENDLY.search(str(error)):
+        elif found := FOREIGN.search(str(error)):
             self.fail(f"'{found[0]}'", number, call, error)
+        elif self.given.messages and (found := UNFRIENDLY.search(str(error))):
+            self.finding(f"'{found[0]}' in {call.name}", number, call, error)
         elif self.given.messages and not str(error).startswith("["):
             words = re.sub(r"[\d.]+|'[^']*'", "#", str(error))[:60]
             self.finding(f"message of {kind} in {call.name}: {words}", number, call, error)

@@ -71,7 +71,7 @@ def array(shape: tuple[int, ...], dtype: str, layout: str, seed: int, special: b
     if layout == "wide" and shape:
         return made[..., 1:-1]
     if layout == "fortran":
-        return np.asfortranarray(made)
+        return np.array(made, order="F")
     if layout == "reversed" and shape:
         return made[..., ::-1]
     if layout == "readonly":
@@ -311,7 +311,9 @@ def test_along_an_axis(name: str, shape: Any, layout: str, seed: int, data: Any)
 def steps_for(shape: tuple[int, ...], draw: Any) -> tuple[str, Callable[[Any], Any], Any]:
     """A step: its name, what it does to an array, and what it does to a tensor."""
     dims = len(shape)
-    names = ["unsqueeze", "squeeze", "reshape", "expand"]
+    names = ["squeeze", "reshape", "expand"]
+    if dims < 8:
+        names.append("unsqueeze")
     if dims:
         names += ["transpose", "permute", "slice", "select", "slice", "flip", "movedim", "narrow"]
     name = draw(st.sampled_from(names))
@@ -378,7 +380,6 @@ def test_chains_of_views(shape: Any, dtype: str, layout: str, seed: int, data: A
         assert ours.shape == theirs.shape, names
         assert ours.dtype.name == dtype
         np.testing.assert_array_equal(ours.numpy(), theirs, err_msg=str(names))
-        assume(theirs.ndim < 8)
     event("shares" if shared else "copied")
     if theirs.size == 0 or not shared:
         return

@@ -6,6 +6,7 @@ They are the ops of the core themselves; only what is put together from several 
 from __future__ import annotations
 
 from ranvier import _C
+from ranvier._arguments import tensor_in
 from ranvier._C import Tensor
 from ranvier._creation import arange
 from ranvier._ops import (
@@ -59,7 +60,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[0, 0, 1],
             [1, 0, 0]])
     """
-    if tensor.dtype.is_floating_point or tensor.dtype is _C.bool_:
+    if tensor_in("one_hot", tensor, "tensor").dtype.is_floating_point or tensor.dtype is _C.bool_:
         raise TypeError(f"[one_hot] expected integer labels, got {tensor.dtype.name}")
     labels = tensor.numpy()
     if num_classes == -1:
