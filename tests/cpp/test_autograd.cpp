@@ -147,8 +147,7 @@ TEST(Autograd, ResultsMayDieInAnyOrder) {
   Tensors kept = {x};
   for (int i = 0; i < 30000; ++i) kept.push_back(call("sigmoid", {kept.back()})[0]);
   const Tensor last = kept.back();
-  kept.clear();
-  kept.shrink_to_fit();
+  kept = {};
   backward(last);
   EXPECT_TRUE(grad(x).defined());
 }
@@ -175,7 +174,7 @@ Registry with_composite() {
   Registry r;
   r.add({.name = "twice_plus",
          .inputs = {"input"},
-         .infer = [](const InferArgs& args) -> std::vector<Meta> { return {args.in[0]}; },
+         .infer = [](const InferArgs& args) -> Metas { return {args.in[0]}; },
          .forward =
              [](const ForwardArgs& args) {
                const float* x = args.in[0].data<float>();

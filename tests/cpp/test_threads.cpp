@@ -238,7 +238,7 @@ TEST_F(Threads, RecordingsOfTheirOwn) {
     const auto step = [&](const Tensors& in) -> Tensors {
       return {call("linear", {in[0], w, {}})[0] * 2.0};
     };
-    const auto program = Program::record(step, {x});
+    auto program = Program::record(step, {x});
     return bytes(program.replay({numbers({2, 4}, 50 + static_cast<uint64_t>(t))}));
   };
   std::vector<std::string> want, got(kThreads);

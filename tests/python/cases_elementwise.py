@@ -284,7 +284,7 @@ def ternary() -> None:
 def keyword_forms() -> None:
     """alpha of add and sub, rounding_mode of div."""
     shapes = [((17,), (17,)), ((3, 5), (5,)), ((5, 3), ()), ((0, 3), (3,))]
-    whole = [{}, {"alpha": 2.0}, {"alpha": -3.0}]
+    whole = [{}, {"alpha": 2.0}, {"alpha": 3.0}]
     one = np.array([1])
     refused = (
         Bad(((3, 5), (4,)), {"alpha": 2.0}, *BAD_THREE),

@@ -143,14 +143,14 @@ def scatter(
     reduce: str | None = None,
 ) -> Array:
     """Written one after another, in the order of the index."""
-    y = np.array(x)
+    y = np.atleast_1d(np.array(x))
     source = part(src, index) if value is None else np.asarray(value).astype(x.dtype)
     at = at_positions(y, index, dim)
     if reduce is None:
         y[at] = source
     else:
         (np.add if reduce == "add" else np.multiply).at(y, at, source)
-    return y
+    return y.reshape(np.shape(x))
 
 
 def scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
