@@ -143,8 +143,7 @@ void check_quantile(const Tensor& x, const Tensor& q) {
 
 // Elements of the sorted input around rank q (n - 1), and how they are mixed.
 Tensor at_ranks(const Tensor& sorted, const Tensor& q, int axis, int how) {
-  static const Op index_select("index_select"), minimum("minimum"), gt("gt"), reshape("reshape"),
-      clone("clone");
+  static const Op index_select("index_select"), minimum("minimum"), gt("gt"), reshape("reshape");
   const auto last = static_cast<double>(sorted.shape()[axis] - 1);
   const auto truth = [&](const Tensor& x, double than) {
     return as(gt({x, scalar(than, x.dtype())}), x.dtype());

@@ -111,7 +111,7 @@ void declare_diagonals(Registry& r) {
 // ---- grids
 
 Tensors meshgrid_composite(const Tensors& in, const AttrReader& args) {
-  static const Op reshape("reshape"), expand("expand"), transpose("transpose");
+  static const Op reshape("reshape"), expand("expand");
   const bool xy = args.given(0) && args.text(0) == "xy" && in.size() > 1;
   std::vector<int64_t> shape;
   for (const Tensor& t : in) shape.push_back(t.numel());
