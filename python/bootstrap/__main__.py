@@ -158,7 +158,7 @@ def sanitize() -> int:
     tests = ["--capture=sys", "tests/python/test_ops.py"]
     return (
         run_pytest(tests, {**env, "RANVIER_CHECK_FAST": "1"})
-        or run_fuzz(["--calls", "20000", "--seconds", "1200"], env)
+        or run_fuzz(["--calls", "20000", "--seconds", "150"], env)
         or thread_tests()
     )
 

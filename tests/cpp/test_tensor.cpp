@@ -133,12 +133,16 @@ TEST(DTypes, PromotionIsSymmetricAndIdempotent) {
   for (int i = 0; i < kDTypes; ++i)
     for (int j = 0; j < kDTypes; ++j) {
       const auto a = static_cast<DType>(i), b = static_cast<DType>(j);
+      if (is_storage_only(a) || is_storage_only(b)) continue;
       EXPECT_EQ(promote(a, b), promote(b, a));
       EXPECT_EQ(promote(a, a), a);
       EXPECT_EQ(promote(promote(a, b), a), promote(a, b));
     }
   EXPECT_EQ(promote(DType::int64, DType::float32), DType::float32);
   EXPECT_EQ(promote(DType::uint8, DType::int32), DType::int32);
+  EXPECT_EQ(promote(DType::uint8, DType::int8), DType::int16);
+  EXPECT_EQ(promote(DType::float16, DType::bfloat16), DType::float32);
+  EXPECT_EQ(promote(DType::float16, DType::int64), DType::float16);
 }
 
 TEST(DTypes, ConversionsAreDefinedEverywhere) {
