@@ -135,8 +135,8 @@ void bind_tensor(py::module_& m) {
       .def(
           "numpy", [](const Tensor& t, Flag force) { return to_numpy(t, force); }, py::kw_only(),
           py::arg("force") = Flag{false},
-           "The memory as an array of NumPy's. `force` allows it for a tensor that requires a "
-           "gradient.")
+          "The memory as an array of NumPy's. `force` allows it for a tensor that requires a "
+          "gradient.")
       .def("__array__", to_array, py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def("__bytes__", [](const Tensor& t) { return to_numpy(t, false).attr("tobytes")(); })
       .def("__dlpack__", to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
