@@ -73,6 +73,40 @@ Tensor written(const Tensor& whole, const Tensor& part, const Attrs& attrs) {
   return write({whole, part}, attrs);
 }
 
+// An axis along which a layout comes by elements that it shows already, or -1.
+int repeating_axis(const std::vector<int64_t>& shape, const std::vector<int64_t>& strides) {
+  std::vector<int> order;
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] > 1) order.push_back(static_cast<int>(i));
+  std::sort(order.begin(), order.end(), [&](int a, int b) { return strides[a] < strides[b]; });
+  int64_t reach = 0;
+  for (const int axis : order) {
+    if (strides[axis] <= reach) return axis;
+    reach += (shape[axis] - 1) * strides[axis];
+  }
+  return -1;
+}
+
+// Zeros with the part added where the region lies: a view may show an element many times.
+Tensor spread(const Meta& whole, const Tensor& part, Attrs attrs) {
+  static const Op sum("sum"), select("select");
+  auto& shape = std::get<std::vector<int64_t>>(attrs[kShape]);
+  auto& strides = std::get<std::vector<int64_t>>(attrs[kStrides]);
+  const int axis = repeating_axis(shape, strides);
+  if (axis < 0) return written(Tensor::zeros(whole.shape, whole.dtype), part, attrs);
+  const int64_t size = shape[axis], stride = strides[axis];
+  shape.erase(shape.begin() + axis);
+  strides.erase(strides.begin() + axis);
+  if (stride == 0) return spread(whole, sum({part}, {std::vector<int64_t>{axis}}), attrs);
+  Tensor total;
+  for (int64_t k = 0; k < size; ++k) {
+    const Tensor g = spread(whole, select({part}, {int64_t{axis}, k}), attrs);
+    total = total.defined() ? total + g : g;
+    attrs[kOffset] = std::get<int64_t>(attrs[kOffset]) + stride;
+  }
+  return total;
+}
+
 }  // namespace
 
 Tensor seen_through(const Tensor& t) {
@@ -138,8 +172,7 @@ void declare_regions(Registry& r) {
          },
          .forward = read_forward,
          .backward = [](const BackwardArgs& args) -> Tensors {
-           const Tensor zeros = Tensor::zeros(args.in_meta[0].shape, args.in_meta[0].dtype);
-           return {written(zeros, args.grad[0], args.all())};
+           return {spread(args.in_meta[0], args.grad[0], args.all())};
          },
          .formula = {"x[region]", R"(x_R)", {{"x", "g in the region, 0 elsewhere", "[i \\in R]"}}},
          .gradient_of = "write_region"});

@@ -446,3 +446,21 @@ def test_a_copied_leaf_keeps_its_gradient_apart() -> None:
     y = copy.deepcopy(x)
     y.sum().backward()
     assert x.grad.tolist() == [1] and y.grad.tolist() == [2]
+
+
+def test_expanded_view_of_a_changed_base_adds_up() -> None:
+    """Each element of the base has the sum of the gradients of all places that show it."""
+    x, base = rv.tensor([1.0, 2.0], requires_grad=True), rv.ones(2)
+    view = base.expand(3, 2)
+    base.add_(x)
+    view.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_overlapping_view_of_a_changed_base_adds_up() -> None:
+    """Windows that share elements, as `unfold` gives."""
+    x, base = rv.ones(5, requires_grad=True), rv.ones(5)
+    windows = base.unfold(0, 3, 1)
+    base.mul_(x)
+    windows.sum().backward()
+    assert x.grad.tolist() == [1.0, 2.0, 3.0, 2.0, 1.0]
