@@ -4,11 +4,12 @@
 PYTHON = python3
 ARGS =
 
-.PHONY: help demo test lint sanitize tsan fuzz bench clean
+.PHONY: help demo test test-slow lint sanitize tsan fuzz bench clean
 
 help:
 	@echo 'make demo       build into .venv (once) and learn to read handwritten digits'
 	@echo 'make test       build, then run the Python tests and the C++ tests'
+	@echo 'make test-slow  the tests that take minutes; RANVIER_DATA=... names the data sets'
 	@echo 'make lint       ruff, mypy and clang-format'
 	@echo 'make sanitize   tests and random calls under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan       tests of threads under the thread sanitizer'
@@ -16,7 +17,7 @@ help:
 	@echo 'make bench      what an eager op costs, beside NumPy and PyTorch'
 	@echo 'make clean      remove build, .venv and caches'
 
-demo test lint sanitize tsan fuzz bench clean:
+demo test test-slow lint sanitize tsan fuzz bench clean:
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo 'Ranvier needs Python 3.10 or newer and a C++20 compiler:'; \
 	  echo '    sudo apt-get install -y g++ python3-dev python3-venv'; \

@@ -62,6 +62,12 @@ def test(arguments: list[str]) -> int:
     return code
 
 
+def slow_tests(arguments: list[str]) -> int:
+    build("test-slow")
+    install_extra("test", "test-slow")
+    return run_pytest(["-m", "slow", *arguments])
+
+
 def lint() -> int:
     install_extra("lint", "lint")
     sources = [
@@ -185,7 +191,7 @@ def main() -> int:
         )
     commands = {"demo": demo, "lint": lint, "sanitize": sanitize, "tsan": thread_tests}
     commands["clean"] = clean
-    with_arguments = {"test": test, "fuzz": fuzz, "bench": bench}
+    with_arguments = {"test": test, "test-slow": slow_tests, "fuzz": fuzz, "bench": bench}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=[*commands, *with_arguments, "build"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for `test`: pytest's")
