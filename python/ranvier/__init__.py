@@ -160,8 +160,8 @@ from ranvier._shapes import (
 # The parts below are made of the ones above.
 from ranvier import autograd, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
-from ranvier.training import History, NonFiniteError, RanvierWarning  # isort: skip
-from ranvier.training import evaluate, fit, predict  # isort: skip
+from ranvier.training import Callback, EarlyStopping, History, NonFiniteError  # isort: skip
+from ranvier.training import RanvierWarning, callbacks, evaluate, fit, predict  # isort: skip
 
 if TYPE_CHECKING:
     from ranvier import accelerator, backends, cuda, distributions, linalg
@@ -213,7 +213,8 @@ __all__ = [
     # networks, as in PyTorch
     "nn", "optim", "distributions",
     # Ranvier's own: training, files, data, recorded steps, errors
-    "fit", "evaluate", "predict", "History", "save", "load", "data", "Program", "ShapeError",
+    "fit", "evaluate", "predict", "History", "Callback", "EarlyStopping", "callbacks",
+    "save", "load", "data", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",
     # where they are; what programs for other devices ask for
     "cuda", "accelerator", "backends", "get_default_device", "set_default_device", "compile",

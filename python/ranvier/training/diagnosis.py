@@ -44,8 +44,8 @@ def bad_gradient(model: Module) -> tuple[str, Tensor] | None:
     return None
 
 
-def origin(model: Module, x: Tensor) -> str | None:
-    """Where the first number that is not finite turns up when the model runs on `x` again."""
+def origin(model: Module, again: Callable[[], object]) -> str | None:
+    """Where the first number that is not finite turns up when the model runs `again`."""
     found: list[str] = []
     originals: list[tuple[Module, Any]] = []
 
@@ -69,7 +69,7 @@ def origin(model: Module, x: Tensor) -> str | None:
             originals.append((module, module.__dict__.get("forward")))
             object.__setattr__(module, "forward", watch(name, module, module.forward))
         with no_grad():
-            model(x)
+            again()
     finally:
         for module, original in originals:
             if original is None:

@@ -5,7 +5,7 @@ Messages have one form: `[where] name: expected ..., got ...; what to do`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -50,11 +50,16 @@ def look_up(where: str, name: str, table: Mapping[str, T]) -> T:
     found = table.get(name.lower())
     if found is not None:
         return found
+    hint = near_misses(name, table) or "; see the list"
+    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r:.60}{hint}")
+
+
+def near_misses(name: str, names: Iterable[str]) -> str:
+    """`; did you mean 'this'?`, or nothing."""
     import difflib  # not needed by a mere `import ranvier`
 
-    near = difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see the list"
-    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r:.60}; {hint}")
+    near = difflib.get_close_matches(name.lower(), list(names), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def describe_bad(array: npt.NDArray[np.generic], bad: npt.NDArray[np.bool_]) -> str:

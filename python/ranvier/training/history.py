@@ -19,10 +19,13 @@ class History:
         validation; one number per completed epoch.
     seconds : float
         How long the run took.
+    stopped : str or None
+        Why the run ended before its last epoch, where something stopped it.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
+    stopped: str | None = None
 
     @property
     def epochs(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from ranvier._C import dtype as DType
 from ranvier._grad import no_grad
 from ranvier.nn import Module
 from ranvier.training.errors import describe_bad
-from ranvier.training.losses import Loss
+
+if TYPE_CHECKING:
+    from ranvier.training.losses import Loss
 
 _ROWS_A_CHECK = 4096
 

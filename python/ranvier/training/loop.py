@@ -1,287 +1,205 @@
 """The one training loop. Every way to train a model ends here.
 
-Forward, loss, backward, update, once per mini-batch, all arithmetic in the core. It holds no
-layer, loss or optimizer of its own, and it never takes a step with numbers that are not finite.
+Forward, loss, backward, update, step by step, all arithmetic in the core. A `Task` says what is
+trained and how; a `Run` is one run of it. Neither holds a layer, loss or optimizer of its own, and
+no step is ever taken with numbers that are not finite.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from ranvier import _C, optim
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
-from ranvier._random import checked_seed
-from ranvier.data.split import rows_aside
 from ranvier.nn import Module
-from ranvier.training import diagnosis, inputs, losses, optimizers
+from ranvier.training import callbacks as events
+from ranvier.training import diagnosis, losses
 from ranvier.training import metrics as metric_names
+from ranvier.training.batches import Batch, Batches, Step
 from ranvier.training.errors import NonFiniteError
-from ranvier.training.evaluation import check_model, forward, measure, mode, outputs
+from ranvier.training.evaluation import forward, mode
 from ranvier.training.history import History
-from ranvier.training.inputs import Rows
 from ranvier.training.interrupts import WholeSteps
-from ranvier.training.progress import Progress
-
-_SAMPLE = 32  # rows that are tried out before training begins
-_VALIDATION_BATCH = 256
 
 
-@dataclass(frozen=True)
 class Task:
-    """Everything a run needs, checked."""
-
-    model: Module
-    X: Rows
-    y: Rows
-    validation: tuple[Rows, Rows] | None
-    loss: losses.Loss
-    metrics: tuple[metric_names.Metric, ...]
-    optimizer: optim.Optimizer
-    epochs: int
-    batch_size: int
-    random: Tensor | None  # state of the generator that shuffles; None: rows stay in order
-
-
-def fit(
-    model: Module,
-    X: Any,
-    y: Any = None,
-    *,
-    loss: Any,
-    optimizer: Any = "adam",
-    lr: float | None = None,
-    epochs: int = 10,
-    batch_size: int | None = 32,
-    shuffle: bool = True,
-    seed: int | None = None,
-    validation: Any = None,
-    metrics: Any = (),
-    verbose: int = 1,
-) -> History:
-    """Train a model on rows of data.
-
-    Everything is checked before anything changes. Training stops before an update that would use
-    a loss or gradient that is not finite. After an error, or Ctrl-C, the model has the weights of
-    the last whole step. That step can itself have overflowed, with a learning rate far too large:
-    then the error names a weight, and the weights are of no use. The same seed and the same
-    starting weights give the same bits.
+    """What is trained and how, all of it checked. A door overrides what it does differently.
 
     Parameters
     ----------
     model : Module
-        Trained in training mode, and left in the mode that it is in.
-    X : array, (N, ...)
-        Numbers of any type: a tensor, an array, nested lists. They are cast to the type of the
-        model's parameters batch by batch.
-    y : array, (N, ...)
-        Whole-number labels (N,) for "cross_entropy"; for the other losses numbers in the shape of
-        the model's output, where (N,) and (N, 1) stand for each other.
-    loss : str, Module or callable
-        "cross_entropy", "mse", "half_squared_error", "binary_cross_entropy" (or "bce"), a loss of
-        `ranvier.nn`, or a function of prediction and target that gives one number.
-    optimizer : str, class or Optimizer
-        "adam", "sgd", "adamw", a class of `ranvier.optim`, or an object made with this model's
-        parameters. Its state stays with the model: a second call that asks for the same goes on
-        where the first one ended; one that asks for another starts anew, with a `RanvierWarning`.
-    lr : float, optional
-        Learning rate; the optimizer's own default if left out.
+    batches : Batches
+        What an epoch goes through.
+    loss : Loss
+    optimizer : Optimizer
     epochs : int
-        How many times to go through the data.
-    batch_size : int or None
-        Rows per step; the last batch takes what is left. None: all rows.
-    shuffle : bool
-        Whether to draw a new order of the rows for every epoch.
-    seed : int, optional
-        Of the orders and of the validation split. If left out, they come from the default
-        generator, which `manual_seed` sets.
-    validation : float or (X, y), optional
-        Rows to measure after every epoch and not to train on: a fraction of the data (rounded up;
-        the last rows after a shuffle, or simply the last rows with ``shuffle=False``), or others.
-    metrics : str, callable, or a list of them
-        "accuracy", "mse", "mae", or functions of prediction and target that give a number. For
-        the training rows they are averaged over the batches of the epoch as they came.
-    verbose : {0, 1, 2}
-        Nothing, about five lines (and a moving one on a terminal), or a line an epoch.
-
-    Returns
-    -------
-    History
-        Loss and metrics of every epoch.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not what it should be, data do not fit the model or the loss, or data or
-        weights are not finite.
-    NonFiniteError
-        If the loss, a gradient or a weight becomes NaN or infinite.
-    KeyboardInterrupt
-        On Ctrl-C, after the step; its attribute `history` holds the epochs that were completed.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> net = rv.nn.Linear(1, 1)
-    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
-    >>> history = rv.fit(net, X, y, loss="mse", lr=0.1, epochs=300, verbose=0)
-    >>> history.epochs, round(history.history["loss"][-1], 3)
-    (300, 0.0)
+        The number of the last epoch.
+    metrics : sequence of Metric
+    first_epoch : int
+        How many epochs count as done.
+    where : str
+        What messages begin with.
     """
-    if isinstance(verbose, bool) or verbose not in (0, 1, 2):
-        raise ValueError(f"[fit] verbose: expected 0, 1 or 2, got {verbose!r:.60}")
-    task = _prepare(
-        model, X, y, loss, optimizer, lr, epochs, batch_size, shuffle, seed, validation, metrics
-    )
-    fractions = {name for m in task.metrics if m.fraction for name in (m.name, f"val_{m.name}")}
-    return _Run(task, Progress(task.epochs, verbose, frozenset(fractions))).train()
+
+    def __init__(
+        self,
+        model: Module,
+        batches: Batches,
+        loss: losses.Loss,
+        optimizer: optim.Optimizer,
+        epochs: int,
+        *,
+        metrics: Sequence[metric_names.Metric] = (),
+        first_epoch: int = 0,
+        where: str = "fit",
+    ) -> None:
+        self.model, self.batches, self.loss, self.optimizer = model, batches, loss, optimizer
+        self.epochs, self.first_epoch = epochs, first_epoch
+        self.metrics, self.where = tuple(metrics), where
+
+    def forward(self, batch: Batch) -> Any:
+        """What the model makes of a batch."""
+        return forward(self.where, self.model, batch.x)
+
+    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float]:
+        """The loss of a batch, and by what to multiply it to get its part of the step's loss."""
+        return self.loss.part(self.where, prediction, batch, step)
+
+    def penalty(self) -> Tensor | None:
+        """What the loss has beside that of the rows, such as a sum of squared weights."""
+        return None
+
+    def limit_gradients(self) -> None:
+        """Between backward and the update: clipping."""
+
+    def after_update(self) -> None:
+        """Part of the update, and as whole: constraints, thresholds."""
+
+    def meters(self) -> dict[str, metric_names.Meter]:
+        """Fresh counters for what an epoch measures beside the loss."""
+        return {metric.name: metric.start() for metric in self.metrics}
+
+    def measure(self, meters: dict[str, metric_names.Meter], prediction: Any, batch: Batch) -> None:
+        """Add a batch to the counters; gradients are off."""
+        seen = prediction.detach()
+        for meter in meters.values():
+            meter.update(seen, batch.target)
+
+    @property
+    def validates(self) -> bool:
+        """Whether `validate` measures something in this epoch."""
+        return False
+
+    def validate(self) -> dict[str, float]:
+        """What is measured on rows that are not trained on, by names without `val_`."""
+        return {}
 
 
-# --- checks and preparation -----------------------------------------------------------------------
+class Run:
+    """One run of a task: its counters, its history, who listens, and the loop.
 
+    Attributes
+    ----------
+    history : History
+    epoch, step : int
+        Where the run is; both count from 1, steps over the whole run.
+    part : float
+        How much of the running epoch is done, 0 to 1; 0 where nobody knows.
+    """
 
-def _prepare(
-    model: Any,
-    X: Any,
-    y: Any,
-    loss: Any,
-    optimizer: Any,
-    lr: Any,
-    epochs: Any,
-    batch_size: Any,
-    shuffle: Any,
-    seed: Any,
-    validation: Any,
-    metrics: Any,
-) -> Task:
-    """A task from the arguments of `fit`. Nothing of the caller's changes if this raises."""
-    _check_weights(check_model("fit", model))
-    epochs = inputs.positive_int("fit", "epochs", epochs)
-    if batch_size is not None:
-        batch_size = inputs.positive_int("fit", "batch_size", batch_size)
-    chosen_loss = losses.resolve("fit", loss)
-    measures = metric_names.resolve("fit", metrics)
-    random = _generator(seed)
-    rows = _check_data(model, X, y, "X", "y", chosen_loss, measures)
-    other = validation_rows = None
-    if isinstance(validation, (tuple, list)) and len(validation) == 2:
-        names = ("validation X", "validation y")
-        other = _check_data(model, validation[0], validation[1], *names, chosen_loss, measures)
-    elif validation is not None:
-        validation_rows = rows_aside(
-            "fit", "validation", validation, len(rows[0]), ", or a pair (X, y)"
-        )
-    spec, chosen_optimizer = optimizers.resolve("fit", model, optimizer, lr)
-
-    # From here on nothing raises for what the caller gave.
-    if validation_rows is not None:
-        rows, other = _split(*rows, validation_rows, random.state if shuffle else None)
-    optimizers.remember(model, chosen_loss, spec, chosen_optimizer)
-    return Task(
-        model=model,
-        X=rows[0],
-        y=rows[1],
-        validation=other,
-        loss=chosen_loss,
-        metrics=measures,
-        optimizer=chosen_optimizer,
-        epochs=epochs,
-        batch_size=min(batch_size or len(rows[0]), len(rows[0])),
-        random=random.state if shuffle else None,
-    )
-
-
-def _check_weights(model: Module) -> None:
-    """A ValueError where the model is already spoiled."""
-    found = diagnosis.bad_parameter(model)
-    if found:
-        raise ValueError(
-            f"[fit] model: {found[0]}: expected finite numbers, got "
-            f"{diagnosis.describe(found[1])}; make the model anew or load its weights"
-        )
-
-
-def _generator(seed: Any) -> _C.Generator:
-    return _C.default_generator() if seed is None else _C.Generator(checked_seed("fit", seed))
-
-
-def _check_data(
-    model: Module,
-    X: Any,
-    y: Any,
-    X_name: str,
-    y_name: str,
-    loss: losses.Loss,
-    measures: tuple[metric_names.Metric, ...],
-) -> tuple[Rows, Rows]:
-    """X and y, checked against each other and against what the model makes of the first rows."""
-    if y is None:
-        raise TypeError(f"[fit] {y_name}: expected one target for each row of X, got None")
-    data, answers = inputs.data("fit", X_name, X, model), inputs.rows("fit", y_name, y)
-    inputs.check_lengths("fit", data.tensor, answers, f"{X_name} and {y_name}")
-    inputs.check_finite("fit", X_name, data.tensor, data.dtype)
-    with mode(model, False), no_grad():
-        sample = data.batch(0, min(_SAMPLE, len(data)), None)
-        prediction = forward("fit", model, sample)
-        targets = inputs.targets("fit", y_name, answers, prediction, loss)
-        for metric in measures:
-            metric(prediction, targets.batch(0, sample.shape[0], None))
-    return data, targets
-
-
-def _split(
-    X: Rows, y: Rows, count: int, random: Tensor | None
-) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
-    """Rows to train on, and the `count` last ones, after a shuffle if there is a generator."""
-    total = len(X)
-    if random is None:
-        order = _C.from_numpy(np.arange(total))
-    else:
-        order = _C.ops.permutation(random, total)
-    kept, aside = order[: total - count], order[total - count :]
-    return (X.only(kept), y.only(kept)), (X.only(aside), y.only(aside))
-
-
-# --- the loop -------------------------------------------------------------------------------------
-
-
-class _Run:
-    """One run of a task: its counters, its history, and the loop."""
-
-    def __init__(self, task: Task, progress: Progress) -> None:
+    def __init__(self, task: Task, callbacks: Iterable[Any] = ()) -> None:
         self.task = task
-        self.progress = progress
         self.history = History()
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         held = [p for group in task.optimizer.param_groups for p in group["params"]]
         # Each once. A list, as to walk through the modules would take longer than the update.
         self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
-        self.epoch = self.step = 0
+        self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
+        self.stopping = False
         self.updates = WholeSteps()
-        self.start = time.perf_counter()
+        self.listeners = events.listeners(callbacks)
+
+    # --- for callbacks
+
+    @property
+    def model(self) -> Module:
+        """What is trained."""
+        return self.task.model
+
+    @property
+    def optimizer(self) -> optim.Optimizer:
+        """What changes the parameters."""
+        return self.task.optimizer
+
+    @property
+    def epochs(self) -> int:
+        """The number of the last epoch."""
+        return self.task.epochs
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, of the first group of parameters."""
+        return float(self.task.optimizer.param_groups[0]["lr"])
+
+    def stop(self, reason: str = "a callback stopped it") -> None:
+        """End the run after the step, or the epoch, in which it is; `history.stopped` says why."""
+        self.stopping = True
+        self.history.stopped = reason
+
+    def tell(self, event: str, logs: dict[str, float]) -> None:
+        """Call everybody who listens to this."""
+        for method in self.listeners[event]:
+            method(self, logs)
+
+    # --- the loop
 
     def train(self) -> History:
         """All epochs. Whatever ends the run, modes are restored and gradients are cleared."""
+        start = time.perf_counter()
         try:
-            with mode(self.task.model, True), enable_grad(), self.updates:
-                while self.epoch < self.task.epochs:
-                    self.epoch += 1
-                    values = self.run_epoch()
-                    self.history.append(values)
-                    self.progress.epoch(self.epoch, values)
+            with mode(self.model, True), enable_grad(), self.updates:
+                self.run_epochs()
         except KeyboardInterrupt as interrupt:
             interrupt.history = self.history  # type: ignore[attr-defined]
             raise
+        except NonFiniteError as error:
+            if not any([method(self, error) for method in self.listeners["on_not_finite"]]):
+                raise
+            self.history.stopped = str(error)
         finally:
-            self.history.seconds = time.perf_counter() - self.start
-            self.progress.close()
+            self.history.seconds = time.perf_counter() - start
             self.clear_gradients()
+            self.tell("on_close", {})
         return self.history
+
+    def run_epochs(self) -> None:
+        """Everything between the first and the last event of a run."""
+        self.tell("on_train_begin", {})
+        values: dict[str, float] = {}
+        while self.epoch < self.epochs and not self.stopping:
+            self.epoch += 1
+            self.part = 0.0
+            self.tell("on_epoch_begin", {})
+            values = self.run_epoch()
+            self.history.append(values)
+            measured = set(values)
+            self.tell("on_epoch_end", values)
+            self.history.append({name: v for name, v in values.items() if name not in measured})
+        self.tell("on_train_end", values)
+
+    def train_on(self, step: Step) -> dict[str, float]:
+        """A single step, with the modes and the care of a whole run; its loss and metrics."""
+        try:
+            with mode(self.model, True), enable_grad(), self.updates:
+                meters = self.task.meters()
+                values = {"loss": self.run_step(step, meters)}
+                return values | {name: meter.result() for name, meter in meters.items()}
+        finally:
+            self.clear_gradients()
 
     def clear_gradients(self) -> None:
         """Of the whole model, of which the optimizer may hold a part, and of what else it holds."""
@@ -290,94 +208,123 @@ class _Run:
 
     def run_epoch(self) -> dict[str, float]:
         """One pass over the data, and what it measured."""
-        task, count = self.task, len(self.task.X)
-        order = None if task.random is None else _C.ops.permutation(task.random, count)
-        numbers = task.X.numbers(order)
-        sums = dict.fromkeys(["loss", *(metric.name for metric in task.metrics)], 0.0)
-        for start in range(0, count, task.batch_size):
-            stop = min(start + task.batch_size, count)
-            x, target = task.X.batch(start, stop, numbers), task.y.batch(start, stop, numbers)
-            for name, value in self.run_step(x, target).items():
-                sums[name] += value * (stop - start)
-            if self.progress.live:
-                self.progress.step(self.epoch, stop / count)
+        task, meters = self.task, self.task.meters()
+        steps, rows, total = task.batches.steps, 0, 0.0
+        for done, step in enumerate(task.batches, 1):
+            count = sum(batch.rows for batch in step)
+            loss = self.run_step(step, meters)
+            total += loss * count
+            rows += count
+            self.part = done / steps if steps else 0.0
+            if self.listeners["on_step_end"]:
+                self.tell("on_step_end", {"loss": loss})
+            if self.stopping:
+                break
+        if not rows:
+            raise ValueError(
+                f"[{task.where}] X: expected at least one batch in epoch {self.epoch}, got none"
+            )
         self.check_parameters()
-        values = {name: value / count for name, value in sums.items()}
+        values = {"loss": total / rows}
+        values.update((name, meter.result()) for name, meter in meters.items())
         return values | self.validate()
 
-    def run_step(self, x: Tensor, target: Tensor) -> dict[str, float]:
+    def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
         """Forward, loss, backward, update; raises before the update if a number is not finite."""
         task = self.task
         self.step += 1
-        prediction = forward("fit", task.model, x)
-        loss = task.loss("fit", prediction, target)
-        values = {"loss": float(loss.item())}
-        if not math.isfinite(values["loss"]):
-            self.stop_at_loss(values["loss"], x)
-        if task.metrics:
-            with no_grad():
-                seen = prediction.detach()
-                for metric in task.metrics:
-                    values[metric.name] = metric(seen, target)
+        if self.listeners["on_step_begin"]:
+            self.tell("on_step_begin", {})
         self.clear_gradients()
-        loss.backward()
+        value = 0.0
+        for batch in step:
+            value += self.add_gradients(batch, step, meters)
+        penalty = task.penalty()
+        if penalty is not None:
+            value += float(penalty.item())
+            penalty.backward()
         for parameter in self.parameters:
             if parameter.grad is not None and not diagnosis.is_finite(parameter.grad):
-                self.stop_at_gradient()
+                self.fail_at_gradient()
+        task.limit_gradients()
         self.updates.begin()
         try:
             task.optimizer.step()
+            task.after_update()
         finally:
             self.updates.end()
-        return values
+        return value
+
+    def add_gradients(
+        self, batch: Batch, step: Step, meters: dict[str, metric_names.Meter]
+    ) -> float:
+        """Forward and backward of a batch; its part of the step's loss."""
+        task = self.task
+        prediction = task.forward(batch)
+        loss, scale = task.loss_of(prediction, batch, step)
+        value = float(loss.item()) * scale
+        if not math.isfinite(value):
+            self.fail_at_loss(value, batch)
+        if meters:
+            with no_grad():
+                task.measure(meters, prediction, batch)
+        if scale == 1:
+            loss.backward()
+        else:
+            loss.backward(_C.full(loss.shape, scale, loss.dtype))
+        return value
 
     def validate(self) -> dict[str, float]:
         """What the model makes of the validation rows, with `val_` before each name."""
-        if self.task.validation is None:
+        if not self.task.validates:
             return {}
-        X, y = self.task.validation
-        prediction = outputs("fit", self.task.model, X, _VALIDATION_BATCH)
-        values = measure("fit", self.task.loss, self.task.metrics, prediction, y.all())
-        if not math.isfinite(values["loss"]):
-            self.stop(
+        self.tell("on_validation_begin", {})
+        measured = self.task.validate()
+        if not math.isfinite(measured.get("loss", 0.0)):
+            self.fail(
                 "validation loss",
-                str(values["loss"]),
+                str(measured["loss"]),
                 "training stopped after the epoch, whose updates were all finite: look at the "
                 "validation data, or",
             )
-        return {f"val_{name}": value for name, value in values.items()}
+        values = {f"val_{name}": value for name, value in measured.items()}
+        self.tell("on_validation_end", values)
+        return values
 
-    # What stops a run.
+    # --- what stops a run
 
     def check_parameters(self) -> None:
         """An update of finite numbers can still overflow: seen at the end of the epoch."""
-        found = diagnosis.bad_parameter(self.task.model)
+        found = diagnosis.bad_parameter(self.model)
         if found:
-            self.stop(
+            self.fail(
                 found[0],
                 diagnosis.describe(found[1]),
                 "an update overflowed, and the model keeps it: start again from other weights, and",
             )
 
-    def stop_at_loss(self, value: float, x: Tensor) -> None:
+    def fail_at_loss(self, value: float, batch: Batch) -> None:
+        """Say where it began."""
         self.check_parameters()
-        origin = diagnosis.origin(self.task.model, x)
-        self.stop("loss", f"{value}, which began in {origin}" if origin else str(value))
+        origin = diagnosis.origin(self.model, lambda: self.task.forward(batch))
+        self.fail("loss", f"{value}, which began in {origin}" if origin else str(value))
 
-    def stop_at_gradient(self) -> None:
-        found = diagnosis.bad_gradient(self.task.model)
+    def fail_at_gradient(self) -> None:
+        """Say which gradient."""
+        found = diagnosis.bad_gradient(self.model)
         assert found is not None  # that is why we are here
-        self.stop(f"{found[0]} gradient", diagnosis.describe(found[1]))
+        self.fail(f"{found[0]} gradient", diagnosis.describe(found[1]))
 
-    def stop(
+    def fail(
         self, tensor: str, got: str, state: str = "training stopped before the update:"
     ) -> None:
         """Raise; `state` says what has become of the weights, and begins the advice."""
-        rates = {float(group["lr"]) for group in self.task.optimizer.param_groups}
+        rates = {float(group["lr"]) for group in self.optimizer.param_groups}
         now = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise NonFiniteError(
-            f"[fit] epoch {self.epoch}, step {self.step}, {tensor}: expected finite numbers, got "
-            f"{got}; {state} try a smaller learning rate (now {now}) or scale the data",
+            f"[{self.task.where}] epoch {self.epoch}, step {self.step}, {tensor}: expected finite "
+            f"numbers, got {got}; {state} try a smaller learning rate (now {now}) or scale the "
+            "data",
             epoch=self.epoch,
             step=self.step,
             tensor=tensor,

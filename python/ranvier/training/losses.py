@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ranvier import nn
 from ranvier._C import Tensor
 from ranvier.nn import functional as F
+from ranvier.training.batches import Batch, Step
 from ranvier.training.errors import look_up
 
 # labels: whole numbers, one a row. shares: numbers from 0 to 1 shaped as the model's output.
@@ -57,6 +58,12 @@ class Loss:
                 f"number, got {got}; average over the rows"
             )
         return value
+
+    def part(
+        self, where: str, prediction: Tensor, batch: Batch, step: Step
+    ) -> tuple[Tensor, float]:
+        """The loss of a batch, and by what to multiply it to get its part of the step's loss."""
+        return self(where, prediction, batch.target), 1.0
 
 
 def resolve(where: str, loss: Any) -> Loss:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ranvier import _C
 from ranvier._C import Tensor
@@ -17,17 +17,53 @@ from ranvier.training.errors import look_up
 Function = Callable[[Tensor, Tensor], Any]
 
 
+class Meter(Protocol):
+    """Counts batch by batch what a metric needs, and gives its value at the end."""
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add the rows of a batch."""
+
+    def result(self) -> float:
+        """The value for all rows that were added."""
+
+
+class MeanOfBatches:
+    """The mean of what a function says of each batch, weighted by rows."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.total, self.rows = 0.0, 0
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        value = self.function(prediction, target)
+        rows = prediction.shape[0]
+        self.total += float(value.item() if isinstance(value, Tensor) else value) * rows
+        self.rows += rows
+
+    def result(self) -> float:
+        return self.total / max(self.rows, 1)
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A function with the name under which its value is kept."""
+    """A function with the name under which its value is kept, or a maker of counters."""
 
     name: str
-    function: Function
+    function: Function | None = None
     fraction: bool = False  # print it in per cent
+    meter: Callable[[], Meter] | None = None
+
+    def start(self) -> Meter:
+        """A fresh counter."""
+        if self.meter is not None:
+            return self.meter()
+        assert self.function is not None
+        return MeanOfBatches(self.function)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> float:
-        value = self.function(prediction, target)
-        return float(value.item() if isinstance(value, Tensor) else value)
+        meter = self.start()
+        meter.update(prediction, target)
+        return meter.result()
 
 
 def accuracy(prediction: Tensor, target: Tensor) -> float:

@@ -12,6 +12,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ranvier.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from ranvier.training.loop import Run
 
 _BAR = 20
 _REDRAW = 0.1  # seconds between two redrawn lines
@@ -69,13 +75,13 @@ class Progress:
             width = max(20, shutil.get_terminal_size().columns - 1)
             self._write(self._line(epoch, self.text, epoch - 1 + part)[:width], "")
 
-    def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Print the line of a completed epoch, if it is its turn."""
+    def epoch(self, epoch: int, values: Mapping[str, float], ended: bool = False) -> None:
+        """Print the line of a completed epoch, if it is its turn or the last one."""
         if self.silent:
             return
         self.text = "".join(f"{name} {self._value(name, v)}   " for name, v in values.items())
         now = time.monotonic()
-        last = epoch == self.epochs
+        last = ended or epoch == self.epochs
         due = epoch == 1 or last or epoch % self.every == 0 or now - self.last_line > _PATIENCE
         if due:
             self.last_line = now
@@ -106,6 +112,24 @@ class Progress:
         sys.stdout.write(f"{back}{line}{padding}{end}")
         sys.stdout.flush()
         self.drawn = 0 if end else len(line)
+
+
+class ProgressLines(Callback):
+    """Progress as a callback; it listens to steps only where a line is redrawn."""
+
+    def __init__(self, epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> None:
+        self.progress = Progress(epochs, verbose, fractions)
+        if self.progress.live:
+            self.on_step_end = self._redraw  # type: ignore[method-assign]
+
+    def _redraw(self, run: Run, logs: dict[str, float]) -> None:
+        self.progress.step(run.epoch, run.part)
+
+    def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        self.progress.epoch(run.epoch, logs, run.stopping)
+
+    def on_close(self, run: Run, logs: dict[str, float]) -> None:
+        self.progress.close()
 
 
 def _interval(epochs: int) -> int:
