@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier._demo import digits, xor
+from ranvier._demo import digits, regression, spirals, xor
 from ranvier._demo.pictures import draw, has_blocks
 from ranvier.data import load_digits
 
@@ -153,10 +153,34 @@ def test_xor_prints_the_truth_table(tmp_path: Path) -> None:
     assert text.isascii() and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_spirals(seed: int) -> None:
+    net, history = spirals.train(seed)
+    found = rv.evaluate(net, *spirals.spirals(1000, seed + 10), metrics="accuracy")
+    assert history.history["accuracy"][-1] >= 0.99 and found["accuracy"] >= 0.97
+
+
+def test_spirals_draws_both_sides(tmp_path: Path) -> None:
+    text = ranvier(tmp_path, "demo", "spirals")
+    assert text.count("o") > 60 and text.count("x") > 60 and text.count(".") > 300
+    assert re.search(r"^1,000 new points: \d\d\.\d % on the right side$", text, re.MULTILINE)
+    assert text.isascii() and all(len(line) <= 80 for line in text.splitlines())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regression(tmp_path: Path) -> None:
+    text = ranvier(tmp_path, "demo", "regression")
+    errors = [float(e) for e in re.findall(r"^  (?:a|the) [a-z ]+(0\.\d{3})$", text, re.MULTILINE)]
+    line, network, noise = errors
+    assert noise == regression.NOISE and network < 1.3 * noise and line > 4 * noise
+    assert text.isascii() and all(len(line) <= 80 for line in text.splitlines())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_lists_demos(tmp_path: Path) -> None:
     text = ranvier(tmp_path, "demo")
-    assert re.search(r"^  digits  ", text, re.MULTILINE)
-    assert re.search(r"^  xor     ", text, re.MULTILINE)
+    for name in ("digits", "regression", "spirals", "xor"):
+        assert re.search(rf"^  {name}  ", text, re.MULTILINE)
 
 
 def test_info(tmp_path: Path) -> None:

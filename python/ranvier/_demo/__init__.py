@@ -6,10 +6,12 @@ beyond ASCII where the output cannot show it.
 
 from __future__ import annotations
 
-from ranvier._demo import digits, xor
+from ranvier._demo import digits, regression, spirals, xor
 
 DEMOS = {
     "digits": (digits.run, "reads real handwritten digits, 98 of 100 right; about a second"),
+    "regression": (regression.run, "a curve through noisy points"),
+    "spirals": (spirals.run, "the border between two spirals, drawn"),
     "xor": (xor.run, "the smallest network that does what one neuron cannot"),
 }
 
@@ -21,5 +23,5 @@ def run(name: str | None, seed: int = 0) -> int:
         return 0
     print("python -m ranvier demo NAME, where NAME is")
     for each, (_, words) in DEMOS.items():
-        print(f"  {each:<8}{words}")
+        print(f"  {each:<12}{words}")
     return 0
