@@ -66,6 +66,13 @@ rv.ones(2, dtype=rv.float64).new_zeros(3)  ->  float64 [0, 0, 0]
 rv.ones(2).new_tensor([1, 2])  ->  float32 [1, 2]
 rv.ones(2).new_full((2,), 4)  ->  float32 [4, 4]
 rv.ones(2).new_ones(1, 2)  ->  float32 [[1, 1]]
+rv.tril(rv.ones(3, 3))  ->  float32 [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+rv.triu(rv.ones(2, 3), diagonal=1)  ->  float32 [[0, 1, 1], [0, 0, 1]]
+rv.diag(rv.tensor([1, 2]))  ->  int64 [[1, 0], [0, 2]]
+rv.diag(rv.tensor([[1, 2], [3, 4]]))  ->  int64 [1, 4]
+rv.meshgrid(rv.tensor([1, 2]), rv.tensor([3, 4]), indexing="ij")  ->  int64 [[1, 1], [2, 2]] & \
+int64 [[3, 4], [3, 4]]
+rv.cartesian_prod(rv.tensor([1, 2]), rv.tensor([3, 4]))  ->  int64 [[1, 3], [1, 4], [2, 3], [2, 4]]
 rv.is_tensor(rv.ones(1))  ->  True
 rv.numel(rv.ones(2, 3))  ->  6
 
@@ -160,6 +167,7 @@ rv.exp(rv.tensor([0, 0]))  ->  float32 [1, 1]
 rv.sqrt(rv.tensor([4, 9]))  ->  float32 [2, 3]
 rv.tensor([1, 2]) == rv.tensor([1.0, 3.0])  ->  bool [True, False]
 rv.where(rv.tensor([True, False]), 1.0, rv.tensor([5, 6]))  ->  float32 [1, 6]
+rv.cat([rv.tensor([1]), rv.tensor([0.5])])  ->  float32 [1, 0.5]
 1 + rv.tensor([1, 2])  ->  int64 [2, 3]
 1 - rv.tensor([1, 2])  ->  int64 [0, -1]
 2 / rv.tensor([1, 2])  ->  float32 [2, 1]
@@ -276,6 +284,7 @@ a == None  ->  False
 rv.where(a > 1, a, -a)  ->  int64 [-1, 2, 3]
 rv.where(a > 1, a, 0)  ->  int64 [0, 2, 3]
 a.eq(2).sum()  ->  int64 1
+(a == 2).nonzero()  ->  int64 [[1]]
 (a == 2).float().mean()  ->  float32 0.33333
 rv.sign(rv.tensor([-2.0, 0.0, 2.0]))  ->  float32 [-1, 0, 1]
 
@@ -397,8 +406,17 @@ rv.arange(24).reshape(2, 3, 4)[[0, 1], :, [1, 2]]  ->  int64 [[1, 5, 9], [14, 18
 rv.arange(24).reshape(2, 3, 4)[..., [1, 2]].shape  ->  (2, 3, 2)
 rv.arange(24).reshape(2, 3, 4)[:, :, None, 1].shape  ->  (2, 3, 1)
 m.select(0, 1)  ->  int64 [4, 5, 6, 7]
+m.narrow(1, 1, 2)  ->  int64 [[1, 2], [5, 6], [9, 10]]
 m.index_select(1, rv.tensor([0, 2]))  ->  int64 [[0, 2], [4, 6], [8, 10]]
+m.take(rv.tensor([0, 5]))  ->  int64 [0, 5]
+m.masked_select(m > 9)  ->  int64 [10, 11]
 m.gather(1, rv.tensor([[0], [1], [2]]))  ->  int64 [[0], [5], [10]]
+rv.take_along_dim(m, rv.tensor([[0], [1], [2]]), dim=1)  ->  int64 [[0], [5], [10]]
+m.diagonal()  ->  int64 [0, 5, 10]
+m.nonzero()[:2]  ->  int64 [[0, 1], [0, 2]]
+rv.nonzero(v > 2)  ->  int64 [[3], [4]]
+rv.nonzero(v > 2, as_tuple=True)[0]  ->  int64 [3, 4]
+rv.argwhere(v > 3)  ->  int64 [[4]]
 
 ## Assignment
 = m = rv.zeros(2, 3); v = rv.arange(4)
@@ -428,6 +446,15 @@ v[0] = rv.tensor(2.7); v  ->  int64 [2, 1, 2, 3]
 m.fill_(3); m  ->  float32 [[3, 3, 3], [3, 3, 3]]
 m.zero_(); m  ->  float32 [[0, 0, 0], [0, 0, 0]]
 m.copy_(rv.tensor([1.0, 2.0, 3.0])); m  ->  float32 [[1, 2, 3], [1, 2, 3]]
+m.masked_fill(m == 0, 5.0)  ->  float32 [[5, 5, 5], [5, 5, 5]]
+m.masked_fill_(m == 0, 5.0); m  ->  float32 [[5, 5, 5], [5, 5, 5]]
+m.index_fill(1, rv.tensor([0]), 1.0)  ->  float32 [[1, 0, 0], [1, 0, 0]]
+rv.zeros(3).scatter(0, rv.tensor([0, 2]), rv.tensor([1.0, 2.0]))  ->  float32 [1, 0, 2]
+rv.zeros(3).scatter_(0, rv.tensor([0, 2]), 1.0)  ->  float32 [1, 0, 1]
+rv.zeros(3).scatter_add(0, rv.tensor([0, 0, 2]), rv.ones(3))  ->  float32 [2, 0, 1]
+rv.zeros(2, 3).scatter_(1, rv.tensor([[1], [2]]), 1)  ->  float32 [[0, 1, 0], [0, 0, 1]]
+rv.zeros(3).index_add(0, rv.tensor([0, 0]), rv.ones(2))  ->  float32 [2, 0, 0]
+rv.zeros(3).index_copy(0, rv.tensor([2]), rv.ones(1))  ->  float32 [0, 0, 1]
 rv.zeros(3).index_put((rv.tensor([1]),), rv.tensor([4.0]))  ->  float32 [0, 4, 0]
 row = m[0]; row[0] = 7; m  ->  float32 [[7, 0, 0], [0, 0, 0]]
 m.T[0, 1] = 5; m  ->  float32 [[0, 0, 0], [5, 0, 0]]

@@ -23,6 +23,11 @@ rv.ones(2, 3).T.view(-1)  !!  RuntimeError | [view] | reshape
 rv.ones(2, 3).reshape(4, 2)  !!  ShapeError | [reshape] | (2, 3) | (4, 2)
 rv.ones(2, 3).reshape(-1, -1)  !!  ShapeError | [reshape] | -1
 rv.ones(2, 3).expand(3, 3)  !!  ShapeError | [expand] | (2, 3) | (3, 3)
+rv.cat([rv.ones(2, 3), rv.ones(2, 4)])  !!  ShapeError | [cat] | (2, 3) | (2, 4)
+rv.stack([rv.ones(2), rv.ones(3)])  !!  ShapeError | [stack] | (2,) | (3,)
+rv.cat([])  !!  (ValueError, RuntimeError) | [cat]
+rv.cat([1, 2])  !!  (TypeError, ValueError) | [cat]
+rv.ones(6).split([2, 2])  !!  (ValueError, RuntimeError) | [split]
 rv.ones(2, 3).gather(0, rv.tensor([0]))  !!  ShapeError | [gather] | (2, 3) | (1,)
 rv.ones(2, 3).permute(0, 0)  !!  (ValueError, IndexError, RuntimeError) | [permute]
 rv.ones(2, 3).squeeze(2)  !!  IndexError | [squeeze] | 2
@@ -44,6 +49,7 @@ t = rv.ones(2, 3); t[0] = rv.ones(4)  !!  ShapeError | (4,)
 t = rv.ones(2, 3); t[5] = 1  !!  IndexError | 5
 rv.ones(3).index_select(0, rv.tensor([3]))  !!  IndexError | 3
 rv.ones(2, 3).gather(1, rv.tensor([[3]]))  !!  IndexError | [gather] | 3
+rv.tensor([1, 2, 3]).topk(4)  !!  (ValueError, RuntimeError, IndexError) | [topk] | 4
 bool(rv.ones(2))  !!  (ValueError, RuntimeError) | (2,)
 bool(rv.zeros(0))  !!  (ValueError, RuntimeError) | (0,)
 if_ = 1 if rv.tensor([1, 2]) > 0 else 0  !!  (ValueError, RuntimeError) | (2,)
@@ -131,7 +137,13 @@ rv.manual_seed("a")  !!  TypeError | seed
 rv.ones(2).to("float99")  !!  (RuntimeError, TypeError) | float99
 f"{rv.ones(2):.2f}"  !!  TypeError | (2,)
 rv.linspace(0, 1, -1)  !!  (ValueError, RuntimeError) | -1
+rv.ones(2, 3).t().T.repeat(2)  !!  (ValueError, RuntimeError) | [repeat]
+rv.ones(2).roll(1, dims=3)  !!  IndexError | [roll]
 rv.ones(2).expand(1, -1, 3)  !!  (ValueError, RuntimeError) | [expand]
+rv.zeros(2).masked_fill(rv.tensor([1, 0]), 1.0)  !!  (TypeError, RuntimeError) | [masked_fill] | \
+bool
+rv.ones(2, 2).narrow(0, 1, 2)  !!  (IndexError, ValueError, RuntimeError) | [narrow]
+rv.ones(4).chunk(0)  !!  (ValueError, RuntimeError) | [chunk]
 """
 
 

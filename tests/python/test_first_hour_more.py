@@ -39,6 +39,7 @@ same = t; same += 1; t  ->  float32 [2, 3]
 copy = t.clone(); copy += 1; t  ->  float32 [1, 2]
 t.data.mul_(3); t  ->  float32 [3, 6]
 rv.tensor([1, 2]).add_(1)  ->  int64 [2, 3]
+rv.tensor([3.0, 1.0]).sort()[0]  ->  float32 [1, 3]
 u = t.detach(); u[0] = 9; t  ->  float32 [9, 2]
 t.requires_grad_().requires_grad  ->  True
 t.normal_().shape  ->  (2,)
@@ -61,8 +62,11 @@ m.transpose(0, 1)  ->  int64 [[0, 3], [1, 4], [2, 5]]
 m.permute(1, 0)  ->  int64 [[0, 3], [1, 4], [2, 5]]
 rv.permute(m, (1, 0))  ->  int64 [[0, 3], [1, 4], [2, 5]]
 rv.transpose(m, 0, 1)  ->  int64 [[0, 3], [1, 4], [2, 5]]
+m.swapaxes(0, 1).shape  ->  (3, 2)
+rv.movedim(rv.zeros(2, 3, 4), 0, 2).shape  ->  (3, 4, 2)
 m.flatten()  ->  int64 [0, 1, 2, 3, 4, 5]
 rv.flatten(rv.zeros(2, 3, 4), start_dim=1).shape  ->  (2, 12)
+m.ravel()  ->  int64 [0, 1, 2, 3, 4, 5]
 t.unsqueeze(0).shape  ->  (1, 6)
 t.unsqueeze(-1).shape  ->  (6, 1)
 rv.unsqueeze(t, 1).shape  ->  (6, 1)
@@ -72,24 +76,72 @@ rv.zeros(1, 3, 1).squeeze(-1).shape  ->  (1, 3)
 rv.zeros(1, 3).expand(4, 3).shape  ->  (4, 3)
 rv.zeros(3).expand(2, -1).shape  ->  (2, 3)
 rv.tensor([[1], [2]]).expand(2, 3)  ->  int64 [[1, 1, 1], [2, 2, 2]]
+t.expand_as(rv.zeros(2, 6)).shape  ->  (2, 6)
+t.repeat(2)  ->  int64 [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+m.repeat(2, 1)  ->  int64 [[0, 1, 2], [3, 4, 5], [0, 1, 2], [3, 4, 5]]
+rv.tensor([1, 2]).repeat_interleave(2)  ->  int64 [1, 1, 2, 2]
+rv.tile(rv.tensor([1, 2]), (2,))  ->  int64 [1, 2, 1, 2]
+m.flip(0)  ->  int64 [[3, 4, 5], [0, 1, 2]]
+rv.flip(t, dims=[0])  ->  int64 [5, 4, 3, 2, 1, 0]
+m.fliplr()  ->  int64 [[2, 1, 0], [5, 4, 3]]
+rv.roll(t, 1)  ->  int64 [5, 0, 1, 2, 3, 4]
+rv.roll(m, 1, dims=1)  ->  int64 [[2, 0, 1], [5, 3, 4]]
+rv.rot90(m)  ->  int64 [[2, 5], [1, 4], [0, 3]]
 m.view_as(rv.zeros(3, 2)).shape  ->  (3, 2)
 m.reshape(-1)  ->  int64 [0, 1, 2, 3, 4, 5]
+t.unflatten(0, (2, 3)).shape  ->  (2, 3)
 m.contiguous() is m  ->  True
 m.T.contiguous().stride()  ->  (2, 1)
 m.T.reshape(-1)  ->  int64 [0, 3, 1, 4, 2, 5]
 t.data_ptr() == t.view(2, 3).data_ptr()  ->  True
 t.data_ptr() == t.clone().data_ptr()  ->  False
+rv.broadcast_to(rv.tensor([1, 2]), (2, 2))  ->  int64 [[1, 2], [1, 2]]
+rv.broadcast_shapes((2, 1), (3,))  ->  (2, 3)
 (rv.ones(3, 1) * rv.ones(4)).shape  ->  (3, 4)
 (rv.ones(2, 1, 3) + rv.ones(4, 1)).shape  ->  (2, 4, 3)
+rv.atleast_2d(rv.tensor(3)).shape  ->  (1, 1)
+t.unfold(0, 2, 2)  ->  int64 [[0, 1], [2, 3], [4, 5]]
+rv.zeros(2, 3).unbind(0)[0].shape  ->  (3,)
+rv.nn.functional.pad(rv.tensor([1, 2]), (1, 1))  ->  int64 [0, 1, 2, 0]
+rv.nn.functional.pad(rv.ones(2, 2), (0, 1), value=5.0)  ->  float32 [[1, 1, 5], [1, 1, 5]]
 
 ## Joining and splitting
 = a = rv.tensor([[1, 2]]); b = rv.tensor([[3, 4]]); t = rv.arange(7)
+rv.cat([a, b])  ->  int64 [[1, 2], [3, 4]]
+rv.cat((a, b), dim=1)  ->  int64 [[1, 2, 3, 4]]
+rv.concat([a, b])  ->  int64 [[1, 2], [3, 4]]
+rv.concatenate([a, b], dim=0)  ->  int64 [[1, 2], [3, 4]]
+rv.stack([a, b]).shape  ->  (2, 1, 2)
+rv.stack([rv.tensor(1), rv.tensor(2)])  ->  int64 [1, 2]
+rv.stack((a[0], b[0]), dim=1)  ->  int64 [[1, 3], [2, 4]]
+rv.vstack([a, b])  ->  int64 [[1, 2], [3, 4]]
+rv.hstack([a, b])  ->  int64 [[1, 2, 3, 4]]
+rv.cat([rv.zeros(0), rv.ones(2)])  ->  float32 [1, 1]
+t.split(3)  ->  int64 [0, 1, 2] & int64 [3, 4, 5] & int64 [6]
+rv.split(t, [2, 5])  ->  int64 [0, 1] & int64 [2, 3, 4, 5, 6]
+t.chunk(3)  ->  int64 [0, 1, 2] & int64 [3, 4, 5] & int64 [6]
+rv.chunk(t, 2)  ->  int64 [0, 1, 2, 3] & int64 [4, 5, 6]
+rv.tensor_split(t, 3)  ->  int64 [0, 1, 2] & int64 [3, 4] & int64 [5, 6]
+a.unbind(1)  ->  int64 [1] & int64 [2]
 list(rv.tensor([1, 2]))  ->  int64 1 & int64 2
+rv.column_stack([rv.tensor([1, 2]), rv.tensor([3, 4])])  ->  int64 [[1, 3], [2, 4]]
+first, *rest = t.split(3); first  ->  int64 [0, 1, 2]
 x, y = rv.tensor([1, 2]); y  ->  int64 2
 
 ## Sorting and searching
 = t = rv.tensor([3.0, 1.0, 2.0]); m = rv.tensor([[3, 1], [2, 4]])
+t.sort()  ->  float32 [1, 2, 3] & int64 [1, 2, 0]
+t.sort(descending=True).values  ->  float32 [3, 2, 1]
+rv.sort(m, dim=0)  ->  int64 [[2, 1], [3, 4]] & int64 [[1, 0], [0, 1]]
+t.argsort()  ->  int64 [1, 2, 0]
+rv.argsort(t, descending=True)  ->  int64 [0, 2, 1]
+t.topk(2)  ->  float32 [3, 2] & int64 [0, 2]
+rv.topk(t, 2, largest=False)  ->  float32 [1, 2] & int64 [1, 2]
+t.kthvalue(1)  ->  float32 1 & int64 1
+rv.searchsorted(rv.tensor([1, 3, 5]), rv.tensor([2, 5]))  ->  int64 [1, 2]
+rv.bucketize(rv.tensor([2, 5]), rv.tensor([1, 3, 5]))  ->  int64 [1, 2]
 values, indices = t.max(0); indices  ->  int64 0
+values, indices = rv.sort(t); values  ->  float32 [1, 2, 3]
 t.argmax().item()  ->  0
 
 ## Matrices
@@ -121,6 +173,10 @@ rv.addmm(rv.ones(2, 2), A, A, beta=2, alpha=0.5)  ->  float32 [[5.5, 7], [9.5, 1
 rv.baddbmm(rv.zeros(1, 2, 2), A[None], A[None])  ->  float32 [[[7, 10], [15, 22]]]
 rv.kron(rv.eye(2), v[None])  ->  float32 [[1, 1, 0, 0], [0, 0, 1, 1]]
 rv.trace(A)  ->  float32 5
+rv.diag(A)  ->  float32 [1, 4]
+rv.diagonal(A)  ->  float32 [1, 4]
+rv.tril(A)  ->  float32 [[1, 0], [3, 4]]
+rv.triu(A)  ->  float32 [[1, 2], [0, 4]]
 rv.tensor([[1, 2]]) @ rv.tensor([[1], [2]])  ->  int64 [[5]]
 rv.nn.functional.one_hot(rv.tensor([0, 2]), num_classes=3)  ->  int64 [[1, 0, 0], [0, 0, 1]]
 rv.nn.functional.softmax(A, dim=1)  ->  float32 [[0.26894, 0.73106], [0.26894, 0.73106]]
@@ -134,6 +190,7 @@ rv.randn((2, 3), dtype=rv.float64).dtype == rv.float64  ->  True
 rv.randint(0, 10, (3,)).dtype == rv.int64  ->  True
 rv.randint(10, (2, 2)).shape  ->  (2, 2)
 rv.randint(3, 4, (2,))  ->  int64 [3, 3]
+rv.randperm(5).sort().values  ->  int64 [0, 1, 2, 3, 4]
 rv.rand_like(rv.ones(2, 3)).shape  ->  (2, 3)
 rv.randn_like(rv.ones(2)).shape  ->  (2,)
 rv.randint_like(rv.ones(2), 5).dtype == rv.float32  ->  True
@@ -189,6 +246,8 @@ x[[0, 0]].sum().backward(); x.grad  ->  float32 [2, 0, 0]
 x.max().backward(); x.grad  ->  float32 [0, 0, 1]
 x.mean().backward(); x.grad  ->  float32 [0.33333, 0.33333, 0.33333]
 x.view(3, 1).sum().backward(); x.grad  ->  float32 [1, 1, 1]
+rv.stack([x, x]).sum().backward(); x.grad  ->  float32 [2, 2, 2]
+rv.cat([x, w]).prod().backward(); w.grad  ->  float32 [6, 6, 6]
 rv.where(x > 1, x, w).sum().backward(); x.grad  ->  float32 [0, 1, 1]
 x.clamp(1.5, 2.5).sum().backward(); x.grad  ->  float32 [0, 1, 0]
 x.relu().sum().backward(); x.grad  ->  float32 [1, 1, 1]
@@ -196,6 +255,7 @@ x.softmax(0)[0].backward(); x.grad  ->  float32 [0.081925, -0.022033, -0.059892]
 x.norm().backward(); x.grad  ->  float32 [0.26726, 0.53452, 0.80178]
 x.std().backward(); x.grad  ->  float32 [-0.5, 0, 0.5]
 (x @ w).backward(); x.grad  ->  float32 [1, 1, 1]
+x.sort().values[0].backward(); x.grad  ->  float32 [1, 0, 0]
 x.double().sum().backward(); x.grad  ->  float32 [1, 1, 1]
 y = x.clone(); y[0] = 0; y.sum().backward(); x.grad  ->  float32 [0, 1, 1]
 y = x * 1; y.mul_(2); y.sum().backward(); x.grad  ->  float32 [2, 2, 2]
@@ -334,6 +394,7 @@ logp = rv.tensor([[-1.0, -2.0], [-3.0, -4.0]]); target = rv.tensor([1, 0]); \
 -logp[range(target.shape[0]), target].mean()  ->  float32 2.5
 x_train, y_train = map(rv.tensor, ([[1.0], [2.0]], [0, 1])); n, c = x_train.shape; (n, \
 c)  ->  (2, 1)
+rv.cat([rv.ones(2, 2)] * 3, dim=1).shape  ->  (2, 6)
 y = rv.zeros(2, 2); rv.matmul(rv.ones(2, 2), rv.ones(2, 2), out=y); y  ->  float32 [[2, 2], [2, 2]]
 z = rv.zeros(2); rv.mul(rv.ones(2), 3, out=z) is z  ->  True
 t = rv.ones(3); n = t.numpy(); t.add_(1); n.tolist()  ->  [2.0, 2.0, 2.0]
@@ -347,6 +408,8 @@ x = rv.tensor([[1.0, 2.0], [3.0, 4.0]]); (x - x.mean(0)) / x.std(0)  ->  float32
 -0.70711], [0.70711, 0.70711]]
 h = rv.zeros(2, 3); h[rv.arange(2), rv.tensor([2, 0])] = 1; h  ->  float32 [[0, 0, 1], [1, 0, 0]]
 rv.arange(6).view(2, 3).float().mean(dim=1, keepdim=True)  ->  float32 [[1], [4]]
+mask = rv.tril(rv.ones(2, 2)); rv.zeros(2, 2).masked_fill(mask == 0, \
+float("-inf")).softmax(-1)  ->  float32 [[1, 0], [0.5, 0.5]]
 q = rv.ones(1, 2, 3); (q @ q.transpose(-2, -1) / 3 ** 0.5).softmax(dim=-1)  ->  float32 [[[0.5, \
 0.5], [0.5, 0.5]]]
 vocab = {"a": 0, "b": 1}; rv.tensor([vocab[c] for c in "abba"])  ->  int64 [0, 1, 1, 0]
@@ -356,6 +419,7 @@ running = 0.0; running += rv.tensor(1.5).item(); running  ->  1.5
 loss = rv.tensor(2.5); f"Epoch {1:2d}: loss {loss:.4f}, {loss.item():>7f}"  ->  'Epoch  1: loss \
 2.5000, 2.500000'
 total = rv.zeros(()); total += rv.tensor(2.0); total  ->  float32 2
+xs = [rv.tensor(i) for i in range(3)]; rv.stack(xs)  ->  int64 [0, 1, 2]
 rv.tensor([1.0, 2.0]).sum().backward is not None  ->  True
 """
 
