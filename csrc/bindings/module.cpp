@@ -1,5 +1,6 @@
 // The extension module ranvier._C: errors, settings, generators, programs, and what the other
 // binding files add.
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -151,7 +152,10 @@ void bind_generator(py::module_& m) {
 
 void bind_creation(py::module_& m) {
   m.def("empty", [](const std::vector<int64_t>& shape, const py::object& dtype) {
-    return Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
+    const Tensor t = Tensor::empty(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
+    // Any bits are some number, but a bool of other bits than 0 and 1 is undefined behaviour.
+    if (t.dtype() == DType::bool_) std::fill_n(t.data<bool>(), t.numel(), false);
+    return t;
   });
   m.def("full",
         [](const std::vector<int64_t>& shape, const py::object& value, const py::object& dtype) {

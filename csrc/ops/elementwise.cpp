@@ -204,8 +204,9 @@ double attribute_of(const AttrReader& args) {
   const AttrDef& def = args.op().attrs[0];
   if (def.kind == AttrKind::number) return args.number(0);
   if (def.kind != AttrKind::integer) return 0;
-  const int64_t digits = args.integer(0);  // beyond 400 no double has any
-  const double unit = std::pow(10.0, static_cast<double>(std::min<int64_t>(std::abs(digits), 400)));
+  // Beyond 400 no double has any.
+  const int64_t digits = std::clamp<int64_t>(args.integer(0), -400, 400);
+  const double unit = std::pow(10.0, static_cast<double>(std::abs(digits)));
   return digits < 0 ? -unit : unit;
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -609,3 +610,11 @@ def test_a_conversion_that_changes_nothing_gives_the_tensor_itself():
     ):
         with pytest.raises(TypeError, match=r"\[to\]"):
             wrong()
+
+
+@pytest.mark.parametrize("make", [rv.empty, lambda n, dtype: rv.zeros(n).new_empty(n, dtype=dtype)])
+def test_empty_bools_are_bools(make: Any) -> None:
+    """Memory that was used before holds any bytes; a bool must be 0 or 1."""
+    for size in (3, 4096):
+        rv.full((size,), 48, dtype=rv.uint8)
+        assert make(size, dtype=rv.bool).numpy().view(np.uint8).max() <= 1
