@@ -71,13 +71,40 @@ inline constexpr int kMaxRowDepth = 8;  // rows of B that one call takes
 inline constexpr int kMaxTileRows = 12;
 inline constexpr int kMaxTileVectors = 2;
 
-struct SgdArgs {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize, first;  // first: the momentum buffer is to be written, not read
+// What a step of an optimizer is made of; each kernel reads the fields that its formula has.
+struct UpdateArgs {
+  double lr = 0, weight_decay = 0, eps = 0;
+  double momentum = 0, dampening = 0;
+  double beta1 = 0, beta2 = 0;              // how slowly means forget; elsewhere alpha or rho
+  double correction1 = 1, correction2 = 1;  // 1 - beta^step, of the bias of means that began at 0
+  double rate = 0, second_rate = 0;         // what the changes are multiplied by in the end
+  double low = 0, high = 0, power = 0, l1 = 0, l2 = 0, shrinkage = 0;
+  bool decoupled = false;  // weight decay shrinks the parameter, and is not in the gradient
+  bool maximize = false;
+  bool nesterov = false;
+  bool first = false;           // state is to be written, not read
+  bool eps_inside = false;      // under the root, or in the divisor where it is in the state
+  bool lr_in_momentum = false;  // the buffer holds changes, in place of gradients
 };
-struct AdamArgs {
-  double lr, beta1, beta2, eps, weight_decay, correction1, correction2;
-  bool decoupled, maximize;
+
+// x: the parameter, its gradient and the state, in the order of the op's inputs; null where the op
+// has none.
+template <class T>
+using UpdateFn = void (*)(int64_t n, T* const* x, const UpdateArgs& args);
+enum class Update : int {
+  sgd,
+  adam,
+  rmsprop,
+  adagrad,
+  adadelta,
+  adamax,
+  nadam,
+  radam,
+  lion,
+  rprop,
+  asgd,
+  ftrl,
+  count
 };
 
 template <class T>
@@ -105,8 +132,7 @@ struct Kernels {
   // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
   void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);
-  void (*sgd)(int64_t n, T* p, const T* g, T* buffer, const SgdArgs& args);
-  void (*adam)(int64_t n, T* p, const T* g, T* m, T* v, const AdamArgs& args);
+  UpdateFn<T> update[static_cast<int>(Update::count)];
   int lanes, tile_rows, tile_vectors;
   GemmRowFn<T> gemm_row[kMaxRowDepth + 1];                            // [rows of B]
   GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]

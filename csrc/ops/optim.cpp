@@ -1,5 +1,5 @@
-// Optimizer steps. What changes from step to step (learning rate, step count) is a tensor, so that
-// a recorded step stays true.
+// Optimizer steps. What changes from step to step (learning rate, momentum, step count) is a
+// tensor, so that a recorded step stays true.
 #include <algorithm>
 #include <cmath>
 
@@ -13,12 +13,19 @@ namespace ranvier {
 namespace {
 
 constexpr int64_t kPiece = 1 << 14;
+constexpr int kMostArrays = 6;
+
+// Inputs that are one number for the whole parameter.
+bool is_single(const std::string& name) {
+  static const char* const names[] = {"lr", "step", "momentum_now", "mu_product", "eta", "mu"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
 
 Metas infer_update(const InferArgs& args) {
   for (size_t i = 1; i < args.in.size(); ++i) {
     if (!args.given_inputs[i]) continue;
     const std::string& name = args.op().inputs[i];
-    if (name == "lr" || name == "step") {
+    if (is_single(name)) {
       if (!args.in[i].shape.empty() || args.in[i].dtype != DType::float64)
         args.mismatch("'" + name + "' as one float64");
       continue;
@@ -35,7 +42,44 @@ Metas infer_update(const InferArgs& args) {
   return {};
 }
 
-double number_in(const Tensor& t) { return *t.data<double>(); }
+// ---- inputs and attributes
+
+double& number_in(const ForwardArgs& args, size_t i) { return *args.in[i].data<double>(); }
+
+// Where the value of an attribute goes.
+struct Field {
+  double UpdateArgs::* number = nullptr;
+  bool UpdateArgs::* flag = nullptr;
+  Field(double UpdateArgs::* to) : number(to) {}
+  Field(bool UpdateArgs::* to) : flag(to) {}
+};
+using U = UpdateArgs;
+
+// The learning rate, and the first attributes of an op in the fields that are named.
+UpdateArgs settings(const ForwardArgs& args, std::initializer_list<Field> fields) {
+  UpdateArgs u;
+  u.lr = number_in(args, 2);
+  int i = 0;
+  for (const Field& field : fields) {
+    if (field.number)
+      u.*field.number = args.number(i++);
+    else
+      u.*field.flag = args.flag(i++);
+  }
+  return u;
+}
+
+// A momentum that is scheduled comes as a tensor, the last input.
+void follow_schedule(const ForwardArgs& args, double* momentum) {
+  if (args.in.back().defined()) *momentum = *args.in.back().data<double>();
+}
+
+// Counts this step in an input: 1 at the first.
+int64_t count_step(const ForwardArgs& args, size_t i) {
+  double& step = number_in(args, i);
+  step += 1;
+  return step > 1 ? static_cast<int64_t>(std::min(step, 1e15)) : 1;
+}
 
 // Multiplications alone: the same result with every C library.
 double power(double x, int64_t n) {
@@ -44,27 +88,34 @@ double power(double x, int64_t n) {
     if (n % 2) result *= x;
   return result;
 }
+// Any exponent, by the kernel of the op pow.
+double power(double x, double y) {
+  const void* in[] = {&x, &y};
+  double result;
+  kernel_table().forward[static_cast<int>(Row::pow)][1](1, in, &result, 0);
+  return result;
+}
+
+// ---- the update
 
 // Parameters, gradients and state as flat arrays. A parameter with gaps is worked on in a copy.
 class Flat {
  public:
-  Flat(const Tensor& param, std::initializer_list<Tensor> others) : param_(param) {
+  Flat(const Tensor& param, const Tensors& others) : param_(param), given_(others) {
     tensors_.push_back(param.is_dense() ? param : converted(param, param.dtype()));
     for (const Tensor& t : others)
       tensors_.push_back(t.defined() ? in_layout_of(t, tensors_[0]) : t);
-    given_ = others;
   }
   template <class T>
-  T* data(int i) const {
-    return tensors_[i].defined() ? tensors_[i].data<T>() : nullptr;
+  void arrays(T** x, int64_t offset) const {
+    for (size_t i = 0; i < tensors_.size(); ++i)
+      x[i] = tensors_[i].defined() ? tensors_[i].data<T>() + offset : nullptr;
   }
-  // Copies what was changed back to where it came from.
-  void write_back(std::initializer_list<int> changed) const {
+  // Copies what was changed back to where it came from: all but the gradient.
+  void write_back() const {
     if (!tensors_[0].same(param_)) copy(param_, tensors_[0]);
-    for (const int i : changed) {
-      const Tensor& original = given_[static_cast<size_t>(i - 1)];
-      if (original.defined() && !tensors_[i].same(original)) copy(original, tensors_[i]);
-    }
+    for (size_t i = 1; i < given_.size(); ++i)
+      if (given_[i].defined() && !tensors_[i + 1].same(given_[i])) copy(given_[i], tensors_[i + 1]);
   }
 
  private:
@@ -72,85 +123,357 @@ class Flat {
   Tensors tensors_, given_;
 };
 
-// Inputs: param, grad, lr, momentum_buffer?, step?
-void sgd_forward(const ForwardArgs& args) {
+// The state is what follows the learning rate and has the parameter's shape.
+void apply(Update which, const ForwardArgs& args, const UpdateArgs& u) {
   const Tensor& param = args.in[0];
-  SgdArgs sgd{number_in(args.in[2]), args.number(0), args.number(1), args.number(2),
-              args.flag(3),          args.flag(4),   false};
-  if (args.in[4].defined()) {
-    double& step = *args.in[4].data<double>();
-    sgd.first = step == 0;
-    step += 1;
-  }
-  const Flat flat(param, {args.in[1], args.in[3]});
+  Tensors others{args.in[1]};
+  for (size_t i = 3; i < args.in.size(); ++i)
+    if (!is_single(args.op().inputs[i])) others.push_back(args.in[i]);
+  const Flat flat(param, others);
   visit_floating(param.dtype(), [&]<class T>(Tag<T>) {
+    const UpdateFn<T> update = kernels<T>().update[static_cast<int>(which)];
     parallel_items(param.numel(), 1, kPiece, [&](int64_t begin, int64_t end) {
-      T* buffer = flat.data<T>(2);
-      kernels<T>().sgd(end - begin, flat.data<T>(0) + begin, flat.data<T>(1) + begin,
-                       buffer ? buffer + begin : nullptr, sgd);
+      T* x[kMostArrays] = {};
+      flat.arrays(x, begin);
+      update(end - begin, x, u);
     });
   });
-  flat.write_back({2});
-}
-
-// Inputs: param, grad, lr, exp_avg, exp_avg_sq, step
-void adam_forward(const ForwardArgs& args) {
-  const Tensor& param = args.in[0];
-  double& step = *args.in[5].data<double>();
-  step += 1;
-  const auto n = static_cast<int64_t>(step);
-  const double beta1 = args.number(0), beta2 = args.number(1);
-  const AdamArgs adam{number_in(args.in[2]), beta1,          beta2,
-                      args.number(2),        args.number(3), 1 - power(beta1, n),
-                      1 - power(beta2, n),   args.flag(4),   args.flag(5)};
-  const Flat flat(param, {args.in[1], args.in[3], args.in[4]});
-  visit_floating(param.dtype(), [&]<class T>(Tag<T>) {
-    parallel_items(param.numel(), 1, kPiece, [&](int64_t begin, int64_t end) {
-      kernels<T>().adam(end - begin, flat.data<T>(0) + begin, flat.data<T>(1) + begin,
-                        flat.data<T>(2) + begin, flat.data<T>(3) + begin, adam);
-    });
-  });
-  flat.write_back({2, 3});
+  flat.write_back();
 }
 
 AttrDef number(const char* name, double value) {
   return {.name = name, .kind = AttrKind::number, .value = value};
 }
 AttrDef flag(const char* name) { return {.name = name, .kind = AttrKind::flag, .value = false}; }
+AttrDef decay() { return number("weight_decay", 0); }
+AttrDef decoupled() { return flag("decoupled"); }
+AttrDef maximize() { return flag("maximize"); }
+AttrDef eps_inside() { return flag("eps_inside"); }
+
+// An example with so many tensors of state and then so many counts.
+std::string example(const std::string& op, int states, int counts) {
+  std::string text = "rv." + op + "(rv.zeros(3), rv.ones(3), rv.tensor(0.1, dtype=rv.float64)";
+  for (int i = 0; i < states; ++i) text += ", rv.zeros(3)";
+  for (int i = 0; i < counts; ++i) text += ", rv.tensor(0.0, dtype=rv.float64)";
+  return text + ")";
+}
+
+// Fills in what every update has.
+void add(Registry& r, OpDef op) {
+  op.infer = infer_update;
+  op.differentiable = false;
+  for (const std::string& name : op.inputs) {
+    const std::string bare = name.back() == '?' ? name.substr(0, name.size() - 1) : name;
+    if (bare != "grad" && bare != "lr" && bare != "momentum_now") op.mutates.push_back(bare);
+  }
+  r.add(std::move(op));
+}
+
+// ---- the ops
+
+void sgd_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::momentum, &U::dampening, &U::weight_decay, &U::nesterov,
+                                 &U::maximize, &U::decoupled, &U::lr_in_momentum});
+  follow_schedule(args, &u.momentum);
+  if (args.in[4].defined()) u.first = count_step(args, 4) == 1;
+  apply(Update::sgd, args, u);
+}
+void declare_sgd(Registry& r) {
+  add(r, {.name = "sgd_update",
+          .doc = "One step of gradient descent with momentum, in place (Sutskever et al., 2013); "
+                 "with `lr_in_momentum` the buffer holds changes, in place of gradients.",
+          .inputs = {"param", "grad", "lr", "momentum_buffer?", "step?", "momentum_now?"},
+          .attrs = {number("momentum", 0), number("dampening", 0), decay(), flag("nesterov"),
+                    maximize(), decoupled(), flag("lr_in_momentum")},
+          .forward = sgd_forward,
+          .formula = {"b = mu b + (1 - d) (g + l p); p = p - lr b",
+                      R"(b \leftarrow \mu b + (1-d)(g+\lambda p),\; p \leftarrow p - \eta b)",
+                      {}},
+          .example = example("sgd_update", 0, 0)});
+}
+
+void adam_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(
+      args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
+  follow_schedule(args, &u.beta1);
+  const int64_t n = count_step(args, 5);
+  const bool hat = args.flag(6), raw = args.flag(7);
+  const double correction1 = raw ? 1 : 1 - power(u.beta1, n);
+  const double correction2 = raw ? 1 : 1 - power(u.beta2, n);
+  u.rate = u.lr / correction1 * (hat ? std::sqrt(correction2) : 1);
+  u.correction2 = hat ? 1 : correction2;
+  apply(Update::adam, args, u);
+}
+void declare_adam(Registry& r) {
+  add(r, {.name = "adam_update",
+          .doc = "One step of Adam, in place (Kingma and Ba, 2015, algorithm 1); with `decoupled`, "
+                 "AdamW (Loshchilov and Hutter, 2019); with `max_exp_avg_sq`, AMSGrad (Reddi et "
+                 "al., 2018); with `eps_hat`, the order of the end of Kingma and Ba's section 2.",
+          .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "step", "max_exp_avg_sq?",
+                     "momentum_now?"},
+          .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
+                    decoupled(), maximize(), flag("eps_hat"), flag("uncorrected")},
+          .forward = adam_forward,
+          .formula = {"m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; "
+                      "p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)",
+                      R"(p \leftarrow p - \eta\,\frac{\hat m}{\sqrt{\hat v}+\epsilon})",
+                      {}},
+          .example = example("adam_update", 2, 1)});
+}
+
+void rmsprop_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::beta2, &U::eps, &U::weight_decay, &U::momentum, &U::maximize,
+                                 &U::decoupled, &U::eps_inside, &U::lr_in_momentum});
+  follow_schedule(args, &u.momentum);
+  apply(Update::rmsprop, args, u);
+}
+void declare_rmsprop(Registry& r) {
+  add(r, {.name = "rmsprop_update",
+          .doc = "One step of RMSprop, in place (Hinton, 2012); with `grad_avg`, centered (Graves, "
+                 "2013); with `eps_inside`, eps stands under the root.",
+          .inputs = {"param", "grad", "lr", "square_avg", "grad_avg?", "momentum_buffer?",
+                     "momentum_now?"},
+          .attrs = {number("alpha", 0.99), number("eps", 1e-8), decay(), number("momentum", 0),
+                    maximize(), decoupled(), eps_inside(), flag("lr_in_momentum")},
+          .forward = rmsprop_forward,
+          .formula = {"v = a v + (1 - a) g^2; m = a m + (1 - a) g; "
+                      "b = mu b + g / (sqrt(v - m^2) + eps); p = p - lr b",
+                      R"(p \leftarrow p - \eta\,\frac{g}{\sqrt{v}+\epsilon})",
+                      {}},
+          .example = example("rmsprop_update", 1, 0)});
+}
+
+void adagrad_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::second_rate, &U::eps, &U::weight_decay, &U::low, &U::maximize,
+                                 &U::decoupled, &U::eps_inside});
+  const int64_t n = count_step(args, 4);
+  u.first = n == 1;
+  u.rate = u.lr / (1 + static_cast<double>(n - 1) * u.second_rate);
+  apply(Update::adagrad, args, u);
+}
+void declare_adagrad(Registry& r) {
+  add(r, {.name = "adagrad_update",
+          .doc = "One step of Adagrad, in place (Duchi et al., 2011). At step 0 `initial` is added "
+                 "to the sum; with `eps_inside`, eps stands under the root.",
+          .inputs = {"param", "grad", "lr", "sum", "step"},
+          .attrs = {number("lr_decay", 0), number("eps", 1e-10), decay(), number("initial", 0),
+                    maximize(), decoupled(), eps_inside()},
+          .forward = adagrad_forward,
+          .formula = {"s = s + g^2; p = p - lr / (1 + (t - 1) k) g / (sqrt(s) + eps)",
+                      R"(p \leftarrow p - \frac{\eta}{1+(t-1)\kappa}\,\frac{g}{\sqrt{s}+\epsilon})",
+                      {}},
+          .example = example("adagrad_update", 1, 1)});
+}
+
+void adadelta_forward(const ForwardArgs& args) {
+  const UpdateArgs u =
+      settings(args, {&U::beta2, &U::eps, &U::weight_decay, &U::maximize, &U::decoupled});
+  apply(Update::adadelta, args, u);
+}
+void declare_adadelta(Registry& r) {
+  add(r, {.name = "adadelta_update",
+          .doc = "One step of Adadelta, in place (Zeiler, 2012, algorithm 1).",
+          .inputs = {"param", "grad", "lr", "square_avg", "acc_delta"},
+          .attrs = {number("rho", 0.9), number("eps", 1e-6), decay(), maximize(), decoupled()},
+          .forward = adadelta_forward,
+          .formula = {"v = r v + (1 - r) g^2; d = sqrt((u + eps) / (v + eps)) g; "
+                      "u = r u + (1 - r) d^2; p = p - lr d",
+                      R"(p \leftarrow p - \eta\,\sqrt{\frac{u+\epsilon}{v+\epsilon}}\,g)",
+                      {}},
+          .example = example("adadelta_update", 2, 0)});
+}
+
+void adamax_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::maximize,
+                                 &U::decoupled, &U::eps_inside});
+  follow_schedule(args, &u.beta1);
+  u.rate = u.lr / (1 - power(u.beta1, count_step(args, 5)));
+  apply(Update::adamax, args, u);
+}
+void declare_adamax(Registry& r) {
+  add(r, {.name = "adamax_update",
+          .doc = "One step of AdaMax, in place (Kingma and Ba, 2015, algorithm 2); with "
+                 "`eps_inside`, eps is added to the divisor and not to the gradient's size.",
+          .inputs = {"param", "grad", "lr", "exp_avg", "exp_inf", "step", "momentum_now?"},
+          .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
+                    maximize(), decoupled(), eps_inside()},
+          .forward = adamax_forward,
+          .formula = {"m = b1 m + (1 - b1) g; u = max(b2 u, |g| + eps); "
+                      "p = p - lr / (1 - b1^t) m / u",
+                      R"(p \leftarrow p - \frac{\eta}{1-\beta_1^t}\,\frac{m}{u})",
+                      {}},
+          .example = example("adamax_update", 2, 1)});
+}
+
+void nadam_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(
+      args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
+  follow_schedule(args, &u.beta1);
+  const int64_t n = count_step(args, 6);
+  const auto momentum = [&](int64_t t) {
+    return u.beta1 * (1 - 0.5 * power(0.96, static_cast<double>(t) * args.number(6)));
+  };
+  const double now = momentum(n), next = momentum(n + 1);
+  double& product = number_in(args, 5);
+  product = n == 1 ? now : product * now;
+  u.rate = u.lr * (1 - now) / (1 - product);
+  u.second_rate = u.lr * next / (1 - product * next);
+  u.correction2 = 1 - power(u.beta2, n);
+  apply(Update::nadam, args, u);
+}
+void declare_nadam(Registry& r) {
+  add(r, {.name = "nadam_update",
+          .doc = "One step of NAdam, in place (Dozat, 2016, algorithm 8), with the momentum "
+                 "b1 (1 - 0.96^(t momentum_decay) / 2) at step t.",
+          .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "mu_product", "step",
+                     "momentum_now?"},
+          .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
+                    decoupled(), maximize(), number("momentum_decay", 4e-3)},
+          .forward = nadam_forward,
+          .formula = {"M = M mu_t; p = p - lr ((1 - mu_t) / (1 - M) g + mu_(t+1) / "
+                      "(1 - M mu_(t+1)) m) / (sqrt(v / (1 - b2^t)) + eps)",
+                      R"(p \leftarrow p - \frac{\eta}{\sqrt{\hat v}+\epsilon}\left()"
+                      R"(\frac{(1-\mu_t)\,g}{1-\prod_{i=1}^{t}\mu_i} + )"
+                      R"(\frac{\mu_{t+1}\,m}{1-\prod_{i=1}^{t+1}\mu_i}\right))",
+                      {}},
+          .example = example("nadam_update", 2, 2)});
+}
+
+void radam_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(
+      args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
+  follow_schedule(args, &u.beta1);
+  const int64_t n = count_step(args, 5);
+  const double forgotten = power(u.beta2, n), longest = 2 / (1 - u.beta2) - 1;
+  const double length = longest - 2 * static_cast<double>(n) * forgotten / (1 - forgotten);
+  u.first = !(length > 5);
+  u.rate = u.lr / (1 - power(u.beta1, n));
+  if (!u.first)
+    u.rate *= std::sqrt(1 - forgotten) * std::sqrt((length - 4) * (length - 2) * longest /
+                                                   ((longest - 4) * (longest - 2) * length));
+  apply(Update::radam, args, u);
+}
+void declare_radam(Registry& r) {
+  add(r, {.name = "radam_update",
+          .doc = "One step of RAdam, in place (Liu et al., 2020, algorithm 2).",
+          .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "step", "momentum_now?"},
+          .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
+                    decoupled(), maximize()},
+          .forward = radam_forward,
+          .formula = {"p = p - lr r sqrt(1 - b2^t) m / (1 - b1^t) / (sqrt(v) + eps), where r is "
+                      "known; else p = p - lr m / (1 - b1^t)",
+                      R"(p \leftarrow p - \eta\,r_t\,\frac{\sqrt{1-\beta_2^t}}{1-\beta_1^t}\,)"
+                      R"(\frac{m}{\sqrt{v}+\epsilon})",
+                      {}},
+          .example = example("radam_update", 2, 1)});
+}
+
+void lion_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::weight_decay, &U::maximize});
+  follow_schedule(args, &u.beta1);
+  u.decoupled = true;
+  apply(Update::lion, args, u);
+}
+void declare_lion(Registry& r) {
+  add(r, {.name = "lion_update",
+          .doc = "One step of Lion, in place (Chen et al., 2023, algorithm 2); weight decay "
+                 "shrinks the parameter.",
+          .inputs = {"param", "grad", "lr", "exp_avg", "momentum_now?"},
+          .attrs = {number("beta1", 0.9), number("beta2", 0.99), decay(), maximize()},
+          .forward = lion_forward,
+          .formula = {"p = p - lr (sign(b1 m + (1 - b1) g) + l p); m = b2 m + (1 - b2) g",
+                      R"(p \leftarrow p - \eta\,(\operatorname{sign}(\beta_1 m+(1-\beta_1)g))"
+                      R"(+\lambda p))",
+                      {}},
+          .example = example("lion_update", 1, 0)});
+}
+
+void rprop_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::low, &U::high, &U::maximize});
+  u.first = count_step(args, 5) == 1;
+  apply(Update::rprop, args, u);
+}
+void declare_rprop(Registry& r) {
+  add(r, {.name = "rprop_update",
+          .doc = "One step of Rprop, in place (Riedmiller and Braun, 1993), without going back. "
+                 "The learning rate is the first step size.",
+          .inputs = {"param", "grad", "lr", "prev", "step_size", "step"},
+          .attrs = {number("eta_minus", 0.5), number("eta_plus", 1.2), number("step_min", 1e-6),
+                    number("step_max", 50), maximize()},
+          .forward = rprop_forward,
+          .formula = {"s = clamp(s f), f = eta_plus where the sign of g stays, eta_minus where it "
+                      "changes; p = p - s sign(g)",
+                      R"(p \leftarrow p - s\,\operatorname{sign}(g))",
+                      {}},
+          .example = example("rprop_update", 2, 1)});
+}
+
+void asgd_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::l2, &U::power, &U::low, &U::weight_decay, &U::maximize});
+  double &eta = number_in(args, 4), &mu = number_in(args, 5);
+  const int64_t n = count_step(args, 6);
+  if (n == 1) eta = u.lr, mu = 1;
+  u.rate = eta;
+  u.second_rate = mu;
+  apply(Update::asgd, args, u);
+  const auto steps = static_cast<double>(n);
+  eta = u.lr / power(1 + u.l2 * u.lr * steps, u.power);
+  mu = 1 / std::max(1.0, steps - u.low);
+}
+void declare_asgd(Registry& r) {
+  add(r, {.name = "asgd_update",
+          .doc = "One step of averaged gradient descent, in place (Polyak and Juditsky, 1992).",
+          .inputs = {"param", "grad", "lr", "ax", "eta", "mu", "step"},
+          .attrs = {number("lambd", 1e-4), number("alpha", 0.75), number("t0", 1e6), decay(),
+                    maximize()},
+          .forward = asgd_forward,
+          .formula = {"p = p - eta (g + l p); a = a + mu (p - a); eta = lr / (1 + l lr t)^alpha; "
+                      "mu = 1 / max(1, t - t0)",
+                      R"(p \leftarrow p - \eta_t\,(g+\lambda p),\; a \leftarrow a + \mu_t(p-a))",
+                      {}},
+          .example = example("asgd_update", 1, 3)});
+}
+
+void ftrl_forward(const ForwardArgs& args) {
+  UpdateArgs u = settings(args, {&U::power, &U::low, &U::l1, &U::l2, &U::shrinkage, &U::second_rate,
+                                 &U::weight_decay, &U::maximize, &U::decoupled});
+  u.power = -u.power;
+  u.l2 += u.second_rate / (2 * u.lr);
+  u.first = count_step(args, 5) == 1;
+  apply(Update::ftrl, args, u);
+}
+void declare_ftrl(Registry& r) {
+  add(r,
+      {.name = "ftrl_update",
+       .doc = "One step of follow-the-regularized-leader, in place (McMahan et al., 2013, "
+              "algorithm 1). At step 0 `initial` is added to the accumulator.",
+       .inputs = {"param", "grad", "lr", "accumulator", "linear", "step"},
+       .attrs = {number("lr_power", -0.5), number("initial", 0.1), number("l1", 0), number("l2", 0),
+                 number("l2_shrinkage", 0), number("beta", 0), decay(), maximize(), decoupled()},
+       .forward = ftrl_forward,
+       .formula = {"z = z + g - (sqrt(n + g^2) - sqrt(n)) / lr p; n = n + g^2; "
+                   "p = (clamp(z, -l1, l1) - z) / (sqrt(n) / lr + 2 l2)",
+                   R"(p \leftarrow \frac{\operatorname{clamp}(z,-\lambda_1,\lambda_1)-z})"
+                   R"({\sqrt{n}/\eta+2\lambda_2})",
+                   {}},
+       .example = example("ftrl_update", 2, 1)});
+}
 
 }  // namespace
 
 void declare_updates(Registry& r) {
-  const std::string inputs = "rv.zeros(3), rv.ones(3), rv.tensor(0.1, dtype=rv.float64)";
-  r.add({.name = "sgd_update",
-         .doc = "One step of gradient descent with momentum, in place (Sutskever et al., 2013).",
-         .inputs = {"param", "grad", "lr", "momentum_buffer?", "step?"},
-         .attrs = {number("momentum", 0), number("dampening", 0), number("weight_decay", 0),
-                   flag("nesterov"), flag("maximize")},
-         .infer = infer_update,
-         .forward = sgd_forward,
-         .mutates = {"param", "momentum_buffer", "step"},
-         .differentiable = false,
-         .formula = {"b = mu b + (1 - d) (g + l p); p = p - lr b",
-                     R"(b \leftarrow \mu b + (1-d)(g+\lambda p),\; p \leftarrow p - \eta b)",
-                     {}},
-         .example = "rv.sgd_update(" + inputs + ")"});
-  r.add({.name = "adam_update",
-         .doc = "One step of Adam, in place (Kingma and Ba, 2015, algorithm 1); with `decoupled`, "
-                "AdamW (Loshchilov and Hutter, 2019).",
-         .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "step"},
-         .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8),
-                   number("weight_decay", 0), flag("decoupled"), flag("maximize")},
-         .infer = infer_update,
-         .forward = adam_forward,
-         .mutates = {"param", "exp_avg", "exp_avg_sq", "step"},
-         .differentiable = false,
-         .formula = {"m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; "
-                     "p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)",
-                     R"(p \leftarrow p - \eta\,\frac{\hat m}{\sqrt{\hat v}+\epsilon})",
-                     {}},
-         .example = "rv.adam_update(" + inputs +
-                    ", rv.zeros(3), rv.zeros(3), rv.tensor(0.0, dtype=rv.float64))"});
+  declare_sgd(r);
+  declare_adam(r);
+  declare_rmsprop(r);
+  declare_adagrad(r);
+  declare_adadelta(r);
+  declare_adamax(r);
+  declare_nadam(r);
+  declare_radam(r);
+  declare_lion(r);
+  declare_rprop(r);
+  declare_asgd(r);
+  declare_ftrl(r);
 }
 
 }  // namespace ranvier

@@ -9,7 +9,6 @@ short row: ``unary("softsign", lambda x: x / (1 + np.abs(x)), tolerance="twice")
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -459,99 +458,10 @@ rows("permutation", None, *[((state,), {"n": n}) for n in (0, 1, 2, 17, 1000)],
 # ---- optimizer steps
 
 
-def number(value: float) -> Maker:
-    """A 0-dimensional float64, as learning rate and step count are."""
-    return lambda rng: np.array(float(value))
-
-
-def positive(shape: Shape) -> Maker:
-    """A second moment."""
-    return lambda rng: rng.uniform(0.01, 2.0, shape)
-
-
-def sgd(param: Array, grad: Array, lr: Array, buffer: Array | None = None,
-        step: Array | None = None, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, maximize: bool = False) -> list[Array]:
-    """PyTorch's SGD, written out."""
-    d = (-grad if maximize else grad) + weight_decay * param
-    if buffer is not None:
-        first = step is not None and step == 0
-        buffer = d if first else momentum * buffer + (1 - dampening) * d
-        d = d + momentum * buffer if nesterov else buffer
-    changed = [param - lr * d, buffer, None if step is None else step + 1]
-    return [x for x in changed if x is not None]
-
-
-def adam(param: Array, grad: Array, lr: Array, exp_avg: Array, exp_avg_sq: Array, step: Array,
-         beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0,
-         decoupled: bool = False, maximize: bool = False) -> list[Array]:
-    """Kingma and Ba's algorithm 1; decoupled decay as in AdamW."""
-    g, t = (-grad if maximize else grad), step + 1
-    if decoupled:
-        param = param * (1 - lr * weight_decay)
-    else:
-        g = g + weight_decay * param
-    m = beta1 * exp_avg + (1 - beta1) * g
-    v = beta2 * exp_avg_sq + (1 - beta2) * np.square(g)
-    root = np.sqrt(v) / np.sqrt(1 - np.longdouble(beta2) ** t) + eps
-    return [param - lr / (1 - np.longdouble(beta1) ** t) * m / root, m, v, t]
-
-
-def stepped(
-    shape: Shape, count: float, layouts: tuple[str, ...] = (), **attrs: Any
-) -> Iterator[Any]:
-    """One sample with momentum buffer and step count `count`."""
-    entry = ((shape, shape, number(0.125), shape, number(count)), attrs)
-    yield (*entry, (*layouts, "packed", layouts[0], "packed")) if layouts else entry
-
-
-HEAVY = {"momentum": 0.875, "dampening": 0.125, "weight_decay": 0.0625}
-BAD_STATE = (_C.ShapeError, ("(3,)", "(4,)"))
-rows("sgd_update", sgd,
-     *[((s, s, number(0.125)), {}) for s in ((1,), (17,), (3, 5), (0,), (1000,))],
-     (((17,), (17,), number(0.125)), {"weight_decay": 0.25, "maximize": True}),
-     *[e for c in (0, 3) for e in stepped((33,), c, **HEAVY)],
-     *[e for c in (0, 2) for e in stepped((33,), c, nesterov=True, momentum=0.5)],
-     *stepped((5, 3), 2, ("transposed", "packed"), **HEAVY),
-     *stepped((5, 3), 2, ("strided", "transposed"), **HEAVY),
-     *stepped((5, 3), 2, ("packed", "expanded"), **HEAVY),
-     writes=True, tolerance="sgd", fixed=(2, 4), integers="refused",
-     magnitude=lambda ref, *inputs, **attrs: 2 * max(
-         (float(np.max(np.abs(x), initial=0)) for x in inputs if x is not None), default=0.0),
-     bad=(Bad(((3,), (4,), np.array(0.1)), {}, *BAD_STATE),
-          Bad(((3,), (3,), np.array([0.1])), {}, _C.ShapeError, ("lr",)),
-          Bad(((3,), (3,), np.array(0.1), (4,)), {}, *BAD_STATE),
-          Bad((np.zeros(3, np.float32), np.zeros(3), np.array(0.1)), {}, TypeError,
-              ("grad", "float32", "float64"))))
-
-
-def moments(
-    shape: Shape, count: float, layouts: tuple[str, ...] = (), **attrs: Any
-) -> Iterator[Any]:
-    """One sample of Adam's inputs."""
-    entry = ((shape, shape, number(0.125), shape, positive(shape), number(count)), attrs)
-    yield (*entry, (*layouts, "packed", layouts[0], layouts[1], "packed")) if layouts else entry
-
-
-rows("adam_update", adam,
-     *[e for s in ((1,), (17,), (3, 5), (0,), (1000,)) for e in moments(s, 0)],
-     *moments((33,), 9), *moments((33,), 9, weight_decay=0.25), *moments((33,), 9, maximize=True),
-     *moments((33,), 4, weight_decay=0.25, decoupled=True),
-     *moments((33,), 1, beta1=0.5, beta2=0.75),
-     *moments((5, 3), 2, ("transposed", "packed")), *moments((5, 3), 2, ("strided", "transposed")),
-     writes=True, tolerance="adam", fixed=(2, 5), integers="refused",
-     magnitude=lambda ref, *inputs, **attrs: 2 * max(
-         (float(np.max(np.abs(x), initial=0)) for x in (*inputs, ref) if x is not None),
-         default=0.0),
-     bad=(Bad(((3,), (4,), np.array(0.1), (3,), (3,), np.array(0.0)), {}, *BAD_STATE),
-          Bad(((3,), (3,), np.array(0.1), (3,), (4,), np.array(0.0)), {}, *BAD_STATE),
-          Bad(((3,), (3,), np.array(0.1), (3,), (3,), np.array([0.0])), {}, _C.ShapeError,
-              ("step",))))
-
-
 import cases_elementwise as cases_elementwise  # noqa: E402
 import cases_indexing as cases_indexing  # noqa: E402
 import cases_moving as cases_moving  # noqa: E402  rows of its family
+import cases_optim as cases_optim  # noqa: E402  rows of its family
 import cases_order as cases_order  # noqa: E402  rows of its family
 import cases_positions as cases_positions  # noqa: E402  rows of its family
 import cases_products as cases_products  # noqa: E402

@@ -429,4 +429,5 @@ def test_the_state_of_another_optimizer_is_refused(kind, other):
     foreign["param_groups"] = optimizer.state_dict()["param_groups"]
     with pytest.raises(ValueError, match=rf"\[{kind.__name__}\] state: .*same kind"):
         optimizer.load_state_dict(foreign)
-    assert set(optimizer.state_dict()["state"][0]) == set(kind.state_names)
+    names = optimizer.state_for(optimizer.param_groups[0])
+    assert set(optimizer.state_dict()["state"][0]) == set(names)

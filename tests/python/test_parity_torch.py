@@ -41,7 +41,7 @@ ALONE = {
     **dict.fromkeys(("unique", "unique_consecutive"), "under a Python function"),
     **dict.fromkeys(("uniform", "integers", "permutation", "normal"), "draw from a state tensor"),
     **dict.fromkeys([n for n in REGISTRY if "state" in REGISTRY[n]["inputs"]], "the same"),
-    **dict.fromkeys(("sgd_update", "adam_update"), "an optimizer's step"),
+    **dict.fromkeys([n for n in REGISTRY if n.endswith("_update")], "an optimizer's step"),
 }
 
 # Words of the error that only one of the two gives, whatever the op: why.

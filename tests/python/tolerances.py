@@ -87,6 +87,7 @@ TOLERANCES = {
                                           "half an ulp each for products"),
     "sgd": Tolerance(3.0, 3.0, "at most five operations, and constants rounded to the dtype, of "
                                "the sum of the terms' absolute values"),
+    "update": Tolerance(9.0, 9.0, "as adam, with up to four more operations and constants"),
     "adam": Tolerance(6.0, 6.0, "moments 1.5 ulp each, root, quotient and constants rounded to "
                                 "the dtype; the update is smaller than the parameter"),
 }

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from ranvier.optim.adadelta import Adadelta
+from ranvier.optim.adagrad import Adagrad
 from ranvier.optim.adam import Adam, AdamW
-from ranvier.optim.optimizer import Optimizer, ParamGroup
+from ranvier.optim.adamax import Adamax
+from ranvier.optim.asgd import ASGD
+from ranvier.optim.groups import ParamGroup
+from ranvier.optim.lion import Lion
+from ranvier.optim.nadam import NAdam
+from ranvier.optim.optimizer import Optimizer
+from ranvier.optim.radam import RAdam
+from ranvier.optim.rmsprop import RMSprop
+from ranvier.optim.rprop import Rprop
 from ranvier.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "ParamGroup"]
+__all__ = [
+    "SGD", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
+    "Lion", "Rprop", "Optimizer", "ParamGroup",
+]  # fmt: skip

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ranvier._C import Tensor, ops
-from ranvier.optim.optimizer import (
-    BETAS,
-    FLAG,
-    NOT_NEGATIVE,
-    Optimizer,
-    ParamGroup,
-    Rule,
-    new_count,
-    new_state,
-)
+from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier.optim.optimizer import Optimizer
 
 
 class Adam(Optimizer):
@@ -32,7 +24,13 @@ class Adam(Optimizer):
     eps : float, default 1e-8
     weight_decay : float, default 0
         Added to the gradient as weight_decay p.
+    amsgrad : bool, default False
+        Divide by the root of the largest second moment so far (Reddi, Kale and Kumar, 2018).
     maximize : bool, default False
+    decoupled_weight_decay : bool, default False
+        Decay as AdamW's.
+    foreach, capturable, differentiable, fused : bool, optional
+        Taken, and without effect here.
 
     Examples
     --------
@@ -50,10 +48,12 @@ class Adam(Optimizer):
         "betas": BETAS,
         "eps": NOT_NEGATIVE,
         "weight_decay": NOT_NEGATIVE,
+        "amsgrad": FLAG,
         "maximize": FLAG,
+        "decoupled_weight_decay": FLAG,
     }
-    state_names = ("step", "exp_avg", "exp_avg_sq")
-    decoupled = False
+    state_names = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    eps_hat = False  # an attribute of the op, for classes with other conventions
 
     def __init__(
         self,
@@ -62,22 +62,36 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0,
+        amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
             "betas": betas,
             "eps": eps,
             "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, settings)
 
+    def state_for(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """Two moments, and with amsgrad the largest second one."""
+        return self.state_names if group["amsgrad"] else self.state_names[:3]
+
     def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self.state[param]
-        if not state:
-            state.update(step=new_count(), exp_avg=new_state(param), exp_avg_sq=new_state(param))
+        state = self._state_of(group, param)
         beta1, beta2 = group["betas"]
         ops.adam_update(
             param,
@@ -86,12 +100,15 @@ class Adam(Optimizer):
             state["exp_avg"],
             state["exp_avg_sq"],
             state["step"],
+            state["max_exp_avg_sq"] if group["amsgrad"] else None,
+            group.momentum,
             beta1,
             beta2,
             group["eps"],
             group["weight_decay"],
-            self.decoupled,
+            group["decoupled_weight_decay"],
             group["maximize"],
+            self.eps_hat,
         )
 
 
@@ -111,8 +128,6 @@ class AdamW(Adam):
     tensor([0.8500], requires_grad=True)
     """
 
-    decoupled = True
-
     def __init__(
         self,
         params: Iterable[Any],
@@ -120,7 +135,25 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

@@ -1,109 +1,74 @@
-"""What all optimizers share: parameter groups, their settings, and the state of each parameter.
+"""What all optimizers share: parameter groups, the state of each parameter, hooks and saving.
 
-A learning rate lives in a tensor as well, so that a recorded step sees it change. The arithmetic
-of an update is one op of the core; none of it is here.
+The arithmetic of an update is one op of the core; none of it is here.
 """
 
 from __future__ import annotations
 
-import math
+import copy
+import functools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad
 from ranvier._layouts import laid_out_as
+from ranvier.autograd.gradients import RemovableHandle
 from ranvier.nn.module import clear_grad
+from ranvier.optim.groups import (
+    EXTRAS,
+    FLAG,
+    NOT_NEGATIVE,
+    OPTIONS,
+    ParamGroup,
+    Rule,
+    check_params,
+    groups_from,
+    params_of,
+    unknown_setting,
+    without_names,
+)
 
-# What makes a setting of a value, or None of what cannot be one; and what it must be, in words.
-Rule = tuple[Callable[[Any], Any], str]
 Closure = Callable[[], Any]
+Step = TypeVar("Step", bound=Callable[..., Any])
+
+SINGLES = ("step", "mu_product", "eta", "mu")  # state that is one number for a parameter
 
 
-def _number(value: Any) -> float | None:
-    """Python's number for whatever holds a finite one: NumPy's, or a tensor of one element."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float, Real)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    if not math.isfinite(number):
-        return None
-    return value if type(value) is int else number
+def _with_hooks(step: Step) -> Step:
+    """A step that calls the hooks, once though it may call the step of its base class."""
+
+    @functools.wraps(step)
+    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if self._stepping:
+            return step(self, *args, **kwargs)
+        self._stepping, given = True, (self, *args)
+        try:
+            for before in list(self._pre_hooks.values()):
+                given, kwargs = _replaced(before(self, given, kwargs), given, kwargs)
+            result = step(*given, **kwargs)
+            for after in list(self._post_hooks.values()):
+                after(self, given, kwargs)
+        finally:
+            self._stepping = False
+        self.stepped = True
+        return result
+
+    return hooked  # type: ignore[return-value]
 
 
-def _not_negative(value: Any) -> float | None:
-    number = _number(value)
-    return number if number is not None and number >= 0 else None
-
-
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _betas(value: Any) -> tuple[float, ...] | None:
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        return None
-    betas = tuple(b for b in map(_not_negative, value) if b is not None and b < 1)
-    return betas if len(betas) == 2 else None
-
-
-NOT_NEGATIVE: Rule = (_not_negative, "a finite number of 0 or more")
-FINITE: Rule = (_number, "a finite number")
-FLAG: Rule = (_flag, "True or False")
-BETAS: Rule = (_betas, "two numbers in [0, 1)")
-
-
-class ParamGroup(dict[str, Any]):
-    """Parameters that share their settings: `group["params"]`, `group["lr"]`, ...
-
-    Setting `group["lr"]` also writes `group.lr`, the float64 tensor that the update ops read; a
-    recorded step therefore follows it. Every other setting is a constant of a recorded step:
-    record anew after changing one. Settings that the optimizer does not have are refused.
-    """
-
-    lr: Tensor
-    kind: type[Optimizer]
-
-    def __init__(self, kind: type[Optimizer], settings: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self.kind = kind
-        self.lr = _C.zeros((), _C.float64)
-        self.update(settings)
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return type(self), (self.kind, dict(self))
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.update({key: value})
-
-    def checked(self, new: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings as the group would hold them; a ValueError for one that it cannot hold."""
-        kind = self.kind
-        for key in new:
-            if key not in self:
-                raise unknown_setting(kind.__name__, key, self)
-        values = {key: kind.checked(key, value) for key, value in new.items()}
-        kind.check_together({**self, **values})
-        return values
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets several settings: all, or none if one of them is wrong."""
-        values = self.checked(dict(*args, **kwargs))
-        if "lr" in values:
-            # Not by an op, which would become part of a step that is being recorded.
-            self.lr.numpy()[()] = values["lr"]
-        super().update(values)
-
-    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override,misc]
-        self.update(other)
-        return self
+def _replaced(answer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    if answer is None:
+        return args, kwargs
+    if isinstance(answer, tuple) and len(answer) == 2:
+        return answer
+    raise RuntimeError(
+        "[register_step_pre_hook] hook: expected None or new (args, kwargs) as its result, got "
+        f"{type(answer).__name__}"
+    )
 
 
 class Optimizer:
@@ -111,7 +76,7 @@ class Optimizer:
 
     Parameters
     ----------
-    params : iterable of Tensor, or iterable of dict
+    params : iterable of Tensor, of (str, Tensor), or of dict
         What to learn; dicts are groups with settings of their own.
     defaults : dict
         The settings of groups that do not say otherwise.
@@ -122,6 +87,8 @@ class Optimizer:
         `param_groups[0]["lr"] = 0.01` may be set at any time.
     state : dict
         What the optimizer remembers for each parameter.
+    stepped : bool
+        Whether a step was taken.
 
     Raises
     ------
@@ -129,17 +96,56 @@ class Optimizer:
         No parameters, one twice, or a setting out of range.
     TypeError
         What is no tensor.
+
+    Notes
+    -----
+    `foreach`, `fused`, `capturable` and `differentiable` say in PyTorch how a step is computed.
+    Optimizers take them and do what they always do; no gradient goes through a step.
+
+    An own optimizer has either a method `step`, or `_update(group, param, grad)` for one parameter.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> class Signs(rv.optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...
+    ...     def _update(self, group, param, grad):
+    ...         param.sub_(group["lr"] * grad.sign())
+    >>> w = rv.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Signs([w]).step()
+    >>> w
+    tensor([0.9000], requires_grad=True)
     """
 
     rules: ClassVar[dict[str, Rule]] = {"lr": NOT_NEGATIVE}  # by the names of the settings
-    state_names: ClassVar[tuple[str, ...]] = ()  # what is remembered for a parameter
+    # What may be remembered for a parameter; None: anything.
+    state_names: ClassVar[tuple[str, ...] | None] = None
+
+    _stepping = False
+    _warned = False
+    stepped = False
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = {key: self.checked(key, value) for key, value in defaults.items()}
-        self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[ParamGroup] = []
-        for group in _groups_from(params, self._where()):
+        self._pre_hooks: dict[int, Callable[..., Any]] = {}
+        self._post_hooks: dict[int, Callable[..., Any]] = {}
+        self._hooks_made = 0
+        for group in groups_from(params, self._where()):
             self.add_param_group(group)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _with_hooks(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hooks are functions of this process.
+        return {**self.__dict__, "_pre_hooks": {}, "_post_hooks": {}}
 
     def _where(self) -> str:
         return type(self).__name__
@@ -147,9 +153,14 @@ class Optimizer:
     @classmethod
     def checked(cls, key: str, value: Any) -> Any:
         """The value as the setting holds it; a ValueError for one that it cannot have."""
-        if key not in cls.rules:
+        if key in OPTIONS:
+            if value is None:
+                return None
+            converted, words = FLAG[0], "True, False or None"
+        elif key in cls.rules:
+            converted, words = cls.rules[key]
+        else:
             return value
-        converted, words = cls.rules[key]
         result = converted(value)
         if result is None:
             raise ValueError(f"[{cls.__name__}] {key}: expected {words}, got {value!r}")
@@ -168,13 +179,15 @@ class Optimizer:
             "params", and settings that differ from the defaults.
         """
         where = self._where()
-        given = _params_of(param_group, where)
+        given = params_of(param_group, where)
         for key in param_group:
-            if key not in (*self.defaults, "params"):
+            if key not in (*self.defaults, *EXTRAS, "params"):
                 raise unknown_setting(where, key, ["params", *self.defaults])
-        params = [given] if isinstance(given, Tensor) else list(given)
-        _check_params(params, [p for g in self.param_groups for p in g["params"]], where)
+        params, names = without_names(given)
+        check_params(params, self._all(), where)
         settings = {**self.defaults, **param_group, "params": params}
+        if names is not None:
+            settings["param_names"] = names
         self.param_groups.append(ParamGroup(type(self), settings))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -183,6 +196,9 @@ class Optimizer:
             for parameter in group["params"]:
                 clear_grad(parameter, set_to_none)
 
+    # --- a step
+
+    @_with_hooks
     def step(self, closure: Closure | None = None) -> Any:
         """Changes every parameter that has a gradient.
 
@@ -190,16 +206,18 @@ class Optimizer:
         ----------
         closure : callable, optional
             Computes loss and gradients first; what it returns is returned.
+
+        Warns
+        -----
+        RanvierWarning
+            Once, if no parameter has a gradient.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        if any(getattr(parameter, "replaced", False) for parameter in self._all()):
-            raise RuntimeError(
-                f"[{self._where()}] expected the model's parameters, got one that "
-                "model.to(dtype) has replaced; make the optimizer after it"
-            )
+        self._check_not_replaced()
+        updated = False
         before = _C.is_grad_enabled()
         _C.set_grad_enabled(False)
         try:
@@ -208,15 +226,94 @@ class Optimizer:
                     grad = parameter.grad
                     if grad is not None:
                         self._update(group, parameter, grad)
+                        updated = True
         finally:
             _C.set_grad_enabled(before)
+        if not (updated or self._warned):
+            self._warn_of_nothing()
         return loss
 
     def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
         """One update op for one parameter; each optimizer has its own."""
         raise TypeError(f"[{self._where()}] expected a method '_update', got none")
 
-    # --- saving
+    def _check_not_replaced(self) -> None:
+        if any(getattr(parameter, "replaced", False) for parameter in self._all()):
+            raise RuntimeError(
+                f"[{self._where()}] expected the model's parameters, got one that "
+                "model.to(dtype) has replaced; make the optimizer after it"
+            )
+
+    def _warn_of_nothing(self) -> None:
+        from ranvier.training.errors import RanvierWarning  # is made of this package
+
+        self._warned = True
+        warnings.warn(
+            f"[{self._where()}] step: expected parameters with gradients, got none, and changed "
+            "nothing; call loss.backward() first, on the model whose parameters these are",
+            RanvierWarning,
+            stacklevel=4,
+        )
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(optimizer, args, kwargs)` before every step.
+
+        Parameters
+        ----------
+        hook : callable
+            Returns None, or the arguments to go on with as (args, kwargs).
+
+        Returns
+        -------
+        RemovableHandle
+            With `remove()`.
+        """
+        return self._register(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(optimizer, args, kwargs)` after every step.
+
+        Parameters
+        ----------
+        hook : callable
+
+        Returns
+        -------
+        RemovableHandle
+            With `remove()`.
+        """
+        return self._register(self._post_hooks, hook)
+
+    def _register(self, hooks: dict[int, Callable[..., Any]], hook: Any) -> RemovableHandle:
+        if not callable(hook):
+            raise TypeError(
+                f"[{self._where()}] hook: expected a function, got {type(hook).__name__}"
+            )
+        self._hooks_made += 1
+        number = self._hooks_made
+        hooks[number] = hook
+
+        def remove() -> None:
+            hooks.pop(number, None)
+
+        return RemovableHandle(remove)
+
+    # --- state
+
+    def _all(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def state_for(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is remembered for a parameter under a group's settings."""
+        return self.state_names or ()
+
+    def _state_of(self, group: ParamGroup, param: Tensor) -> dict[str, Any]:
+        """The state of a parameter, zeros where there was none."""
+        state = self.state[param]
+        for name in self.state_for(group):
+            if name not in state:
+                state[name] = new_count() if name in SINGLES else new_state(param)
+        return state
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and state, with numbers in the place of parameters, as PyTorch's."""
@@ -224,9 +321,6 @@ class Optimizer:
         state = {index[id(p)]: dict(values) for p, values in self.state.items()}
         groups = [{**g, "params": [index[id(p)] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
-
-    def _all(self) -> list[Tensor]:
-        return [p for group in self.param_groups for p in group["params"]]
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over settings and state: all of it, or nothing on an error.
@@ -242,7 +336,7 @@ class Optimizer:
         """
         where = self._where()
         groups, state = _parts_of(state_dict, where)
-        given = [list(_params_of(group, where)) for group in groups]
+        given = [list(params_of(group, where)) for group in groups]
         have = [len(group["params"]) for group in self.param_groups]
         come = [len(numbers) for numbers in given]
         if have != come:
@@ -254,34 +348,45 @@ class Optimizer:
             own.checked({key: value for key, value in group.items() if key != "params"})
             for own, group in zip(self.param_groups, groups, strict=True)
         ]
-        params = self._all()
-        by_number = dict(zip((n for numbers in given for n in numbers), params, strict=True))
+        owners = {
+            number: (parameter, {**own, **new})
+            for own, new, numbers in zip(self.param_groups, settings, given, strict=True)
+            for number, parameter in zip(numbers, own["params"], strict=True)
+        }
         copies = {}
         for number, values in state.items():
-            if number not in by_number:
+            if number not in owners:
                 raise ValueError(
-                    f"[{where}] state: expected the numbers of parameters, {list(by_number)}, "
+                    f"[{where}] state: expected the numbers of parameters, {list(owners)}, "
                     f"got {number!r}"
                 )
-            copies[id(by_number[number])] = self._state_copies(values, by_number[number])
-        for group, new in zip(self.param_groups, settings, strict=True):
-            group.update(new)
-        for parameter in params:
+            parameter, group = owners[number]
+            copies[id(parameter)] = self._state_copies(values, parameter, group)
+        for own, new in zip(self.param_groups, settings, strict=True):
+            own.update(new)
+        for parameter in self._all():
             self._take_state(parameter, copies.get(id(parameter), {}))
 
-    def _state_copies(self, values: Any, parameter: Tensor) -> dict[str, Tensor]:
+    def _state_copies(
+        self, values: Any, parameter: Tensor, group: Mapping[str, Any]
+    ) -> dict[str, Any]:
         where, names = self._where(), self.state_names
-        if not isinstance(values, Mapping) or (values and set(values) != set(names)):
+        if names is None and isinstance(values, Mapping):
+            return dict(copy.deepcopy(values))
+        known, needed = set(names or ()), set(self.state_for(group))
+        if not isinstance(values, Mapping) or (values and not needed <= set(values) <= known):
             got = list(values) if isinstance(values, Mapping) else type(values).__name__
             raise ValueError(
-                f"[{where}] state: expected {', '.join(names) or 'nothing'} for each parameter, "
-                f"got {got}; load the state of the same kind of optimizer"
+                f"[{where}] state: expected {', '.join(names or ()) or 'nothing'} for each "
+                f"parameter, got {got}; load the state of the same kind of optimizer"
             )
         return {name: _state_copy(name, values[name], parameter, where) for name in values}
 
-    def _take_state(self, parameter: Tensor, new: dict[str, Tensor]) -> None:
+    def _take_state(self, parameter: Tensor, new: dict[str, Any]) -> None:
         # Into the tensors that are there, as recorded steps hold them; zeros are a fresh start.
-        old = self.state.get(parameter, {})
+        old = self.state.pop(parameter, {})
+        if self.state_names is None:
+            old = {}
         for name, tensor in old.items():
             if name in new:
                 tensor.copy_(new[name])
@@ -319,38 +424,15 @@ def _state_copy(name: str, value: Any, parameter: Tensor, where: str) -> Tensor:
         raise TypeError(
             f"[{where}] {name}: expected a tensor, got {type(value).__name__}"
         ) from None
-    expected = () if name == "step" else parameter.shape
+    expected = () if name in SINGLES else parameter.shape
     if tensor.shape != expected:
         raise _C.ShapeError(
             f"[{where}] {name}: expected shape {expected} as the parameter's, got {tensor.shape}"
         )
-    if name == "step" and _not_negative(tensor) is None:
-        raise ValueError(f"[{where}] step: expected a count of 0 or more, got {tensor.item()}")
-    copy = new_count() if name == "step" else new_state(parameter)
+    if name in SINGLES and NOT_NEGATIVE[0](tensor) is None:
+        raise ValueError(f"[{where}] {name}: expected a number of 0 or more, got {tensor.item()}")
+    copy = new_count() if name in SINGLES else new_state(parameter)
     return copy.copy_(tensor)
-
-
-def _groups_from(params: Iterable[Any], where: str) -> list[Mapping[str, Any]]:
-    if isinstance(params, (Tensor, str, Mapping)) or not isinstance(params, Iterable):
-        raise TypeError(
-            f"[{where}] params: expected an iterable of tensors or dicts, got "
-            f"{type(params).__name__}; pass model.parameters()"
-        )
-    given = list(params)
-    if not given:
-        raise ValueError(
-            f"[{where}] params: expected at least one parameter, got none; a generator such as "
-            "model.parameters() gives its parameters once only"
-        )
-    if all(isinstance(group, Mapping) for group in given):
-        return given
-    return [{"params": given}]
-
-
-def _params_of(group: Mapping[str, Any], where: str) -> Any:
-    if "params" not in group:
-        raise ValueError(f"[{where}] expected 'params' in every group, got {list(group)}")
-    return group["params"]
 
 
 def _parts_of(state_dict: Any, where: str) -> tuple[list[Mapping[str, Any]], Mapping[Any, Any]]:
@@ -369,32 +451,3 @@ def _parts_of(state_dict: Any, where: str) -> tuple[list[Mapping[str, Any]], Map
     if wrong := [group for group in groups if not isinstance(group, Mapping)]:
         raise TypeError(what.format(where, f"a group that is {type(wrong[0]).__name__}"))
     return list(groups), state
-
-
-def unknown_setting(where: str, key: Any, known: Iterable[str]) -> ValueError:
-    """The error for a setting that an optimizer does not have, with the one that may be meant."""
-    from difflib import get_close_matches  # only errors need it
-
-    names, given = list(known), str(key)
-    initials = "".join(word[:1] for word in given.split("_"))  # learning_rate: lr
-    near = [name for name in names if name == initials] or get_close_matches(given, names, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"[{where}] expected settings out of {', '.join(names)}, got {key!r}{meant}")
-
-
-def _check_params(params: list[Any], others: list[Tensor], where: str) -> None:
-    if not params:
-        raise ValueError(f"[{where}] params: expected at least one parameter in a group, got none")
-    seen = {id(p) for p in others}
-    for i, parameter in enumerate(params):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(
-                f"[{where}] params: expected tensors, got {type(parameter).__name__} at place {i}"
-            )
-        if not parameter.is_leaf or not parameter.dtype.is_floating_point:
-            raise ValueError(
-                f"[{where}] params: expected floating leaves, got a result or integers at place {i}"
-            )
-        if id(parameter) in seen:
-            raise ValueError(f"[{where}] params: expected each parameter once, got place {i} twice")
-        seen.add(id(parameter))

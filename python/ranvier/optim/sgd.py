@@ -6,16 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ranvier._C import Tensor, ops
-from ranvier.optim.optimizer import (
-    FINITE,
-    FLAG,
-    NOT_NEGATIVE,
-    Optimizer,
-    ParamGroup,
-    Rule,
-    new_count,
-    new_state,
-)
+from ranvier.optim.groups import FINITE, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier.optim.optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -29,6 +21,8 @@ class SGD(Optimizer):
     nesterov : bool, default False
         Needs momentum and no dampening.
     maximize : bool, default False
+    foreach, differentiable, fused : bool, optional
+        Taken, and without effect here.
 
     Examples
     --------
@@ -50,6 +44,9 @@ class SGD(Optimizer):
         "maximize": FLAG,
     }
     state_names = ("step", "momentum_buffer")
+    # Attributes of the op, for classes with other conventions.
+    decoupled = False
+    lr_in_momentum = False
 
     def __init__(
         self,
@@ -61,6 +58,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         settings = {
             "lr": lr,
@@ -69,6 +69,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, settings)
 
@@ -82,12 +85,14 @@ class SGD(Optimizer):
                 f"momentum {momentum} and dampening {dampening}"
             )
 
+    def state_for(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """The buffer, where there is momentum."""
+        return self.state_names if group["momentum"] else ()
+
     def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
         buffer = step = None
         if group["momentum"]:
-            state = self.state[param]
-            if not state:
-                state.update(step=new_count(), momentum_buffer=new_state(param))
+            state = self._state_of(group, param)
             buffer, step = state["momentum_buffer"], state["step"]
         ops.sgd_update(
             param,
@@ -95,9 +100,12 @@ class SGD(Optimizer):
             group.lr,
             buffer,
             step,
+            group.momentum,
             group["momentum"],
             group["dampening"],
             group["weight_decay"],
             group["nesterov"],
             group["maximize"],
+            self.decoupled,
+            self.lr_in_momentum,
         )
