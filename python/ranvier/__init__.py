@@ -161,7 +161,8 @@ from ranvier._shapes import (
 from ranvier import autograd, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import Callback, EarlyStopping, History, NonFiniteError  # isort: skip
-from ranvier.training import RanvierWarning, callbacks, evaluate, fit, predict  # isort: skip
+from ranvier.training import RanvierWarning, evaluate, fit, predict  # isort: skip
+from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
     from ranvier import accelerator, backends, cuda, distributions, linalg

@@ -48,7 +48,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"loss": None}, TypeError, "loss: expected a name"),
     ({"loss": nn.CrossEntropyLoss("none")}, TypeError, "one floating-point number, got shape"),
     ({"loss": lambda p, t: 1.0}, TypeError, "one floating-point number, got float"),
-    ({"optimizer": "adma"}, ValueError, "optimizer: .* did you mean 'adam'"),
+    ({"optimizer": "adma"}, ValueError, "optimizer: .* did you mean .*'adam'"),
     ({"optimizer": nn.Linear}, TypeError, "optimizer: expected a name"),
     ({"metrics": "acuracy"}, ValueError, "metrics: .* did you mean 'accuracy'"),
     ({"metrics": [3]}, TypeError, "metrics: expected names"),
@@ -74,7 +74,6 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"validation": (X, LABELS + 1)}, ValueError, "validation y: expected labels from 0 to 2"),
     ({"validation": (X, LABELS[:3])}, ValueError, "validation X and validation y: expected as"),
     ({"verbose": 3}, ValueError, "verbose: expected 0, 1 or 2"),
-    ({"sample_weight": LABELS}, TypeError, "unexpected keyword argument 'sample_weight'"),
 ]  # fmt: skip
 
 

@@ -1,10 +1,12 @@
-"""Data that comes with the package: small, real, and stated with source and terms.
+"""Data that comes with the package, and layers that prepare data for a model.
 
-Nothing is downloaded here, and nothing is preprocessed beyond a change of scale.
+What is here is small, real, and stated with source and terms. Nothing is downloaded, and nothing is
+preprocessed beyond a change of scale.
 """
 
 from __future__ import annotations
 
 from ranvier.data.digits import load_digits
+from ranvier.data.preprocess import Impute, MinMax, OneHot, Preprocessor, Standardize
 
-__all__ = ["load_digits"]
+__all__ = ["Impute", "MinMax", "OneHot", "Preprocessor", "Standardize", "load_digits"]

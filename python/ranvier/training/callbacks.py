@@ -394,9 +394,12 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
         self._takes_lr = _positional(schedule) > 1
 
+    def rate(self, place: int, lr: float) -> float:
+        """The learning rate of an epoch, given the last one."""
+        return self.schedule(place, lr) if self._takes_lr else self.schedule(place)
+
     def on_epoch_begin(self, run: Run, logs: Logs) -> None:
-        epoch = run.epoch - 1
-        rate = self.schedule(epoch, run.lr) if self._takes_lr else self.schedule(epoch)
+        rate = self.rate(run.epoch - 1, run.lr)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
 

@@ -5,6 +5,8 @@ Messages have one form: `[where] name: expected ..., got ...; what to do`.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +22,14 @@ T = TypeVar("T")
 
 class RanvierWarning(UserWarning):
     """Something that is allowed, but that you would want to know."""
+
+
+def warn(words: str) -> None:
+    """A `RanvierWarning` at the line that called the library."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("ranvier.", "contextl")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(words, RanvierWarning, stacklevel=level)
 
 
 class NonFiniteError(RuntimeError):

@@ -13,12 +13,12 @@ from typing import Any
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
+from ranvier.data.preprocess import leading
 from ranvier.nn import Module
-from ranvier.training import losses
+from ranvier.training import loaders, losses
 from ranvier.training import metrics as metric_names
 from ranvier.training.inputs import (
     Rows,
-    check_finite,
     check_lengths,
     data,
     positive_int,
@@ -90,9 +90,10 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
     model : Module
         Left in the mode that it is in.
     X : array, (N, ...)
-        Numbers of any type: a tensor, an array, nested lists. They are cast to the type of the
-        model's parameters batch by batch. They are not searched for NaN: a row that is not finite
-        gives a result that is not finite, or not meaningful, in its own place only.
+        Numbers of any type, as for `fit`: a tensor, an array, nested lists, a DataFrame, a sparse
+        matrix, a Dataset or DataLoader (of which targets are left aside). They are cast to the
+        type of the model's parameters batch by batch. They are not searched for NaN: a row that is
+        not finite gives a result that is not finite, or not meaningful, in its own place only.
     batch_size : int
         Rows computed at a time. A row's result does not depend on it.
 
@@ -115,11 +116,15 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
     """
     check_model("predict", model)
     size = positive_int("predict", "batch_size", batch_size)
-    return outputs("predict", model, data("predict", "X", X, model), size)
+    unpacked = loaders.arrays_of(X)
+    if unpacked is None and loaders.is_source(X):
+        return loaders.outputs("predict", model, X, size)
+    rows = X if unpacked is None else unpacked[0]
+    return outputs("predict", model, data("predict", "X", rows, model), size)
 
 
 def evaluate(
-    model: Module, X: Any, y: Any, *, loss: Any = None, metrics: Any = ()
+    model: Module, X: Any, y: Any = None, *, loss: Any = None, metrics: Any = ()
 ) -> dict[str, float]:
     """The loss and the metrics of a model on given rows.
 
@@ -159,10 +164,19 @@ def evaluate(
             f"[{where}] loss: expected a loss, as this model has not been fitted here, got None; "
             "for example loss='mse'"
         )
-    measures = metric_names.resolve(where, metrics)
+    measures = metric_names.resolve(where, metrics, chosen.border)
+    unpacked = loaders.arrays_of(X) if y is None else None
+    if unpacked is not None:
+        X, y, _ = unpacked
+    elif y is None and loaders.is_source(X):
+        batches = loaders.LoaderBatches(where, X, model, chosen, _BATCH, 1, False)
+        return measure(where, chosen, measures, *loaders.collect(where, model, batches))
+    if y is None:
+        raise TypeError(f"[{where}] y: expected one target for each row of X, got None")
     inputs, answers = data(where, "X", X, model), rows(where, "y", y)
-    check_lengths(where, inputs.tensor, answers)
-    check_finite(where, "X", inputs.tensor, inputs.dtype)
+    check_lengths(where, inputs, answers)
+    if not any(layer.takes_nan for layer in leading(model)):
+        inputs.check_finite(where, "X")
     prediction = outputs(where, model, inputs, _BATCH)
     target = targets(where, "y", answers, prediction, chosen).all()
     return measure(where, chosen, measures, prediction, target)
@@ -174,10 +188,15 @@ def measure(
     measures: tuple[metric_names.Metric, ...],
     prediction: Tensor,
     target: Tensor,
+    weight: Tensor | None = None,
 ) -> dict[str, float]:
-    """The loss and the metrics of outputs that are there."""
+    """The loss and the metrics of outputs that are there; the loss is that of weighted rows."""
     with no_grad():
-        result = {"loss": float(loss(where, prediction, target).item())}
+        if weight is None:
+            value = loss(where, prediction, target)
+        else:
+            value = loss.weighted(where, prediction, target, weight)
+        result = {"loss": float(value.item())}
         for metric in measures:
             result[metric.name] = metric(prediction, target)
     return result

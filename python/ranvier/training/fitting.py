@@ -1,59 +1,23 @@
 """`fit`: what the caller gave becomes a `Task`, checked before anything changes.
 
-The loop itself is in `loop.py`, for every door the same.
+The loop itself is in `loop.py`, for every door the same; what an argument means is said in the file
+of its kind.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ranvier import _C, optim
-from ranvier._C import Tensor
-from ranvier._grad import no_grad
-from ranvier._random import checked_seed
-from ranvier.data.split import rows_aside
 from ranvier.nn import Module
 from ranvier.training import callbacks as events
-from ranvier.training import diagnosis, inputs, losses, optimizers
+from ranvier.training import inputs, losses, optimizers, preparation, schedules
 from ranvier.training import metrics as metric_names
-from ranvier.training.batches import RowBatches
-from ranvier.training.evaluation import check_model, forward, measure, mode, outputs
+from ranvier.training.evaluation import check_model
 from ranvier.training.history import History
-from ranvier.training.inputs import Rows
-from ranvier.training.loop import Run, Task
+from ranvier.training.loop import Run
+from ranvier.training.penalties import Penalties, not_negative
+from ranvier.training.preparation import FitTask
 from ranvier.training.progress import ProgressLines
-
-_SAMPLE = 32  # rows that are tried out before training begins
-_VALIDATION_BATCH = 256
-
-
-class FitTask(Task):
-    """A task of `fit`: rows in memory, and other rows to measure after every epoch."""
-
-    def __init__(
-        self,
-        model: Module,
-        batches: RowBatches,
-        loss: losses.Loss,
-        optimizer: optim.Optimizer,
-        epochs: int,
-        metrics: tuple[metric_names.Metric, ...],
-        validation: tuple[Rows, Rows] | None,
-    ) -> None:
-        super().__init__(model, batches, loss, optimizer, epochs, metrics=metrics)
-        self.validation = validation
-
-    @property
-    def validates(self) -> bool:
-        return self.validation is not None
-
-    def validate(self) -> dict[str, float]:
-        assert self.validation is not None
-        X, y = self.validation
-        prediction = outputs(self.where, self.model, X, _VALIDATION_BATCH)
-        return measure(self.where, self.loss, self.metrics, prediction, y.all())
 
 
 def fit(
@@ -69,7 +33,16 @@ def fit(
     shuffle: bool = True,
     seed: int | None = None,
     validation: Any = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
     metrics: Any = (),
+    schedule: Any = None,
+    early_stopping: Any = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    max_norm: float | None = None,
     callbacks: Any = (),
     verbose: int = 1,
 ) -> History:
@@ -84,26 +57,31 @@ def fit(
     Parameters
     ----------
     model : Module
-        Trained in training mode, and left in the mode that it is in.
+        Trained in training mode, and left in the mode that it is in. Layers of `rv.data` at its
+        front that are not fitted yet are fitted on the training rows.
     X : array, (N, ...)
-        Numbers of any type: a tensor, an array, nested lists. They are cast to the type of the
-        model's parameters batch by batch.
+        Numbers of any type: a tensor, an array, nested lists, a DataFrame, a matrix of
+        scipy.sparse. They are cast to the type of the model's parameters batch by batch. Or a
+        Dataset or DataLoader, which gives rows and targets and, if it likes, what each row counts;
+        `y` is then left out, and a DataLoader says itself how large and in which order batches are.
     y : array, (N, ...)
         Whole-number labels (N,) for "cross_entropy"; for the other losses numbers in the shape of
         the model's output, where (N,) and (N, 1) stand for each other.
     loss : str, Module or callable
-        "cross_entropy", "mse", "half_squared_error", "binary_cross_entropy" (or "bce"), a loss of
-        `ranvier.nn`, or a function of prediction and target that gives one number.
+        "cross_entropy", "mse", "half_squared_error", "binary_cross_entropy" (or "bce") and the
+        other losses of `ranvier.nn` by name, one of their objects, or a function of prediction and
+        target that gives one number, averaged over rows.
     optimizer : str, class or Optimizer
-        "adam", "sgd", "adamw", a class of `ranvier.optim`, or an object made with this model's
-        parameters. Its state stays with the model: a second call that asks for the same goes on
-        where the first one ended; one that asks for another starts anew, with a `RanvierWarning`.
+        "adam", "sgd", "adamw" and the others by name, a class of `ranvier.optim`, or an object made
+        with this model's parameters. Its state stays with the model: a second call that asks for
+        the same goes on where the first one ended; one that asks for another starts anew, with a
+        `RanvierWarning`.
     lr : float, optional
         Learning rate; the optimizer's own default if left out.
     epochs : int
         How many times to go through the data.
     batch_size : int or None
-        Rows per step; the last batch takes what is left. None: all rows.
+        Rows per batch; the last batch takes what is left. None: all rows; 1: one by one.
     shuffle : bool
         Whether to draw a new order of the rows for every epoch.
     seed : int, optional
@@ -111,10 +89,39 @@ def fit(
         generator, which `manual_seed` sets.
     validation : float or (X, y), optional
         Rows to measure after every epoch and not to train on: a fraction of the data (rounded up;
-        the last rows after a shuffle, or simply the last rows with ``shuffle=False``), or others.
+        the last rows after a shuffle, or simply the last rows with ``shuffle=False``), or others,
+        or a DataLoader or Dataset of others.
+    sample_weight : array, (N,), optional
+        What each row counts, 0 or more. Only the relation of the weights matters: they are scaled
+        to a mean of 1 over the training rows.
+    class_weight : mapping of label to number, or "balanced", optional
+        What the rows of each class count; a label that is not named counts 1. "balanced" makes
+        all classes count the same. It is multiplied with `sample_weight`.
     metrics : str, callable, or a list of them
-        "accuracy", "mse", "mae", or functions of prediction and target that give a number. For
-        the training rows they are averaged over the batches of the epoch as they came.
+        "accuracy", "top_5_accuracy", "precision", "recall", "f1", "auc", "mse", "mae", "rmse",
+        "r2", each over all rows of the epoch as they came, or functions of prediction and target
+        that give a number, averaged over the batches.
+    schedule : str, callable, scheduler or Callback, optional
+        How the learning rate changes: "cosine", "linear" (both to 0 over the run, by the step),
+        "plateau", a function of the epoch (from 0) that gives it, a scheduler of
+        `optim.lr_scheduler` made for the optimizer or a class or function that makes one, or
+        ``rv.callbacks.Schedule(what, per="step")``. The history then has "lr".
+    early_stopping : True, int or EarlyStopping, optional
+        End the run when the validation loss (the loss, without validation) has not improved for 10
+        or this many epochs, with the weights of the best one.
+    clip_norm : float, optional
+        The largest norm that all gradients together may have.
+    accumulate : int
+        Batches to an update: their gradients are those of one batch that is so many times larger,
+        bit by bit. Refused for models with batch norm, whose statistics are those of each batch.
+    l1 : float
+        After each update, weights go towards 0 by the learning rate times `l1`, and those that
+        would cross it become exactly 0 (a proximal step; never biases).
+    l2 : float
+        Adds `l2` times the sum of all squared weights to the loss (never of biases). Weight decay
+        that is no part of the loss is AdamW's.
+    max_norm : float, optional
+        After each update, the weights that lead into one output are scaled down to this norm.
     callbacks : Callback or a list of them
         Objects that listen to the run and may stop it; see `rv.Callback`.
     verbose : {0, 1, 2}
@@ -146,107 +153,44 @@ def fit(
     """
     if isinstance(verbose, bool) or verbose not in (0, 1, 2):
         raise ValueError(f"[fit] verbose: expected 0, 1 or 2, got {verbose!r:.60}")
-    listeners = events.resolve("fit", callbacks)
-    task = _prepare(
-        model, X, y, loss, optimizer, lr, epochs, batch_size, shuffle, seed, validation, metrics
-    )
-    fractions = {name for m in task.metrics if m.fraction for name in (m.name, f"val_{m.name}")}
-    lines = ProgressLines(task.epochs, verbose, frozenset(fractions))
-    return Run(task, [*listeners, lines]).train()
-
-
-# --- checks and preparation -----------------------------------------------------------------------
-
-
-def _prepare(
-    model: Any,
-    X: Any,
-    y: Any,
-    loss: Any,
-    optimizer: Any,
-    lr: Any,
-    epochs: Any,
-    batch_size: Any,
-    shuffle: Any,
-    seed: Any,
-    validation: Any,
-    metrics: Any,
-) -> FitTask:
-    """A task from the arguments of `fit`. Nothing of the caller's changes if this raises."""
-    _check_weights(check_model("fit", model))
-    epochs = inputs.positive_int("fit", "epochs", epochs)
+    preparation.check_weights(check_model("fit", model))
+    number = inputs.positive_int("fit", "epochs", epochs)
     if batch_size is not None:
         batch_size = inputs.positive_int("fit", "batch_size", batch_size)
-    chosen_loss = losses.resolve("fit", loss)
-    measures = metric_names.resolve("fit", metrics)
-    random = _generator(seed)
-    rows = _check_data(model, X, y, "X", "y", chosen_loss, measures)
-    other = validation_rows = None
-    if isinstance(validation, (tuple, list)) and len(validation) == 2:
-        names = ("validation X", "validation y")
-        other = _check_data(model, validation[0], validation[1], *names, chosen_loss, measures)
-    elif validation is not None:
-        validation_rows = rows_aside(
-            "fit", "validation", validation, len(rows[0]), ", or a pair (X, y)"
-        )
-    spec, chosen_optimizer = optimizers.resolve("fit", model, optimizer, lr)
-
-    # From here on nothing raises for what the caller gave.
-    if validation_rows is not None:
-        rows, other = _split(*rows, validation_rows, random.state if shuffle else None)
-    optimizers.remember(model, chosen_loss, spec, chosen_optimizer)
-    state = random.state if shuffle else None
-    size = min(batch_size or len(rows[0]), len(rows[0]))
-    batches = RowBatches(rows[0], rows[1], None, size, 1, state)
-    return FitTask(model, batches, chosen_loss, chosen_optimizer, epochs, measures, other)
-
-
-def _check_weights(model: Module) -> None:
-    """A ValueError where the model is already spoiled."""
-    found = diagnosis.bad_parameter(model)
-    if found:
-        raise ValueError(
-            f"[fit] model: {found[0]}: expected finite numbers, got "
-            f"{diagnosis.describe(found[1])}; make the model anew or load its weights"
-        )
+    together = inputs.positive_int("fit", "accumulate", accumulate)
+    if together > 1:
+        preparation.refuse_batch_norm(model)
+    penalties = Penalties(
+        model,
+        not_negative("fit", "l1", l1),
+        not_negative("fit", "l2", l2),
+        None if max_norm is None else inputs.positive("fit", "max_norm", max_norm),
+        None if clip_norm is None else inputs.positive("fit", "clip_norm", clip_norm),
+    )
+    chosen = losses.resolve("fit", loss)
+    measures = metric_names.resolve("fit", metrics, chosen.border)
+    listeners = [
+        *filter(None, [schedules.resolve(schedule), early(early_stopping)]),
+        *events.resolve("fit", callbacks),
+    ]
+    given = preparation.Given(X, y, validation, sample_weight, class_weight)
+    how = preparation.How(batch_size, together, shuffle, preparation.generator(seed))
+    with preparation.prepared(model, given, how, chosen, measures) as ready:
+        spec, updates = optimizers.resolve("fit", model, optimizer, lr)
+        # From here on nothing raises for what the caller gave.
+        batches, others = ready()
+    optimizers.remember(model, chosen, spec, updates)
+    task = FitTask(model, batches, chosen, updates, number, measures, others, penalties)
+    fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
+    return Run(task, [*listeners, ProgressLines(number, verbose, frozenset(fractions))]).train()
 
 
-def _generator(seed: Any) -> _C.Generator:
-    return _C.default_generator() if seed is None else _C.Generator(checked_seed("fit", seed))
-
-
-def _check_data(
-    model: Module,
-    X: Any,
-    y: Any,
-    X_name: str,
-    y_name: str,
-    loss: losses.Loss,
-    measures: tuple[metric_names.Metric, ...],
-) -> tuple[Rows, Rows]:
-    """X and y, checked against each other and against what the model makes of the first rows."""
-    if y is None:
-        raise TypeError(f"[fit] {y_name}: expected one target for each row of X, got None")
-    data, answers = inputs.data("fit", X_name, X, model), inputs.rows("fit", y_name, y)
-    inputs.check_lengths("fit", data.tensor, answers, f"{X_name} and {y_name}")
-    inputs.check_finite("fit", X_name, data.tensor, data.dtype)
-    with mode(model, False), no_grad():
-        sample = data.batch(0, min(_SAMPLE, len(data)), None)
-        prediction = forward("fit", model, sample)
-        targets = inputs.targets("fit", y_name, answers, prediction, loss)
-        for metric in measures:
-            metric(prediction, targets.batch(0, sample.shape[0], None))
-    return data, targets
-
-
-def _split(
-    X: Rows, y: Rows, count: int, random: Tensor | None
-) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
-    """Rows to train on, and the `count` last ones, after a shuffle if there is a generator."""
-    total = len(X)
-    if random is None:
-        order = _C.from_numpy(np.arange(total))
-    else:
-        order = _C.ops.permutation(random, total)
-    kept, aside = order[: total - count], order[total - count :]
-    return (X.only(kept), y.only(kept)), (X.only(aside), y.only(aside))
+def early(stopping: Any) -> events.Callback | None:
+    """What `early_stopping` means."""
+    if stopping is None or stopping is False:
+        return None
+    if stopping is True:
+        return events.EarlyStopping()
+    if isinstance(stopping, events.Callback):
+        return stopping
+    return events.EarlyStopping(patience=inputs.positive_int("fit", "early_stopping", stopping))

@@ -37,6 +37,16 @@ class Rows:
     dtype: DType
     shape: tuple[int, ...]  # of one row
     index: Tensor | None = None  # numbers of the rows in use; None: all
+    columns: tuple[str, ...] | None = None  # their names, where they have some
+
+    @property
+    def total(self) -> int:
+        """How many rows there are, in use or not."""
+        return int(self.tensor.shape[0])
+
+    def check_finite(self, where: str, name: str) -> None:
+        """A ValueError where a number is not finite, or becomes so in the type of a batch."""
+        check_finite(where, name, self.tensor, self.dtype)
 
     def __len__(self) -> int:
         return int((self.tensor if self.index is None else self.index).shape[0])
@@ -66,6 +76,67 @@ class Rows:
     def only(self, index: Tensor) -> Rows:
         """The same data with these rows in use."""
         return replace(self, index=index)
+
+
+@dataclass(frozen=True)
+class SparseRows(Rows):
+    """Rows of a sparse matrix, of which only a batch at a time is ever dense."""
+
+    matrix: Any = None  # scipy's CSR
+
+    @staticmethod
+    def of(where: str, name: str, X: Any, dtype: DType) -> SparseRows:
+        """The rows of any matrix of scipy.sparse."""
+        matrix = X.tocsr()
+        if matrix.dtype.kind not in "biuf":
+            raise TypeError(f"[{where}] {name}: expected numbers, got {matrix.dtype}")
+        if matrix.shape[0] == 0:
+            raise ValueError(f"[{where}] {name}: expected at least one row, got {matrix.shape}")
+        empty = _C.zeros((0,), _C.float32)
+        return SparseRows(empty, dtype, (int(matrix.shape[1]),), matrix=matrix)
+
+    @property
+    def total(self) -> int:
+        return int(self.matrix.shape[0])
+
+    def check_finite(self, where: str, name: str) -> None:
+        values = _from_array(where, name, self.matrix.data)
+        check_finite(where, name, values, self.dtype)
+
+    def __len__(self) -> int:
+        return self.total if self.index is None else int(self.index.shape[0])
+
+    def batch(self, start: int, stop: int, numbers: Tensor | None) -> Tensor:
+        part = slice(start, stop) if numbers is None else numbers[start:stop].numpy()
+        rows = np.ascontiguousarray(self.matrix[part].toarray())
+        return _C.ops.cast(_from_array("fit", "X", rows), self.dtype)
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether this is a matrix of scipy.sparse, which need not be installed."""
+    return hasattr(X, "tocsr") and hasattr(X, "nnz")
+
+
+def column_names(X: Any) -> tuple[str, ...] | None:
+    """The names of a DataFrame's columns; None for what is none."""
+    if hasattr(X, "columns") and hasattr(X, "to_numpy"):
+        return tuple(map(str, X.columns))
+    return None
+
+
+def frame_values(where: str, name: str, X: Any) -> Any:
+    """The numbers of a DataFrame, shared where it holds them as one block."""
+    array = X.to_numpy()
+    if array.dtype.kind == "O":
+        kinds = dict(zip(map(str, X.columns), X.dtypes, strict=True))
+        bad = [column for column, kind in kinds.items() if getattr(kind, "kind", "O") not in "biuf"]
+        if bad:
+            raise TypeError(
+                f"[{where}] {name}: expected columns of numbers, got {', '.join(bad[:5])}; "
+                "rv.data.OneHot or pandas.get_dummies makes numbers of categories"
+            )
+        array = array.astype(np.float64)
+    return array
 
 
 def model_dtype(model: Module) -> DType:
@@ -99,8 +170,11 @@ def rows(where: str, name: str, data: Any) -> Tensor:
 
 def data(where: str, name: str, X: Any, model: Module) -> Rows:
     """What a model is fed with: rows, to be cast to the type that it computes in."""
-    tensor = rows(where, name, X)
-    return Rows(tensor, model_dtype(model), tuple(tensor.shape[1:]))
+    if is_sparse(X):
+        return SparseRows.of(where, name, X, model_dtype(model))
+    columns = column_names(X)
+    tensor = rows(where, name, X if columns is None else frame_values(where, name, X))
+    return Rows(tensor, model_dtype(model), tuple(tensor.shape[1:]), columns=columns)
 
 
 def _from_array(where: str, name: str, data: Any) -> Tensor:
@@ -138,11 +212,11 @@ def check_finite(where: str, name: str, tensor: Tensor, dtype: DType) -> None:
     )
 
 
-def check_lengths(where: str, X: Tensor, y: Tensor, names: str = "X and y") -> None:
+def check_lengths(where: str, X: Rows, y: Tensor, names: str = "X and y") -> None:
     """A ShapeError unless every row of X has its row in y."""
-    if X.shape[0] != y.shape[0]:
+    if X.total != y.shape[0]:
         raise _C.ShapeError(
-            f"[{where}] {names}: expected as many rows in both, got {X.shape[0]} and {y.shape[0]}"
+            f"[{where}] {names}: expected as many rows in both, got {X.total} and {y.shape[0]}"
         )
 
 
@@ -154,13 +228,13 @@ def targets(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) ->
     TypeError, ValueError
         If they do not fit.
     """
-    if loss.kind == "labels":
+    own, wanted = tuple(y.shape[1:]), tuple(prediction.shape[1:])
+    if loss.kind == "labels" and not (y.dtype.is_floating_point and own == wanted):
         return _labels(where, name, y, prediction, loss)
     if loss.kind == "free":
         dtype = prediction.dtype if y.dtype.is_floating_point else y.dtype
         check_finite(where, name, y, dtype)
-        return Rows(y, dtype, tuple(y.shape[1:]))
-    own, wanted = tuple(y.shape[1:]), tuple(prediction.shape[1:])
+        return Rows(y, dtype, own)
     if own != wanted and {own, wanted} != {(), (1,)}:
         hint = "; class labels go with the loss 'cross_entropy'" if own in ((), (1,)) else ""
         raise _C.ShapeError(
@@ -168,14 +242,15 @@ def targets(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) ->
             f"{loss.name}, got {tuple(y.shape)}{hint}"
         )
     check_finite(where, name, y, prediction.dtype)
+    if loss.kind != "values":
+        _check_shares(where, name, y, f"as targets of {loss.name}")
     if loss.kind == "shares":
-        _check_shares(where, name, y, "as targets of")
-        _check_shares(where, "model", prediction, "for", "; end it with nn.Sigmoid()")
+        _check_shares(where, "model", prediction, f"for {loss.name}", "; end it with nn.Sigmoid()")
     return Rows(y, prediction.dtype, wanted)
 
 
 def _labels(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) -> Rows:
-    if prediction.ndim != 2:
+    if prediction.ndim < 2:
         raise _C.ShapeError(
             f"[{where}] model: expected an output of shape (rows, classes) for {loss.name}, got "
             f"{tuple(prediction.shape)}"
@@ -185,19 +260,23 @@ def _labels(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) ->
             f"[{where}] {name}: expected whole numbers for {loss.name}, got {y.dtype.name}; "
             "y.astype('int64') if they are labels"
         )
-    if y.shape[1:] not in ((), (1,)):
+    wanted = tuple(prediction.shape[2:])
+    if y.shape[1:] != wanted and (wanted or y.shape[1:] != (1,)):
         raise _C.ShapeError(
-            f"[{where}] {name}: expected one label a row, ({y.shape[0]},), for {loss.name}, got "
-            f"{tuple(y.shape)}; y.argmax(1) makes labels from one-hot rows"
+            f"[{where}] {name}: expected one label a row, {(y.shape[0], *wanted)}, for "
+            f"{loss.name}, got {tuple(y.shape)}; y.argmax(1) makes labels from one-hot rows"
         )
     array, classes = y.numpy(), prediction.shape[1]
     bad = (array < 0) | (array >= classes)
+    ignored = getattr(loss.function, "ignore_index", None)
+    if ignored is not None:
+        bad &= array != ignored
     if bad.any():
         raise ValueError(
             f"[{where}] {name}: expected labels from 0 to {classes - 1} for the {classes} outputs "
             f"of the model, got {describe_bad(array, bad)}; labels count from 0"
         )
-    return Rows(y, _C.int64, ())
+    return Rows(y, _C.int64, wanted)
 
 
 def _check_shares(where: str, name: str, values: Tensor, role: str, hint: str = "") -> None:
@@ -205,7 +284,7 @@ def _check_shares(where: str, name: str, values: Tensor, role: str, hint: str = 
     bad = (array < 0) | (array > 1)
     if bad.any():
         raise ValueError(
-            f"[{where}] {name}: expected values from 0 to 1 {role} binary cross-entropy, got "
+            f"[{where}] {name}: expected values from 0 to 1 {role}, got "
             f"{describe_bad(array, bad)}{hint}"
         )
 
@@ -222,10 +301,10 @@ def positive_int(where: str, name: str, value: Any) -> int:
     return number
 
 
-def check_lr(where: str, lr: Any) -> float:
-    """A learning rate: finite and more than 0."""
-    if isinstance(lr, bool) or not isinstance(lr, (int, float, np.integer, np.floating)):
-        raise TypeError(f"[{where}] lr: expected a number, got {lr!r:.60}")
-    if not math.isfinite(lr) or lr <= 0:
-        raise ValueError(f"[{where}] lr: expected a finite number above 0, got {lr!r:.60}")
-    return float(lr)
+def positive(where: str, name: str, value: Any) -> float:
+    """A finite number of more than 0; a TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"[{where}] {name}: expected a number, got {value!r:.60}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"[{where}] {name}: expected a finite number above 0, got {value!r:.60}")
+    return float(value)

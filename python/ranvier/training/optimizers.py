@@ -5,7 +5,6 @@ The updates are in `ranvier.optim`; this file only finds, makes and keeps them.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +12,14 @@ from typing import Any
 from ranvier import optim
 from ranvier._C import Tensor
 from ranvier.nn import Module
-from ranvier.training.errors import RanvierWarning, look_up
-from ranvier.training.inputs import check_lr
+from ranvier.training.errors import look_up, warn
+from ranvier.training.inputs import positive
 from ranvier.training.losses import Loss
 
-_NAMED: dict[str, type[optim.Optimizer]] = {
-    "sgd": optim.SGD,
-    "adam": optim.Adam,
-    "adamw": optim.AdamW,
-}
+_CLASSES = (
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Lion",
+    "ASGD", "Rprop",
+)  # fmt: skip
 _ATTRIBUTE = "_ranvier_last_fit"
 
 
@@ -69,7 +67,7 @@ def resolve(
     TypeError, ValueError
         For what is no optimizer, trains nothing of this model, or has no such learning rate.
     """
-    rate = None if lr is None else check_lr(where, lr)
+    rate = None if lr is None else positive(where, "lr", lr)
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
@@ -93,10 +91,10 @@ def resolve(
     if kept.optimizer is not None:
         reason = _difference(kept, spec, parameters)
         if reason is None:
+            for group in kept.optimizer.param_groups:  # a schedule may have changed it
+                group["lr"] = spec.lr
             return spec, kept.optimizer
-        warnings.warn(
-            f"[{where}] optimizer: {spec} starts anew, as {reason}", RanvierWarning, stacklevel=4
-        )
+        warn(f"[{where}] optimizer: {spec} starts anew, as {reason}")
     return spec, made
 
 
@@ -112,13 +110,18 @@ def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | No
 
 def _kind(where: str, optimizer: Any) -> type[optim.Optimizer]:
     if isinstance(optimizer, str):
-        return look_up(f"[{where}] optimizer", optimizer, _NAMED)
+        return look_up(f"[{where}] optimizer", optimizer, _named())
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         return optimizer
     raise TypeError(
-        f"[{where}] optimizer: expected a name ({', '.join(_NAMED)}), or a class or object of "
+        f"[{where}] optimizer: expected a name ({', '.join(_named())}), or a class or object of "
         f"ranvier.optim, got {optimizer!r:.60}"
     )
+
+
+def _named() -> dict[str, type[optim.Optimizer]]:
+    """Every optimizer that is there and needs no closure, by its name."""
+    return {name.lower(): getattr(optim, name) for name in _CLASSES if hasattr(optim, name)}
 
 
 def _parameters_of(optimizer: optim.Optimizer) -> list[Tensor]:

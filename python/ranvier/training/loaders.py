@@ -1,0 +1,164 @@
+"""Data that somebody else makes batches of: `DataLoader`, `Dataset`, anything that gives batches.
+
+They are known by what they can do, so that PyTorch's own work as well. Nothing is kept in memory
+beyond a batch, and what a batch holds is checked when it comes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier import _C
+from ranvier._C import Tensor
+from ranvier._grad import no_grad
+from ranvier.nn import Module
+from ranvier.training import inputs
+from ranvier.training.batches import Batch, Step
+
+if TYPE_CHECKING:
+    from ranvier.training.losses import Loss
+
+
+def arrays_of(data: Any) -> tuple[Any, Any, Any] | None:
+    """Rows, targets and weights of a TensorDataset, which are simply there; None for all else."""
+    tensors = getattr(data, "tensors", None)
+    if isinstance(tensors, (tuple, list)) and len(tensors) in (2, 3):
+        return (*tensors, None)[:3]
+    return None
+
+
+def is_source(data: Any) -> bool:
+    """Whether this gives batches or rows, rather than being an array of them."""
+    if isinstance(data, (Tensor, np.ndarray, list, tuple, str)) or hasattr(data, "to_numpy"):
+        return False
+    return _is_loader(data) or _is_dataset(data)
+
+
+def _is_loader(data: Any) -> bool:
+    return hasattr(data, "__iter__") and hasattr(data, "dataset") and hasattr(data, "batch_size")
+
+
+def _is_dataset(data: Any) -> bool:
+    kinds = [kind.__name__ for kind in type(data).__mro__]
+    return "Dataset" in kinds or "IterableDataset" in kinds
+
+
+class LoaderBatches:
+    """The batches of a DataLoader, or of a Dataset for which one is made.
+
+    Parameters
+    ----------
+    where : str
+        What messages begin with.
+    data : DataLoader or Dataset
+    model : Module
+        Floating-point numbers and the inputs are cast to the type that it computes in.
+    loss : Loss
+        What asks something of the targets.
+    batch_size, shuffle
+        Of the DataLoader that is made; one that is given has its own.
+    accumulate : int
+        Batches to a step.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        data: Any,
+        model: Module,
+        loss: Loss,
+        batch_size: int | None,
+        accumulate: int,
+        shuffle: bool,
+    ) -> None:
+        self.where, self.model, self.loss = where, model, loss
+        self.accumulate = accumulate
+        if not _is_loader(data):
+            made = importlib.import_module("ranvier.utils.data").DataLoader
+            data = made(data, batch_size=batch_size or len(data), shuffle=shuffle)
+        self.loader = data
+
+    @property
+    def steps(self) -> int | None:
+        try:
+            return -(-len(self.loader) // self.accumulate)
+        except TypeError:
+            return None
+
+    def __iter__(self) -> Iterator[Step]:
+        step: Step = []
+        for item in self.loader:
+            step.append(self._batch(item))
+            if len(step) == self.accumulate:
+                yield step
+                step = []
+        if step:
+            yield step
+
+    def _batch(self, item: Any) -> Batch:
+        if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+            got = f"{len(item)} parts" if isinstance(item, (tuple, list)) else type(item).__name__
+            raise TypeError(
+                f"[{self.where}] X: expected batches of rows and targets (and weights), got {got}"
+            )
+        x = whole(self.where, item[0], self.model)
+        weight = None
+        if len(item) == 3:
+            each = inputs.rows(self.where, "weights", item[2])
+            weight = _C.ops.cast(each, x.dtype).reshape(each.shape[0])
+        return Batch(x, inputs.rows(self.where, "y", item[1]), x.shape[0], weight)
+
+    def settle(self, batch: Batch, prediction: Tensor) -> None:
+        """Bring the targets of a batch to what the loss takes, given what the model made of it."""
+        batch.target = inputs.targets(
+            self.where, "y", batch.target, prediction.detach(), self.loss
+        ).all()
+
+
+def whole(where: str, X: Any, model: Module) -> Tensor:
+    """A batch in the model's type."""
+    rows = inputs.data(where, "X", X, model)
+    return rows.batch(0, len(rows), None)
+
+
+def collect(
+    where: str, model: Module, batches: LoaderBatches
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Outputs, targets and weights of all rows, in evaluation mode and without gradients."""
+    from ranvier.training.evaluation import forward, mode
+
+    outputs, targets, weights = [], [], []
+    with mode(model, False), no_grad():
+        for step in batches:
+            for batch in step:
+                output = forward(where, model, batch.x)
+                batches.settle(batch, output)
+                outputs.append(output)
+                targets.append(batch.target)
+                if batch.weight is not None:
+                    weights.append(batch.weight)
+    if not outputs:
+        raise ValueError(f"[{where}] X: expected at least one batch, got none")
+    weight = _C.ops.cat(weights, 0) if weights else None
+    return _C.ops.cat(outputs, 0), _C.ops.cat(targets, 0), weight
+
+
+def outputs(where: str, model: Module, data: Any, batch_size: int) -> Tensor:
+    """The model's outputs for all rows of a DataLoader or Dataset."""
+    from ranvier.training.evaluation import forward, mode
+
+    if not _is_loader(data):
+        made = importlib.import_module("ranvier.utils.data").DataLoader
+        data = made(data, batch_size=batch_size, shuffle=False)
+    parts = []
+    with mode(model, False), no_grad():
+        for item in data:
+            x = item[0] if isinstance(item, (tuple, list)) else item
+            parts.append(forward(where, model, whole(where, x, model)))
+    if not parts:
+        raise ValueError(f"[{where}] X: expected at least one batch, got none")
+    return _C.ops.cat(parts, 0)
