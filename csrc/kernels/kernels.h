@@ -107,6 +107,12 @@ enum class Update : int {
   count
 };
 
+// Numbers of each column: what batch norm's backward reads.
+template <class T>
+struct ColumnArgs {
+  const T *mean, *rstd, *scale, *level, *along;
+};
+
 template <class T>
 struct Kernels {
   T (*sum)(int64_t n, const T* x);  // n <= kSumBlock
@@ -129,6 +135,20 @@ struct Kernels {
   T (*cross_entropy)(int64_t n, const T* x, int64_t target, T* lse);
   void (*cross_entropy_backward)(int64_t n, const T* x, int64_t target, const T* lse, T scale,
                                  T* dx);
+  // Layer norm of a row [1] and RMS norm [0], their gradient, and that of weight and bias.
+  void (*norm_row[2])(int64_t n, const T* x, const T* w, const T* b, double eps, T* y, T* mean,
+                      T* rstd);
+  void (*norm_row_backward[2])(int64_t n, const T* g, const T* x, const T* w, T mean, T rstd,
+                               T* dx);
+  void (*norm_weight_rows[2])(int64_t rows, int64_t cols, int64_t stride, const T* g, const T* x,
+                              const T* mean, const T* rstd, T* dw, T* db);
+  // Batch norm: columns with given means and scales, and the sums of its backward.
+  void (*scale_rows)(int64_t rows, int64_t cols, const T* x, const T* mean, const T* scale,
+                     const T* shift, T* y);
+  void (*column_products)(int64_t rows, int64_t cols, const T* g, const T* x, const T* mean,
+                          const T* rstd, T* sums, T* products);
+  void (*columns_backward)(int64_t rows, int64_t cols, const T* g, const T* x,
+                           const ColumnArgs<T>& columns, T* dx);
   // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
   void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);

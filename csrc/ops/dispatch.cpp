@@ -114,11 +114,15 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
            "' with memory for every element, got one that was expanded; clone() it first");
 }
 
-// An update or a random fill has no gradient: it must not swallow one silently.
+// An update or a random fill has no gradient: it must not swallow one silently. An op with a
+// gradient (dropout, batch norm) has none for what it changes.
 void check_no_gradient(const OpDef& op, const Tensors& inputs) {
   if (!grad_enabled()) return;
+  const auto changed = [&](size_t i) {
+    return std::find(op.mutated.begin(), op.mutated.end(), static_cast<int>(i)) != op.mutated.end();
+  };
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].defined() && requires_grad(inputs[i]))
+    if (inputs[i].defined() && requires_grad(inputs[i]) && (!op.differentiable || changed(i)))
       fail(ErrorKind::runtime, "[", op.name, "] expected '", op.input_name(i),
            "' without gradient for a change in place, got one that requires it; use no_grad(), or ",
            "the form that makes a new tensor");

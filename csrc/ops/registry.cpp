@@ -105,6 +105,9 @@ const Registry& registry() {
     declare_triangles(r);
     declare_pads(r);
     declare_random(r);
+    declare_dropouts(r);
+    declare_row_norms(r);
+    declare_batch_norm(r);
     declare_updates(r);
     declare_regions(r);
     return r;

@@ -294,6 +294,9 @@ __all__ = [
     "meshgrid",
     "cartesian_prod",
     "pad",
+    "layer_norm",
+    "rms_norm",
+    "group_norm",
     "sgd_update",
     "adam_update",
     "rmsprop_update",
@@ -913,6 +916,47 @@ def permutation(state: Tensor, n: int) -> Tensor: ...
 def bernoulli(state: Tensor, input: Input) -> Tensor: ...
 def multinomial(
     state: Tensor, input: Input, num_samples: int, replacement: bool = False
+) -> Tensor: ...
+def dropout(state: Tensor, input: Input, p: float = 0.5) -> Tensor: ...
+def alpha_dropout(state: Tensor, input: Input, p: float = 0.5) -> Tensor: ...
+def row_state(run: Input, call: int, row_size: int) -> Tensor: ...
+def layer_norm(
+    input: Input,
+    normalized_shape: int | Sequence[int],
+    weight: Input | None = None,
+    bias: Input | None = None,
+    eps: float = 1e-05,
+) -> Tensor: ...
+def rms_norm(
+    input: Input,
+    normalized_shape: int | Sequence[int],
+    weight: Input | None = None,
+    eps: float | None = None,
+) -> Tensor: ...
+def group_norm(
+    input: Input,
+    num_groups: int,
+    weight: Input | None = None,
+    bias: Input | None = None,
+    eps: float = 1e-05,
+) -> Tensor: ...
+def batch_norm(
+    input: Input,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Input | None = None,
+    bias: Input | None = None,
+    num_batches_tracked: Tensor | None = None,
+    momentum: float | None = 0.1,
+    eps: float = 1e-05,
+) -> Tensor: ...
+def batch_norm_by(
+    input: Input,
+    running_mean: Input,
+    running_var: Input,
+    weight: Input | None = None,
+    bias: Input | None = None,
+    eps: float = 1e-05,
 ) -> Tensor: ...
 def sgd_update(
     param: Tensor,

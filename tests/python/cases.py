@@ -460,6 +460,7 @@ rows("permutation", None, *[((state,), {"n": n}) for n in (0, 1, 2, 17, 1000)],
 
 import cases_elementwise as cases_elementwise  # noqa: E402
 import cases_indexing as cases_indexing  # noqa: E402
+import cases_layers as cases_layers  # noqa: E402  rows of its family
 import cases_moving as cases_moving  # noqa: E402  rows of its family
 import cases_optim as cases_optim  # noqa: E402  rows of its family
 import cases_order as cases_order  # noqa: E402  rows of its family

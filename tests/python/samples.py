@@ -11,7 +11,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Sample:
     attrs: dict[str, Any]
     layouts: tuple[str, ...]
     fixed: frozenset[int] = frozenset()  # inputs that keep their dtype
+    constant: frozenset[int] = frozenset()  # inputs that are not differentiated by
 
     def __str__(self) -> str:
         shown = [
@@ -60,7 +61,7 @@ class Sample:
 
     def packed(self) -> Sample:
         """The same values without special layouts."""
-        return Sample(self.inputs, self.attrs, ("packed",) * len(self.inputs), self.fixed)
+        return replace(self, layouts=("packed",) * len(self.inputs))
 
 
 def quiet(f: Reference, *args: Any, **kwargs: Any) -> Any:
@@ -161,8 +162,7 @@ def as_dtype(sample: Sample, dtype: str) -> Sample:
         low = 0 if dtype == "uint8" else -100
         return np.clip(np.round(x), low, 100).astype(dtype)
 
-    inputs = tuple(convert(i, x) for i, x in enumerate(sample.inputs))
-    return Sample(inputs, sample.attrs, sample.layouts, sample.fixed)
+    return replace(sample, inputs=tuple(convert(i, x) for i, x in enumerate(sample.inputs)))
 
 
 def tensors(sample: Sample) -> tuple[list[Any], list[Array | None]]:
@@ -198,8 +198,7 @@ def widened(sample: Sample) -> Sample:
             return x
         return x.astype(np.longdouble)
 
-    inputs = tuple(wide(i, x) for i, x in enumerate(sample.inputs))
-    return Sample(inputs, sample.attrs, sample.layouts, sample.fixed)
+    return replace(sample, inputs=tuple(wide(i, x) for i, x in enumerate(sample.inputs)))
 
 
 # ---- elementwise rows
@@ -386,6 +385,7 @@ def rows(
     high: float = 4.0,
     tolerance: str = "exact",
     fixed: Sequence[int] = (),
+    constant: Sequence[int] = (),
     **options: Any,
 ) -> None:
     """A row whose samples are listed: (inputs, attrs) or (inputs, attrs, layouts).
@@ -405,7 +405,8 @@ def rows(
                 else laid_out(draw(rng, x, low, high), w)
                 for x, w in zip(inputs, layouts, strict=True)
             )
-            made.append(Sample(arrays, attrs, tuple(layouts), frozenset(fixed)))
+            sample = Sample(arrays, attrs, tuple(layouts), frozenset(fixed), frozenset(constant))
+            made.append(sample)
         return made
 
     add(Case(name, reference, make, tolerance, **options))

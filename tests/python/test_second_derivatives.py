@@ -6,6 +6,7 @@ compared with differences of itself. Refuses a list of ops kept by hand.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def wanted(sample: Sample) -> list[int]:
     return [
         i
         for i, x in enumerate(sample.inputs)
-        if x is not None and x.dtype.kind == "f" and i not in sample.fixed
+        if x is not None and x.dtype.kind == "f" and i not in sample.fixed | sample.constant
     ]
 
 
@@ -73,7 +74,7 @@ def moved(sample: Sample, directions: list[Array], t: float) -> Sample:
     inputs = list(sample.inputs)
     for i, d in zip(wanted(sample), directions, strict=True):
         inputs[i] = inputs[i] + t * d
-    return Sample(tuple(inputs), sample.attrs, sample.layouts, sample.fixed)
+    return replace(sample, inputs=tuple(inputs))
 
 
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if differentiable_twice(c)])

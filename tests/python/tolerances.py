@@ -81,6 +81,9 @@ TOLERANCES = {
                                        "an absolute one here, hence magnitude |y| + 1"),
     "loss": Tolerance(5.0, 5.0, "difference, square and mean of positive terms: 0.5 + 0.5 + 0.5 "
                                 "ulp each, the sum less than 3"),
+    "row_norm": Tolerance(6.0, 6.0, "x - mean costs an eps of the largest |x|, over the deviation; "
+                                    "the root, its inverse, weight and bias half an ulp each"),
+    "dropout": Tolerance(2.0, 2.0, "a product and, for alpha dropout, a sum; the scale is rounded"),
     "scatter": Tolerance(4.0, 4.0, "one addition after another, at most 40 at one place: errors of "
                                    "random sign add up like sqrt(40) * 0.29 eps of sum|x|"),
     "scatter_reduce": Tolerance(5.0, 5.0, "as scatter; a division for means, up to 8 factors of "

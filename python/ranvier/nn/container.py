@@ -1,4 +1,7 @@
-"""Modules in a row: Sequential runs one after the other, ModuleList only holds them."""
+"""Modules in a row: Sequential runs one after the other, ModuleList only holds them.
+
+What holds modules or parameters under names is in `_named.py`.
+"""
 
 from __future__ import annotations
 
@@ -60,15 +63,24 @@ class _Row(Module):
         return module
 
     def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(self._name_at(index), module)
+        (module,) = self._checked([module])
+        setattr(self, self._name_at(index), module)
 
-    def __delitem__(self, index: int) -> None:
-        delattr(self, self._name_at(index))
+    def __delitem__(self, index: int | slice) -> None:
+        names = self._names()
+        for name in names[index] if isinstance(index, slice) else [self._name_at(index)]:
+            delattr(self, name)
         if all(name.isdigit() for name in self._names()):
             self._renumber(self._layers())
 
     def __iadd__(self: R, modules: Iterable[Module]) -> R:
         return self.extend(modules)
+
+    def __add__(self: R, modules: Iterable[Module]) -> R:
+        return type(self)().extend(self).extend(modules)
+
+    def __contains__(self, module: object) -> bool:
+        return any(module is layer for layer in self._layers())
 
     def _checked(self, modules: Iterable[Module]) -> list[Module]:
         kind, layers = type(self).__name__, []
@@ -84,19 +96,24 @@ class _Row(Module):
 
     def append(self: R, module: Module) -> R:
         """Adds a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
+        return self.extend([module])
 
     def extend(self: R, modules: Iterable[Module]) -> R:
         """Adds modules at the end: all, or none if one of them is no module."""
         for module in self._checked(modules):
-            self.append(module)
+            self.add_module(str(len(self)), module)
         return self
 
     def insert(self: R, index: int, module: Module) -> R:
         """Adds a module in front of the one at an index."""
         layers = self._layers()
-        layers[index:index] = self._checked([module])
+        given = self._checked([module])
+        if not -len(layers) <= index <= len(layers):
+            raise IndexError(
+                f"[{type(self).__name__}] expected an index in [{-len(layers)}, {len(layers)}], "
+                f"got {index}"
+            )
+        layers[index:index] = given
         self._renumber(layers)
         return self
 
@@ -143,6 +160,20 @@ class Sequential(_Row):
             input = layer(input)
         return input
 
+    def __mul__(self, times: int) -> Sequential:
+        if isinstance(times, bool) or not isinstance(times, int):
+            raise TypeError(f"[Sequential] expected a whole number to repeat by, got {times!r:.60}")
+        if times < 1:
+            raise ValueError(f"[Sequential] expected to be repeated once or more, got {times}")
+        return Sequential(*self._layers() * times)
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Sequential:
+        layers = self._layers()
+        (self * times)  # checks
+        return self.extend(layers * (times - 1))
+
 
 class ModuleList(_Row):
     """Holds modules, so that their parameters belong to the one that holds the list.
@@ -158,3 +189,16 @@ class ModuleList(_Row):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(() if modules is None else modules)
+
+    def __repr__(self) -> str:
+        lines: list[str] = []
+        start, layers = 0, [repr(layer) for layer in self._layers()]
+        for i, shown in enumerate(layers):
+            if i + 1 < len(layers) and layers[i + 1] == shown:
+                continue
+            # Equal ones are told once, as in PyTorch.
+            same = i + 1 - start
+            at = f"({start}-{i}): {same} x " if same > 1 else f"({self._names()[i]}): "
+            lines.append(at + shown.replace("\n", "\n  "))
+            start = i + 1
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + ("\n)" if lines else ")")

@@ -25,8 +25,18 @@ from ranvier._ops import (
     softmax,
     tanh,
 )
+from ranvier.nn.functional_norm import (
+    alpha_dropout,
+    batch_norm,
+    bilinear,
+    dropout,
+    group_norm,
+    layer_norm,
+    rms_norm,
+)
 
 __all__ = [
+    "alpha_dropout", "batch_norm", "bilinear", "dropout", "group_norm", "layer_norm", "rms_norm",
     "binary_cross_entropy", "cross_entropy", "gelu", "half_squared_error", "leaky_relu", "linear",
     "log_softmax", "mse_loss", "one_hot", "pad", "relu", "sigmoid", "silu", "softmax", "tanh",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The fully connected layer, and two layers that compute nothing: Flatten and Identity."""
+"""Fully connected layers, and layers that compute nothing: Flatten, Unflatten and Identity."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from ranvier import _C
 from ranvier._C import Tensor, ops
 from ranvier._devices import check_device
+from ranvier._dtypes import or_default
 from ranvier._layouts import shape_from
 from ranvier.nn import init
+from ranvier.nn.functional_norm import bilinear
 from ranvier.nn.module import Module
 from ranvier.nn.parameter import Parameter
 
@@ -70,7 +72,7 @@ class Linear(Module):
         check_device(device, "Linear")
         self.in_features = checked_size("Linear", "in_features", in_features)
         self.out_features = checked_size("Linear", "out_features", out_features)
-        chosen = _C.float32 if dtype is None else dtype
+        chosen = or_default(dtype)
         storage = _C.zeros(shape_from((self.in_features, self.out_features), "Linear"), chosen)
         self.weight = Parameter(storage.transpose(0, 1))
         self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
@@ -92,6 +94,72 @@ class Linear(Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
+        )
+
+
+class Bilinear(Module):
+    """y_k = x1 W_k x2^T + b_k: products of every pair of features, weighted.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features : int
+        Sizes of the last axes of the inputs and of the output, 1 or more.
+    bias : bool, default True
+    device : "cpu", optional
+    dtype : dtype, default float32
+
+    Attributes
+    ----------
+    weight : Parameter, (out_features, in1_features, in2_features)
+    bias : Parameter, (out_features,), or None
+        Both start uniform in +-1/sqrt(in1_features).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> layer = rv.nn.Bilinear(3, 4, 2)
+    >>> layer(rv.ones(5, 3), rv.ones(5, 4)).shape
+    (5, 2)
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device, "Bilinear")
+        self.in1_features = checked_size("Bilinear", "in1_features", in1_features)
+        self.in2_features = checked_size("Bilinear", "in2_features", in2_features)
+        self.out_features = checked_size("Bilinear", "out_features", out_features)
+        chosen = or_default(dtype)
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        self.weight = Parameter(_C.zeros(shape_from(shape, "Bilinear"), chosen))
+        self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew from the default generator."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """(..., in1_features) and (..., in2_features) -> (..., out_features)"""
+        return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the layer's line."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 
@@ -117,6 +185,48 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """What stands between the brackets of the layer's line."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Cuts one axis into several: the opposite of Flatten.
+
+    Parameters
+    ----------
+    dim : int
+    unflattened_size : tuple of int
+        The sizes of the new axes; one of them may be -1.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.Unflatten(1, (8, 8))(rv.zeros(2, 64)).shape
+    (2, 8, 8)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        super().__init__()
+        sizes = unflattened_size if isinstance(unflattened_size, (tuple, list)) else None
+        if isinstance(dim, bool) or not isinstance(dim, int) or sizes is None:
+            raise TypeError(
+                "[Unflatten] expected an axis as an integer and sizes as a tuple, got "
+                f"{dim!r:.60} and {unflattened_size!r:.60}"
+            )
+        for i, size in enumerate(sizes):
+            if isinstance(size, bool) or not isinstance(size, int):
+                raise TypeError(
+                    f"[Unflatten] unflattened_size: expected integers, got {size!r:.60} at place "
+                    f"{i}"
+                )
+        self.dim = dim
+        self.unflattened_size = tuple(sizes)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same elements in another shape."""
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """What stands between the brackets of the layer's line."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Identity(Module):

@@ -1,47 +1,33 @@
 """What every network is made of: modules that hold parameters, buffers and other modules.
 
 There is one place where these live, the instance's own attributes; everything else is read off
-them, so nothing can get out of step. Computes nothing, and knows no layer.
+them, so nothing can get out of step. Computes nothing, and knows no layer. What a module does with
+its state is in `_state.py`, hooks are in `_hooks.py`, walking through the tree in `_tree.py`.
 """
 
 from __future__ import annotations
 
-import re
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
 from weakref import ref
 
+from ranvier import _dtypes
 from ranvier._C import ShapeError, Tensor
-from ranvier._conversion import as_tensor
+from ranvier._constructors import dtype_of_type
 from ranvier._creation import empty_like
+from ranvier._devices import check_device
 from ranvier._grad import no_grad
 from ranvier._tensor import target_of
-from ranvier.nn.parameter import Parameter
+from ranvier.nn import _hooks, _state
+from ranvier.nn._hooks import Hook, Hooks, RemovableHandle
+from ranvier.nn._layer_errors import last, tell_layer
+from ranvier.nn._state import LoadResult
+from ranvier.nn._tree import Tree
+from ranvier.nn.parameter import Buffer, Parameter
 
 M = TypeVar("M", bound="Module")
-
-
-class LoadResult(NamedTuple):
-    """Which names `load_state_dict(strict=False)` did not find or could not use."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"LoadResult(missing_keys={self[0]}, unexpected_keys={self[1]})"
-
-
-class _LastRun(threading.local):
-    """What the module that ran last in this thread gave, and the module, for error messages."""
-
-    run: tuple[Callable[[], Any], Callable[[], Any]] = (lambda: None, lambda: None)
-
-
-_last = _LastRun()
 
 
 def _no_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +35,7 @@ def _no_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise TypeError(f"[{name}] expected a method 'forward', got none; define forward(self, x)")
 
 
-class Module:
+class Module(Tree):
     """Base class of layers and networks; `forward` says what one computes.
 
     Parameters, buffers and modules that are assigned to attributes belong to the module.
@@ -77,22 +63,27 @@ class Module:
     """
 
     training: bool = True
-    _buffers: dict[str, bool]  # name: whether it is part of the state_dict
+    _persistence: dict[str, bool]  # of each buffer: whether it is part of the state_dict
+    _hooks: Hooks | None = None
 
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
-        object.__setattr__(self, "_buffers", {})
+        object.__setattr__(self, "_persistence", {})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs `forward`; an error about shapes or dtypes is told with the layer's name."""
+        """Runs `forward` and the hooks; an error of the core is told with the layer's name."""
+        hooks = self._hooks
         try:
-            output = self.forward(*args, **kwargs)
-        except (ShapeError, TypeError) as error:
-            _tell_layer(error, self, args)
+            if hooks is None:
+                output = self.forward(*args, **kwargs)
+            else:
+                output = _hooks.call(self, hooks, args, kwargs)
+        except (ShapeError, TypeError, ValueError, IndexError) as error:
+            tell_layer(error, self, args)
             raise
         if isinstance(output, Tensor):
-            _last.run = (ref(output), ref(self))
+            last.run = (ref(output), ref(self))
         return output
 
     # --- what belongs to the module
@@ -102,12 +93,24 @@ class Module:
             self._own_buffers(f"self.{name}").pop(name, None)
             if isinstance(value, Module):
                 value._own_buffers("it")
+        elif isinstance(value, Buffer):
+            self._check_plain(name, value)
+            self._own_buffers(f"self.{name}")[name] = value.persistent
         else:
             self._check_plain(name, value)
         object.__setattr__(self, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self.__dict__.get("_persistence", {}).pop(name, None)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes over what a copy or a pickle kept."""
+        self.__dict__.setdefault("_persistence", {})
+        self.__dict__.update(state)
+
     def _own_buffers(self, what: str) -> dict[str, bool]:
-        buffers: dict[str, bool] | None = self.__dict__.get("_buffers")
+        buffers: dict[str, bool] | None = self.__dict__.get("_persistence")
         if buffers is None:
             name = type(self).__name__
             raise AttributeError(
@@ -126,7 +129,7 @@ class Module:
                     f"[nn.Module] {type(self).__name__}.{name}: expected a {kind.__name__} or None "
                     f"in place of the one that is there, got {type(value).__name__}"
                 )
-        if name in self.__dict__.get("_buffers", ()) and not isinstance(value, Tensor):
+        if name in self.__dict__.get("_persistence", ()) and not isinstance(value, Tensor):
             raise TypeError(
                 f"[nn.Module] {type(self).__name__}.{name}: expected a Tensor or None for a "
                 f"buffer, got {type(value).__name__}"
@@ -151,6 +154,7 @@ class Module:
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None keeps the name free."""
+        self._own_buffers("register_parameter")
         self._check_new(name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"[nn.Module] {name}: expected a Parameter or None, got {param!r}")
@@ -158,10 +162,15 @@ class Module:
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a module under a name; None keeps the name free."""
+        self._own_buffers("add_module")
         self._check_new(name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"[nn.Module] {name}: expected a Module or None, got {module!r}")
         setattr(self, name, module)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Adds a module under a name, as `add_module` does."""
+        self.add_module(name, module)
 
     def _check_new(self, name: str) -> None:
         if not isinstance(name, str) or not name or "." in name:
@@ -169,82 +178,22 @@ class Module:
         if hasattr(self, name) and name not in self.__dict__:
             raise KeyError(f"[nn.Module] expected a name that is free, got {name!r}")
 
-    # --- walking through it
+    # What PyTorch's programs look into: read only, as the attributes are where everything lives.
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Names and modules that belong to this module directly, each module once."""
-        self._own_buffers("it")
-        seen: set[int] = set()
-        for name, value in list(self.__dict__.items()):
-            if isinstance(value, Module) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
+    @property
+    def _parameters(self) -> Mapping[str, Tensor]:
+        return MappingProxyType(dict(self._own_parameters()))
 
-    def children(self) -> Iterator[Module]:
-        """Modules that belong to this module directly."""
-        return (module for _, module in self.named_children())
+    @property
+    def _buffers(self) -> Mapping[str, Tensor]:
+        return MappingProxyType(dict(self._own_buffer_tensors()))
 
-    def named_modules(
-        self, memo: set[int] | None = None, prefix: str = ""
-    ) -> Iterator[tuple[str, Module]]:
-        """Names and modules of the whole tree, this module first, each module once."""
-        memo = set() if memo is None else memo
-        if id(self) in memo:
-            return
-        memo.add(id(self))
-        yield prefix, self
-        for name, module in self.named_children():
-            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+    @property
+    def _modules(self) -> Mapping[str, Module]:
+        return MappingProxyType(dict(self._own_modules()))
 
-    def modules(self) -> Iterator[Module]:
-        """The modules of the whole tree, this module first."""
-        return (module for _, module in self.named_modules())
-
-    def _named_tensors(
-        self, own: Callable[[Module], Iterator[tuple[str, Tensor]]], prefix: str, recurse: bool
-    ) -> Iterator[tuple[str, Tensor]]:
-        seen: set[int] = set()
-        trees = self.named_modules(prefix=prefix) if recurse else iter([(prefix, self)])
-        for path, module in trees:
-            for name, value in own(module):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    yield (f"{path}.{name}" if path else name), value
-
-    def _own_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        self._own_buffers("parameters()")
-        return ((n, v) for n, v in list(self.__dict__.items()) if isinstance(v, Parameter))
-
-    def _own_buffer_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        names = self._own_buffers("buffers()")
-        return ((n, self.__dict__[n]) for n in names if self.__dict__.get(n) is not None)
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Names and parameters, of the whole tree unless `recurse` is False; tied ones once."""
-        for name, value in self._named_tensors(Module._own_parameters, prefix, recurse):
-            assert isinstance(value, Parameter)
-            yield name, value
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, of the whole tree unless `recurse` is False; tied ones once."""
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """Names and buffers, of the whole tree unless `recurse` is False."""
-        return self._named_tensors(Module._own_buffer_tensors, prefix, recurse)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers, of the whole tree unless `recurse` is False."""
-        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
-
-    def apply(self: M, fn: Callable[[Module], object]) -> M:
-        """Calls a function with every module of the tree, this module last."""
-        for module in self.children():
-            module.apply(fn)
-        fn(self)
-        return self
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Changes nothing: the module runs without overhead already."""
 
     # --- modes
 
@@ -287,15 +236,25 @@ class Module:
         if dtype is None:
             return self
         if not dtype.is_floating_point:
-            raise TypeError(f"[Module.to] dtype: expected float32 or float64, got {dtype.name}")
+            raise TypeError(f"[Module.to] dtype: expected a floating one, got {dtype.name}")
+        return self._convert(dtype, lambda old: old.dtype.is_floating_point)
+
+    def _convert(self: M, dtype: Any, wanted: Callable[[Tensor], bool]) -> M:
         new: dict[int, Tensor] = {}  # tied parameters stay tied
         for module in self.modules():
             for name, old in [*module._own_parameters(), *module._own_buffer_tensors()]:
-                if old.dtype is not dtype and old.dtype.is_floating_point:
+                if old.dtype is not dtype and wanted(old):
                     if id(old) not in new:
                         new[id(old)] = _converted(old, dtype)
                     object.__setattr__(module, name, new[id(old)])
         return self
+
+    def type(self: M, dst_type: Any) -> M:
+        """Converts all parameters and buffers, whole numbers too; see `to`."""
+        dtype = _dtypes.as_dtype(dtype_of_type(dst_type))
+        if any(True for _ in self.parameters()) and not dtype.is_floating_point:
+            raise TypeError(f"[Module.type] dst_type: expected a floating one, got {dtype.name}")
+        return self._convert(dtype, lambda old: True)
 
     def float(self: M) -> M:
         """Converts to float32; see `to`."""
@@ -305,26 +264,169 @@ class Module:
         """Converts to float64; see `to`."""
         return self.to("float64")
 
+    def half(self: M) -> M:
+        """Converts to float16, which is stored so and computed in float32; see `to`."""
+        return self.to("float16")
+
+    def bfloat16(self: M) -> M:
+        """Converts to bfloat16, which is stored so and computed in float32; see `to`."""
+        return self.to("bfloat16")
+
     def cpu(self: M) -> M:
         """The module itself: everything lives on the CPU."""
         return self
 
+    def cuda(self: M, device: Any = None) -> M:
+        """Raises: there is no CUDA device in this build."""
+        check_device("cuda" if device is None else device, "Module.cuda")
+        return self
+
+    def share_memory(self: M) -> M:
+        """The module itself: threads share its memory anyway."""
+        return self
+
+    # --- hooks
+
+    def _with_hooks(self) -> Hooks:
+        self._own_buffers("a hook")
+        if self._hooks is None:
+            object.__setattr__(self, "_hooks", Hooks())
+        assert self._hooks is not None
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args)` before every forward.
+
+        Parameters
+        ----------
+        hook : callable
+            Returns None, or other arguments for forward: a tuple, or one value.
+        prepend : bool, default False
+            Whether it runs before the hooks that are there.
+        with_kwargs : bool, default False
+            It is called as `hook(module, args, kwargs)` and returns None or a tuple of both.
+
+        Returns
+        -------
+        RemovableHandle
+            Its `remove()` takes the hook away.
+        """
+        where = "register_forward_pre_hook"
+        return _hooks.register(
+            self._with_hooks().forward_pre, where, Hook(hook, with_kwargs), prepend
+        )
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Calls `hook(module, args, output)` after every forward.
+
+        Parameters
+        ----------
+        hook : callable
+            Returns None, or what takes the output's place.
+        prepend : bool, default False
+            Whether it runs before the hooks that are there.
+        with_kwargs : bool, default False
+            It is called as `hook(module, args, kwargs, output)`.
+        always_call : bool, default False
+            Whether it runs after an error, too.
+
+        Returns
+        -------
+        RemovableHandle
+            Its `remove()` takes the hook away.
+        """
+        where = "register_forward_hook"
+        entry = Hook(hook, with_kwargs, always_call)
+        return _hooks.register(self._with_hooks().forward, where, entry, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, grad_output)` when the gradients of the outputs are there.
+
+        What it returns, unless None, takes their place.
+        """
+        where = "register_full_backward_pre_hook"
+        return _hooks.register(self._with_hooks().backward_pre, where, Hook(hook), prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, grad_input, grad_output)` when the gradients of the inputs are there.
+
+        What it returns, unless None, takes the place of the inputs' gradients.
+        """
+        where = "register_full_backward_hook"
+        return _hooks.register(self._with_hooks().backward, where, Hook(hook), prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(module, prefix, keep_vars)` before `state_dict` collects."""
+        where = "register_state_dict_pre_hook"
+        return _hooks.register(self._with_hooks().state_dict_pre, where, Hook(hook))
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(module, state_dict, prefix, local_metadata)` after it has collected."""
+        where = "register_state_dict_post_hook"
+        return _hooks.register(self._with_hooks().state_dict, where, Hook(hook))
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls a hook before `load_state_dict` compares; it may change the names that came.
+
+        `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+        error_msgs)`, as in PyTorch.
+        """
+        where = "register_load_state_dict_pre_hook"
+        return _hooks.register(self._with_hooks().load_state_dict_pre, where, Hook(hook))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls `hook(module, incompatible_keys)` after everything was loaded."""
+        where = "register_load_state_dict_post_hook"
+        return _hooks.register(self._with_hooks().load_state_dict, where, Hook(hook))
+
     # --- saving
 
-    def state_dict(self, prefix: str = "") -> OrderedDict[str, Tensor]:
-        """All parameters and persistent buffers by name; they share memory with the module's."""
-        state: OrderedDict[str, Tensor] = OrderedDict()
-        for name, value in self._own_parameters():
-            state[prefix + name] = value.detach()
-        for name, value in self._own_buffer_tensors():
-            if self._buffers[name]:
-                state[prefix + name] = value.detach()
-        for name, child in self.__dict__.items():
-            if isinstance(child, Module):
-                state.update(child.state_dict(f"{prefix}{name}."))
+    def state_dict(
+        self,
+        *args: Any,
+        destination: OrderedDict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> OrderedDict[str, Any]:
+        """All parameters and persistent buffers by name; they share memory with the module's.
+
+        Parameters
+        ----------
+        *args
+            `destination`, `prefix` and `keep_vars` by place, as older programs give them.
+        destination : OrderedDict, optional
+            Takes the names; a new one unless given.
+        prefix : str
+            Stands in front of every name.
+        keep_vars : bool, default False
+            Whether to give the parameters themselves, with their gradients.
+        """
+        given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+        destination = given.get("destination", destination)
+        state: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
+        _state.write_state(
+            self, state, given.get("prefix", prefix), given.get("keep_vars", keep_vars)
+        )
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> LoadResult:
         """Copies values by name into parameters and buffers: all of them, or none on an error.
 
         Parameters
@@ -332,6 +434,9 @@ class Module:
         state_dict : mapping of str to Tensor or array
         strict : bool, default True
             False skips names that are missing or unexpected.
+        assign : bool, default False
+            Whether the tensors themselves, dtypes included, take the place of the module's. Make
+            the optimizer afterwards.
 
         Returns
         -------
@@ -344,32 +449,7 @@ class Module:
         ShapeError
             Shapes that differ, each listed with both shapes. It is a RuntimeError too.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"[load_state_dict] expected names and tensors, got {type(state_dict).__name__}"
-            )
-        own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        where = f"[load_state_dict] {type(self).__name__}"
-        if strict and (missing or unexpected):
-            parts = [f"{w} {', '.join(n)}" for w, n in
-                     (("missing", missing), ("unexpected", unexpected)) if n]  # fmt: skip
-            raise RuntimeError(
-                f"{where}: expected the model's own names, got {'; '.join(parts)}; "
-                "pass strict=False to load what fits"
-            )
-        values = {
-            name: _value_of(name, state_dict[name], where) for name in own if name in state_dict
-        }
-        wrong = [f"{name} {own[name].shape}, got {value.shape}"
-                 for name, value in values.items() if value.shape != own[name].shape]  # fmt: skip
-        if wrong:
-            raise ShapeError(f"{where}: expected {'; expected '.join(wrong)}")
-        with no_grad():
-            for name, value in values.items():
-                own[name].copy_(value)
-        return LoadResult(missing, unexpected)
+        return _state.load(self, state_dict, strict, assign)
 
     # --- printing
 
@@ -377,16 +457,18 @@ class Module:
         """What stands between the brackets of the module's line; a layer says its settings."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
     def __repr__(self) -> str:
         lines = [
-            f"({name}): " + repr(value).replace("\n", "\n  ")
-            for name, value in self.__dict__.items()
-            if isinstance(value, Module)
+            f"({name}): " + repr(value).replace("\n", "\n  ") for name, value in self._own_modules()
         ]
         extra = self.extra_repr()
-        if not lines:
-            return f"{type(self).__name__}({extra})"
-        return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
+        if not lines and "\n" not in extra:
+            return f"{self._get_name()}({extra})"
+        lines = [*extra.split("\n"), *lines] if extra else lines
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
 
 
 def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
@@ -401,63 +483,10 @@ def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
 def _converted(old: Tensor, dtype: Any) -> Tensor:
     with no_grad():
         new = empty_like(old, dtype=dtype).copy_(old)
-    if not isinstance(old, Parameter):
-        return new
-    old.replaced = True  # an optimizer that still holds it says so
-    return Parameter(new, old.requires_grad)
-
-
-def _value_of(name: str, value: Any, where: str) -> Tensor:
-    try:
-        return as_tensor(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{where}: {name}: expected a tensor or numbers, got {type(value).__name__}"
-        ) from None
-
-
-class _Failure(NamedTuple):
-    """What an error of the core says, the module that failed, and what gave it its input."""
-
-    op: str
-    rest: str
-    module: Module
-    before: Module | None
-    width: int
-
-
-def _tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
-    """Adds the path of the failing layer to a message of the core, and who gave it its input.
-
-    Each module on the way out tells it anew, so that the outermost one has the last word.
-    """
-    failure: _Failure | None = getattr(error, "layer", None)
-    if failure is None:
-        text = re.match(r"\[(\w+)\] (.*)", str(error), re.DOTALL)
-        if text is None:
-            return
-        output, before = (reference() for reference in _last.run)
-        given = inputs[0] if inputs else None
-        width = 0
-        if isinstance(given, Tensor) and given is output and given.ndim:
-            width = given.shape[-1]
-        else:
-            before = None
-        failure = _Failure(text[1], text[2], root, before, width)
-        error.layer = failure  # type: ignore[attr-defined]
-    if "_buffers" not in root.__dict__:  # no super().__init__(): nothing belongs to it
-        return
-    paths = {id(module): path for path, module in root.named_modules()}
-    if path := paths.get(id(failure.module)):
-        shown = f"layer {path}" if path.split(".")[0].isdigit() else path
-        shown += _kind(path, failure.module)
-        rest = failure.rest
-        if failure.before is not None:
-            name = paths.get(id(failure.before)) or type(failure.before).__name__
-            rest += f"; the layer before, '{name}'{_kind(name, failure.before)}, "
-            rest += f"gives {failure.width}"
-        error.args = (f"[{failure.op}] {shown}: {rest}",)
-
-
-def _kind(path: str, module: Module) -> str:
-    return f" ({type(module).__name__})" if path.split(".")[-1].isdigit() else ""
+        if not isinstance(old, Parameter):
+            return new
+        old.replaced = True  # an optimizer that still holds it says so
+        parameter = Parameter(new, old.requires_grad)
+        if old.grad is not None:
+            parameter.grad = empty_like(old.grad, dtype=dtype).copy_(old.grad)
+    return parameter

@@ -1,4 +1,7 @@
-"""A tensor that a module learns. Nothing else: what it computes is Tensor's matter."""
+"""Tensors that belong to a module: parameters, which it learns, and buffers, which it only keeps.
+
+Nothing else: what they compute is Tensor's matter.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ class Parameter(Tensor):
 
     Parameters
     ----------
-    data : Tensor, array or list
-        The values; memory is shared with a tensor or array.
+    data : Tensor, array or list, optional
+        The values; memory is shared with a tensor or array. Without them: no elements.
     requires_grad : bool, default True
 
     Raises
@@ -32,7 +35,33 @@ class Parameter(Tensor):
 
     replaced = False  # Module.to made another one in its place
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(as_tensor(data))
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        super().__init__(as_tensor(() if data is None else data))
         if requires_grad:
             self.requires_grad = True
+
+
+class Buffer(Tensor):
+    """A tensor that `Module` registers as a buffer when it is assigned to an attribute.
+
+    Parameters
+    ----------
+    data : Tensor, array or list, optional
+        The values; memory is shared with a tensor or array. Without them: no elements.
+    persistent : bool, default True
+        Whether it is part of `state_dict`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> m = rv.nn.Module()
+    >>> m.seen = rv.nn.Buffer(rv.zeros(2))
+    >>> list(m.state_dict())
+    ['seen']
+    """
+
+    persistent = True
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        super().__init__(as_tensor(() if data is None else data))
+        self.persistent = persistent

@@ -1,0 +1,332 @@
+// Layer, RMS and group norm: every row by its own mean and deviation, whatever else is in the
+// batch.
+#include "ops/norm.h"
+
+#include <limits>
+
+#include "ops/families.h"
+
+namespace ranvier {
+
+void check_norm_dtypes(const InferArgs& args, std::initializer_list<const char*> names) {
+  const DType dtype = args.in[0].dtype;
+  const std::string& op = args.op().name;
+  if (!is_floating(dtype))
+    fail(ErrorKind::type, "[", op, "] expected a floating dtype, got ", name_of(dtype),
+         " for 'input'; call .float() or .double() on it");
+  for (size_t i = 1; i < args.in.size(); ++i)
+    for (const char* name : names)
+      if (args.op().inputs[i] == name && args.given_inputs[i] && args.in[i].dtype != dtype)
+        fail(ErrorKind::type, "[", op, "] expected ", name_of(dtype), " as for 'input', got ",
+             name_of(args.in[i].dtype), " for '", name, "'; call .float() or .double() on one");
+}
+
+namespace {
+
+std::vector<int> span_of(int begin, int end) {
+  std::vector<int> axes;
+  for (int i = begin; i < end; ++i) axes.push_back(i);
+  return axes;
+}
+
+Tensor mean_of(const Tensor& x, const std::vector<int>& axes) {
+  return total(x, axes) / static_cast<double>(count_along(x.shape(), axes));
+}
+
+}  // namespace
+
+Normalized normalized(const Tensor& x, const std::vector<int>& axes, double eps, bool center) {
+  static const Op rsqrt("rsqrt");
+  const Tensor centred = center ? x - mean_of(x, axes) : x;
+  return {centred, rsqrt({mean_of(centred * centred, axes) + scalar(eps, x.dtype())})};
+}
+
+Tensor along_rest(const Tensor& t, const Tensor& like, const std::vector<int>& axes) {
+  static const Op reshape("reshape");
+  return reshape({t}, {list(reduced(like.shape(), axes, true))});
+}
+
+Tensors norm_gradients(const Tensor& g, const Tensor& x, const Tensor& w,
+                       const std::vector<int>& axes, const std::vector<int>& w_axes, double eps,
+                       bool center) {
+  static const Op sum("sum");
+  const auto [centred, rstd] = normalized(x, axes, eps, center);
+  const Tensor z = centred * rstd, gw = w.defined() ? g * along_rest(w, x, w_axes) : g;
+  Tensor dx = gw - z * mean_of(gw * z, axes);
+  if (center) dx = dx - mean_of(gw, axes);
+  const auto down = [&](const Tensor& t) {
+    return w_axes.empty() ? t : sum({t}, {list(w_axes), false});
+  };
+  return {dx * rstd, down(g * z), down(g)};
+}
+
+namespace {
+
+// Attribute 0 is the normalised shape, attribute 1 eps; the input is (rows, n).
+struct RowSplit {
+  int64_t rows = 1, n = 1;
+  int lead;  // axes that count rows
+  RowSplit(const AttrReader& args, const Dims& shape)
+      : lead(shape.size() - static_cast<int>(args.integers(0).size())) {
+    for (int i = 0; i < shape.size(); ++i) (i < lead ? rows : n) *= shape[i];
+  }
+};
+
+// RMS norm's eps may be None: the smallest step of the dtype.
+double eps_of(const AttrReader& args, DType dtype) {
+  if (args.given(1)) return args.number(1);
+  return dtype == DType::float64 ? std::numeric_limits<double>::epsilon()
+                                 : double{std::numeric_limits<float>::epsilon()};
+}
+
+void check_rows(const InferArgs& args, const Meta& input) {
+  const Dims wanted = args.dims(0), &shape = input.shape;
+  const int lead = shape.size() - wanted.size();
+  bool fits = lead >= 0 && !wanted.empty();
+  for (int i = 0; fits && i < wanted.size(); ++i) fits = shape[lead + i] == wanted[i];
+  if (!fits)
+    fail(ErrorKind::shape, "[", args.op().name, "] expected input whose last axes are ",
+         to_string(wanted), ", got ", to_string(shape),
+         wanted.empty() ? "; name one axis or more" : "");
+  for (size_t i = 1; i < args.in.size(); ++i) {
+    const std::string& name = args.op().inputs[i];
+    if (args.given_inputs[i] && (name == "weight" || name == "bias") &&
+        !(args.in[i].shape == wanted))
+      args.mismatch("'" + name + "' of shape " + to_string(wanted));
+  }
+}
+
+// The result, and mean and 1 / deviation of every row.
+template <bool Center>
+Metas infer_rows(const InferArgs& args) {
+  check_rows(args, args.in[0]);
+  const Meta& x = args.in[0];
+  const Meta row{Dims(x.shape.begin(), static_cast<size_t>(x.shape.size() - args.dims(0).size())),
+                 x.dtype};
+  return {x, row, row};
+}
+
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+Tensor packed_or_none(const Tensor& t) { return t.defined() ? packed(t) : t; }
+
+// Inputs: input, weight, bias (layer norm only).
+template <bool Center>
+void rows_forward(const ForwardArgs& args) {
+  const Tensor x = packed(args.in[0]), w = packed_or_none(args.in[1]);
+  const Tensor b = Center ? packed_or_none(args.in[2]) : Tensor();
+  const RowSplit s(args, x.shape());
+  const double eps = eps_of(args, x.dtype());
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    if (s.n == 0) {
+      for (int i = 1; i < 3; ++i) std::fill_n(args.out[i].data<T>(), s.rows, T(0));
+      return;
+    }
+    const T *scale = data_or_null<T>(w), *shift = data_or_null<T>(b);
+    parallel_items(s.rows, s.n, 1 << 13, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        kernels<T>().norm_row[Center](s.n, x.data<T>() + r * s.n, scale, shift, eps,
+                                      args.out[0].data<T>() + r * s.n, args.out[1].data<T>() + r,
+                                      args.out[2].data<T>() + r);
+    });
+  });
+}
+
+// Inputs: grad, input, mean, rstd, weight. Outputs: of input, weight and bias.
+template <bool Center>
+void rows_backward_forward(const ForwardArgs& args) {
+  const Tensor g = packed(args.in[0]), x = packed(args.in[1]), mean = packed(args.in[2]);
+  const Tensor rstd = packed(args.in[3]), w = packed_or_none(args.in[4]);
+  const RowSplit s(args, x.shape());
+  constexpr int64_t kSlice = 256;  // columns that one piece of work takes
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const T *from = x.data<T>(), *grad = g.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
+    const T* scale = data_or_null<T>(w);
+    if (s.n == 0) return;
+    parallel_items(s.rows, s.n, 1 << 13, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        kernels<T>().norm_row_backward[Center](s.n, grad + i * s.n, from + i * s.n, scale, m[i],
+                                               r[i], args.out[0].data<T>() + i * s.n);
+    });
+    T *dw = args.out[1].data<T>(), *db = Center ? args.out[2].data<T>() : nullptr;
+    parallel_for((s.n + kSlice - 1) / kSlice, 1, [&](int64_t slice, int64_t) {
+      const int64_t at = slice * kSlice;
+      kernels<T>().norm_weight_rows[Center](s.rows, std::min(kSlice, s.n - at), s.n, grad + at,
+                                            from + at, m, r, dw + at, db ? db + at : nullptr);
+    });
+  });
+}
+
+template <bool Center>
+Metas infer_rows_backward(const InferArgs& args) {
+  check_rows(args, args.in[1]);
+  const RowSplit s(args, args.in[1].shape);
+  if (!(args.in[0].shape == args.in[1].shape) || count(args.in[2].shape) != s.rows ||
+      count(args.in[3].shape) != s.rows)
+    args.mismatch("'grad' like 'input', 'mean' and 'rstd' with one number a row");
+  const Meta weight{args.dims(0), args.in[1].dtype};
+  return Center ? Metas{args.in[1], weight, weight} : Metas{args.in[1], weight};
+}
+
+// Weight and bias along the normalised axes, if there are any.
+Tensor affine(Tensor z, const Tensors& in, size_t first) {
+  if (in.size() > first && in[first].defined()) z = z * in[first];
+  if (in.size() > first + 1 && in[first + 1].defined()) z = z + in[first + 1];
+  return z;
+}
+
+template <bool Center>
+Tensors rows_composite(const Tensors& in, const AttrReader& args) {
+  const int dims = in[0].dim(), lead = RowSplit(args, in[0].shape()).lead;
+  const auto [centred, rstd] =
+      normalized(in[0], span_of(lead, dims), eps_of(args, in[0].dtype()), Center);
+  return {affine(centred * rstd, in, 1)};
+}
+
+template <bool Center>
+Tensors rows_backward_composite(const Tensors& in, const AttrReader& args) {
+  const int dims = in[1].dim(), lead = RowSplit(args, in[1].shape()).lead;
+  Tensors grads = norm_gradients(in[0], in[1], in[4], span_of(lead, dims), span_of(0, lead),
+                                 eps_of(args, in[1].dtype()), Center);
+  if (!Center) grads.pop_back();
+  return grads;
+}
+
+Tensors rows_backward(const BackwardArgs& args) {
+  const Tensors found =
+      call(args.op().name + "_backward",
+           {args.grad[0], args.in[0], args.out[1], args.out[2], args.in[1]}, args.all());
+  Tensors grads(args.in.size());
+  for (size_t i = 0; i < grads.size(); ++i)
+    if (args.needs[i]) grads[i] = found[i];
+  return grads;
+}
+
+AttrDef shape_attr() {
+  return {.name = "normalized_shape", .kind = AttrKind::integers, .value = {}, .required = true};
+}
+
+template <bool Center>
+void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
+  const std::string name = op.name;
+  op.outputs = {"result", "_mean", "_rstd"};
+  op.attrs = {shape_attr(), eps};
+  op.types = Types::floats;
+  op.infer = infer_rows<Center>;
+  op.forward = rows_forward<Center>;
+  op.backward = rows_backward;
+  op.composite = rows_composite<Center>;
+  op.saves = {"input", "weight", "_mean", "_rstd"};
+  r.add(std::move(op));
+  r.add({.name = name + "_backward",
+         .doc = "Gradients of " + name + ".",
+         .inputs = {"grad", "input", "mean", "rstd", "weight?"},
+         .outputs = Center ? std::vector<std::string>{"grad_input", "grad_weight", "grad_bias"}
+                           : std::vector<std::string>{"grad_input", "grad_weight"},
+         .attrs = {shape_attr(), eps},
+         .types = Types::floats,
+         .infer = infer_rows_backward<Center>,
+         .forward = rows_backward_forward<Center>,
+         .composite = rows_backward_composite<Center>,
+         .saves = {"grad", "input", "weight"},
+         .formula = {Center ? "rstd (g w - mean(g w) - z mean(g w z)); sum(g z); sum(g)"
+                            : "rstd (g w - z mean(g w z)); sum(g z)",
+                     R"(\frac{1}{\sigma}(gw-\overline{gw}-z\,\overline{gwz}))",
+                     {}},
+         .gradient_of = name});
+}
+
+Metas infer_groups(const InferArgs& args) {
+  const Meta& x = args.in[0];
+  const int64_t groups = args.integer(0);
+  if (x.shape.size() < 2) args.mismatch("input with two axes or more, (rows, channels, ...)");
+  const int64_t channels = x.shape[1];
+  if (groups < 1 || channels % groups != 0)
+    fail(ErrorKind::value, "[group_norm] num_groups: expected a divisor of the ", channels,
+         " channels, got ", groups);
+  for (size_t i = 1; i < 3; ++i)
+    if (args.given_inputs[i] && !(args.in[i].shape == Dims{channels}))
+      args.mismatch("'" + args.op().inputs[i] + "' of shape " + to_string(Dims{channels}));
+  return {x};
+}
+
+// Wu and He, "Group normalization" (2018): layer norm of every group of channels, then a scale and
+// a shift for each channel.
+Tensors groups_composite(const Tensors& in, const AttrReader& args) {
+  static const Op reshape("reshape"), layer_norm("layer_norm");
+  const Tensor& x = in[0];
+  const int64_t groups = args.integer(0), size = count(x.shape());
+  const int64_t rows = x.shape()[0], each = rows * groups == 0 ? 0 : size / (rows * groups);
+  const std::vector<int64_t> split = {rows, groups, each};
+  const Tensor z =
+      reshape({layer_norm({reshape({x}, {split})}, {std::vector<int64_t>{each}, args.number(1)})},
+              {list(x.shape())});
+  std::vector<int> rest = span_of(0, x.dim());
+  rest.erase(rest.begin() + 1);
+  Tensors parts = {z};
+  for (size_t i = 1; i < 3; ++i)
+    parts.push_back(in[i].defined() ? along_rest(in[i], x, rest) : Tensor());
+  return {affine(z, parts, 1)};
+}
+
+void declare_groups(Registry& r) {
+  r.add({.name = "group_norm",
+         .doc = "Normalises every group of channels of each row to mean 0 and variance 1, then "
+                "scales and shifts channels.",
+         .inputs = {"input", "weight?", "bias?"},
+         .attrs = {{.name = "num_groups", .kind = AttrKind::integer, .value = {}, .required = true},
+                   eps_attr(1e-5)},
+         .arguments = {"input", "num_groups", "weight", "bias", "eps"},
+         .types = Types::floats,
+         .infer = infer_groups,
+         .composite = groups_composite,
+         .formula = {"(x - mean) / sqrt(var + eps) w + b over each group",
+                     R"(\frac{x-\mu_g}{\sqrt{\sigma_g^2+\epsilon}}\,w+b)",
+                     {{"x", "that of layer_norm", R"(\partial\operatorname{LN}/\partial x)"},
+                      {"w", "sum(g z)", R"(\sum g z)"},
+                      {"b", "sum(g)", R"(\sum g)"}}},
+         .example = "rv.group_norm(rv.rand(2, 6), 3)"});
+}
+
+}  // namespace
+
+void declare_row_norms(Registry& r) {
+  const std::vector<Derivative> slopes = {
+      {"x", "rstd (g w - mean(g w) - z mean(g w z)), z = (x - mean) rstd",
+       R"(\frac{1}{\sigma}(gw-\overline{gw}-z\,\overline{gwz}))"},
+      {"w", "sum(g z)", R"(\sum g z)"},
+      {"b", "sum(g)", R"(\sum g)"}};
+  declare_rows<true>(
+      r,
+      {.name = "layer_norm",
+       .doc = "Normalises each row, the axes of `normalized_shape`, to mean 0 and variance 1, then "
+              "scales and shifts it.",
+       .inputs = {"input", "weight?", "bias?"},
+       .arguments = {"input", "normalized_shape", "weight", "bias", "eps"},
+       .formula = {"(x - mean(x)) / sqrt(var(x) + eps) w + b",
+                   R"(\frac{x-\mu}{\sqrt{\sigma^2+\epsilon}}\,w+b)", slopes},
+       .example = "rv.layer_norm(rv.tensor([[1.0, 2.0, 4.0]]), 3)"},
+      eps_attr(1e-5));
+  AttrDef eps = eps_attr(0);
+  eps.value = {};
+  eps.optional = true;
+  declare_rows<false>(
+      r,
+      {.name = "rms_norm",
+       .doc = "Divides each row, the axes of `normalized_shape`, by the root of the mean of its "
+              "squares, then scales it.",
+       .inputs = {"input", "weight?"},
+       .arguments = {"input", "normalized_shape", "weight", "eps"},
+       .formula = {"x / sqrt(mean(x^2) + eps) w",
+                   R"(\frac{x}{\sqrt{\overline{x^2}+\epsilon}}\,w)",
+                   {{"x", "rstd (g w - z mean(g w z)), z = x rstd",
+                     R"(\frac{1}{r}(gw-z\,\overline{gwz}))"},
+                    {"w", "sum(g z)", R"(\sum g z)"}}},
+       .example = "rv.rms_norm(rv.tensor([[1.0, 2.0, 4.0]]), 3)"},
+      eps);
+  declare_groups(r);
+}
+
+}  // namespace ranvier

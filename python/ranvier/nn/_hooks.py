@@ -1,0 +1,257 @@
+"""Functions that run before and after a module's forward and backward, as PyTorch's hooks do.
+
+A module without hooks pays nothing for them: they live in one attribute that is None until the
+first one is registered. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ranvier._C import Tensor
+from ranvier.autograd.function import Function, FunctionCtx
+
+if TYPE_CHECKING:
+    from ranvier.nn.module import Module
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A registered function and how it wants to be called."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool = False
+    always_call: bool = False
+
+
+HookList = OrderedDict[int, Hook]
+
+
+def _list() -> HookList:
+    return OrderedDict()
+
+
+@dataclass
+class Hooks:
+    """All hooks of one module, each kind in the order in which they run."""
+
+    forward_pre: HookList = field(default_factory=_list)
+    forward: HookList = field(default_factory=_list)
+    backward_pre: HookList = field(default_factory=_list)
+    backward: HookList = field(default_factory=_list)
+    state_dict_pre: HookList = field(default_factory=_list)
+    state_dict: HookList = field(default_factory=_list)
+    load_state_dict_pre: HookList = field(default_factory=_list)
+    load_state_dict: HookList = field(default_factory=_list)
+
+
+class RemovableHandle:
+    """What registering a hook gives: `remove()` takes the hook away; also a context manager."""
+
+    def __init__(self, hooks: HookList) -> None:
+        self.id = next(_numbers)
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        """Takes the hook away; does nothing the second time."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def register(hooks: HookList, where: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
+    """Adds a hook, at the front on request.
+
+    Raises
+    ------
+    TypeError
+        What cannot be called.
+    """
+    if not callable(hook.function):
+        raise TypeError(f"[{where}] hook: expected a function, got {hook.function!r:.60}")
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
+
+
+# --- a call with hooks ----------------------------------------------------------------------------
+
+
+def call(module: Module, hooks: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs a module's forward with its hooks, in PyTorch's order."""
+    called: set[int] = set()
+    output: Any = None
+    try:
+        args, kwargs = _before(module, hooks, args, kwargs)
+        watch = _Backward(module, hooks) if hooks.backward or hooks.backward_pre else None
+        if watch is not None:
+            args = watch.inputs(args)
+        output = module.forward(*args, **kwargs)
+        for number, hook in list(hooks.forward.items()):
+            called.add(number)
+            changed = _after(module, hook, args, kwargs, output)
+            output = output if changed is None else changed
+        return output if watch is None else watch.outputs(output)
+    except Exception:
+        for number, hook in list(hooks.forward.items()):
+            if hook.always_call and number not in called:
+                _run_despite_error(module, hook, args, kwargs, output)
+        raise
+
+
+def _before(
+    module: Module, hooks: Hooks, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    for hook in list(hooks.forward_pre.values()):
+        if hook.with_kwargs:
+            both = hook.function(module, args, kwargs)
+            if both is None:
+                continue
+            if not isinstance(both, tuple) or len(both) != 2:
+                raise RuntimeError(
+                    "[forward_pre_hook] expected None or a tuple (args, kwargs) from a hook with "
+                    f"with_kwargs=True, got {both!r:.60}"
+                )
+            args, kwargs = both
+        else:
+            changed = hook.function(module, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+    return args, kwargs
+
+
+def _after(
+    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+) -> Any:
+    if hook.with_kwargs:
+        return hook.function(module, args, kwargs, output)
+    return hook.function(module, args, output)
+
+
+def _run_despite_error(
+    module: Module, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+) -> None:
+    try:
+        _after(module, hook, args, kwargs, output)
+    except Exception as error:
+        warnings.warn(
+            "[forward_hook] expected a hook with always_call=True to run after the error of "
+            f"forward, got another one, which is not raised: {error}",
+            stacklevel=2,
+        )
+
+
+# --- backward -------------------------------------------------------------------------------------
+
+
+class _Pass(Function):
+    """Its inputs as they are; the gradients go through a callback on their way back."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, *args: Any) -> Any:
+        ctx.callback, *tensors = args  # type: ignore[attr-defined]
+        return tuple(t.detach() for t in tensors)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> Any:
+        return (None, *ctx.callback(grads))  # type: ignore[attr-defined]
+
+
+def _through(
+    values: tuple[Any, ...], callback: Callable[[Sequence[Any]], Sequence[Any]]
+) -> tuple[tuple[Any, ...], list[int]]:
+    """The values, of which floating tensors with gradient pass the callback, and their places."""
+    places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+    if not places:
+        return values, places
+    passed = _Pass.apply(callback, *(values[i] for i in places))
+    result = list(values)
+    for i, tensor in zip(places, passed, strict=True):
+        result[i] = tensor
+    return tuple(result), places
+
+
+class _Backward:
+    """The backward hooks of one call: they see the gradients of its outputs and of its inputs."""
+
+    def __init__(self, module: Module, hooks: Hooks) -> None:
+        self.module = module
+        self.before = list(hooks.backward_pre.values())
+        self.after = list(hooks.backward.values())
+        self.places: list[int] = []
+        self.count = 0
+        self.grad_outputs: tuple[Any, ...] | None = None
+
+    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments of forward, watched."""
+        self.count = len(args)
+        watched, self.places = _through(args, self._inputs_done) if self.after else (args, [])
+        return watched
+
+    def outputs(self, output: Any) -> Any:
+        """What forward gave, watched: a tensor, or a tuple with tensors in it."""
+        values = output if isinstance(output, tuple) else (output,)
+        places: list[int] = []
+
+        def done(grads: Sequence[Any]) -> Sequence[Any]:
+            spread = [None] * len(values)
+            for i, grad in zip(places, grads, strict=True):
+                spread[i] = grad
+            whole = self._outputs_done(tuple(spread))
+            return [whole[i] for i in places]
+
+        watched, places = _through(values, done)
+        if not isinstance(output, tuple):
+            return watched[0]
+        # A named tuple stays one.
+        return type(output)(*watched) if hasattr(output, "_fields") else watched
+
+    def _outputs_done(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in self.before:
+            grads = _changed(grads, hook.function(self.module, grads), "full_backward_pre_hook")
+        self.grad_outputs = grads
+        if not self.places:  # no input asks for a gradient
+            for hook in self.after:
+                result = hook.function(self.module, (None,) * self.count, grads)
+                if result is not None and any(r is not None for r in result):
+                    raise RuntimeError(
+                        "[full_backward_hook] expected None where no input of the module asks for "
+                        "a gradient, got gradients"
+                    )
+        return grads
+
+    def _inputs_done(self, grads: Sequence[Any]) -> Sequence[Any]:
+        if self.grad_outputs is None:  # the inputs went another way than through the outputs
+            return grads
+        spread = [None] * self.count
+        for i, grad in zip(self.places, grads, strict=True):
+            spread[i] = grad
+        whole: tuple[Any, ...] = tuple(spread)
+        for hook in self.after:
+            result = hook.function(self.module, whole, self.grad_outputs)
+            whole = _changed(whole, result, "full_backward_hook")
+        self.grad_outputs = None
+        return [whole[i] for i in self.places]
+
+
+def _changed(grads: tuple[Any, ...], result: Any, where: str) -> tuple[Any, ...]:
+    """The gradients that a hook puts in the place of others."""
+    if result is None:
+        return grads
+    new = result if isinstance(result, tuple) else (result,)
+    if len(new) != len(grads):
+        raise RuntimeError(f"[{where}] expected {len(grads)} gradients, got {len(new)}")
+    return new
