@@ -12,7 +12,7 @@ import pytest
 import ranvier as rv
 from ranvier import nn, optim
 
-OPTIMIZERS = [optim.SGD, optim.Adam, optim.AdamW]
+OPTIMIZERS = [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.NAdam]
 NAN, INF = float("nan"), float("inf")
 
 
@@ -205,6 +205,99 @@ def test_numbers_of_other_kinds_are_taken(lr):
     assert optim.Adam([p], lr=lr, betas=(lr, lr)).param_groups[0]["betas"] == (0.5, 0.5)
 
 
+def test_a_step_without_gradients_warns_once():
+    p = rv.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1)
+    with pytest.warns(
+        rv.RanvierWarning, match=r"\[SGD\] step: .*loss.backward\(\) first"
+    ) as caught:
+        optimizer.step()
+        optimizer.step()
+    assert len(caught) == 1 and p.item() == 1
+
+
+def test_parameters_with_names_and_pytorchs_options():
+    net = nn.Linear(2, 1)
+    optimizer = optim.Adam(net.named_parameters(), foreach=True, fused=None, capturable=True)
+    group = optimizer.param_groups[0]
+    assert group["param_names"] == ["weight", "bias"] and group["params"][1] is net.bias
+    assert group["foreach"] is True and group["fused"] is None
+    optimizer.add_param_group({"params": [rv.ones(1, requires_grad=True)], "foreach": False})
+    with pytest.raises(ValueError, match=r"\[Adam\] fused: expected True, False or None, got 1"):
+        optim.Adam(net.parameters(), fused=1)
+
+
+def test_hooks():
+    p = rv.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=1.0)
+    seen = []
+
+    def before(opt, args, kwargs):
+        assert opt is args[0] is optimizer
+        p.grad = rv.full((1,), 0.25)
+        seen.append("before")
+
+    handle = optimizer.register_step_pre_hook(before)
+    optimizer.register_step_post_hook(lambda opt, args, kwargs: seen.append(p.item()))
+    optimizer.step()
+    assert seen == ["before", 0.75]
+    handle.remove()
+    handle.remove()
+    p.grad = rv.ones(1)
+    optimizer.step()
+    assert seen == ["before", 0.75, -0.25]
+    optimizer.register_step_pre_hook(lambda opt, args, kwargs: ((opt, lambda: 7), {}))
+    assert optimizer.step() == 7
+    optimizer.register_step_pre_hook(lambda *args: 3)
+    with pytest.raises(RuntimeError, match="hook: expected None or new"):
+        optimizer.step()
+    with pytest.raises(TypeError, match="expected a function, got int"):
+        optimizer.register_step_pre_hook(3)
+    assert "lr: 1.0" in repr(pickle.loads(pickle.dumps(optim.SGD([p], lr=1.0))))
+
+
+def test_an_own_optimizer_with_its_own_step():
+    class Own(optim.Optimizer):
+        def __init__(self, params, lr=0.5, slope=2):
+            super().__init__(params, {"lr": lr, "slope": slope})
+
+        @rv.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    state = self.state[p]
+                    state["count"] = state.get("count", 0) + 1
+                    p.sub_(group["lr"] * group["slope"] * p.grad)
+
+    class Derived(Own):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    p = rv.ones(1, requires_grad=True)
+    optimizer, calls = Derived([p]), []
+    optimizer.register_step_post_hook(lambda *args: calls.append(1))
+    p.grad = rv.ones(1)
+    optimizer.step()
+    assert p.item() == 0 and calls == [1] and optimizer.stepped
+    other = Own([p])
+    other.load_state_dict(optimizer.state_dict())
+    assert other.state[p] == {"count": 1}
+
+
+def test_settings_may_change_between_steps():
+    """amsgrad and momentum that are switched on later find their state."""
+    for kind, change in ((optim.Adam, {"amsgrad": True}), (optim.RMSprop, {"momentum": 0.9})):
+        p = rv.ones(3, requires_grad=True)
+        optimizer = kind([p], lr=0.1)
+        run(optimizer, p, np.ones((2, 3), np.float32))
+        optimizer.param_groups[0].update(change)
+        run(optimizer, p, np.ones((2, 3), np.float32))
+        other = kind([p], lr=0.1)
+        other.load_state_dict(optimizer.state_dict())
+        names = set(optimizer.state_for(optimizer.param_groups[0]))
+        assert set(other.state[p]) == set(optimizer.state[p]) == names
+
+
 # --- state --------------------------------------------------------------------------------------
 
 
@@ -330,6 +423,14 @@ def test_a_parameter_belongs_to_one_group_once():
         (optim.Adam, {"betas": 0.9}),
         (optim.Adam, {"betas": (0.9, NAN)}),
         (optim.Adam, {"maximize": "yes"}),
+        (optim.RMSprop, {"alpha": 1.5}),
+        (optim.RMSprop, {"momentum": -1}),
+        (optim.Adagrad, {"initial_accumulator_value": -1}),
+        (optim.Adadelta, {"rho": 2.0}),
+        (optim.Rprop, {"etas": (1.2, 0.5)}),
+        (optim.Rprop, {"step_sizes": (1.0, 0.5)}),
+        (optim.ASGD, {"alpha": NAN}),
+        (optim.Lion, {"betas": (0.9, 1.0)}),
     ],
 )
 def test_settings_are_checked(kind, settings):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ranvier.optim.adadelta import Adadelta
 from ranvier.optim.adagrad import Adagrad
 from ranvier.optim.adam import Adam, AdamW
@@ -16,7 +19,18 @@ from ranvier.optim.rmsprop import RMSprop
 from ranvier.optim.rprop import Rprop
 from ranvier.optim.sgd import SGD
 
+if TYPE_CHECKING:
+    from ranvier.optim import lr_scheduler
+else:
+
+    def __getattr__(name: str) -> Any:
+        # Imported when somebody asks for it: `import ranvier` is to be quick.
+        if name == "lr_scheduler":
+            return importlib.import_module("ranvier.optim.lr_scheduler")
+        raise AttributeError(f"module 'ranvier.optim' has no attribute {name!r}")
+
+
 __all__ = [
     "SGD", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
-    "Lion", "Rprop", "Optimizer", "ParamGroup",
+    "Lion", "Rprop", "Optimizer", "ParamGroup", "lr_scheduler",
 ]  # fmt: skip

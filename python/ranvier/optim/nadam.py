@@ -40,7 +40,7 @@ class NAdam(Optimizer):
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.8], requires_grad=True)
+    tensor([0.8944], requires_grad=True)
     """
 
     rules: ClassVar[dict[str, Rule]] = {

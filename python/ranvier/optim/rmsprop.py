@@ -36,11 +36,11 @@ class RMSprop(Optimizer):
     --------
     >>> import ranvier as rv
     >>> w = rv.tensor([1.0], requires_grad=True)
-    >>> optimizer = rv.optim.RMSprop([w], lr=0.1)
+    >>> optimizer = rv.optim.RMSprop([w], lr=0.05)
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.], requires_grad=True)
+    tensor([0.5000], requires_grad=True)
     """
 
     rules: ClassVar[dict[str, Rule]] = {
