@@ -67,6 +67,7 @@ void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
 void bind_autograd(py::module_& m);
+void bind_memory(py::module_& m);
 // ---- indexing.cpp
 
 Tensor get_item(const Tensor& self, PyObject* index);

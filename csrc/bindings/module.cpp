@@ -259,6 +259,7 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_size(m);
   ranvier::python::bind_tensor(m);
   ranvier::python::bind_autograd(m);
+  ranvier::python::bind_memory(m);
   ranvier::python::bind_ops(m);
   ranvier::python::bind_settings(m);
   ranvier::python::bind_creation(m);

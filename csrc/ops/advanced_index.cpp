@@ -443,7 +443,7 @@ void declare_index_put(Registry& r) {
          .saves = {"indices"},
          .formula = formula,
          .example = "rv.index_put(rv.zeros(3), [rv.tensor([0, 2])], rv.tensor(5.0))",
-         .method = true});
+         .fronted = true});
   r.add({.name = "index_put_",
          .doc = "Writes values, or adds them, at the places that integer tensors name. What "
                 "t[i, j] = values calls.",
@@ -462,7 +462,7 @@ void declare_index_put(Registry& r) {
          .formula = {"x[i, j, ...] = v, or x[i, j, ...] += v", formula.latex, {}},
          .example = "rv.index_put_(rv.zeros(3), [rv.tensor([0, 2])], rv.tensor(5.0))",
          .in_place_of = "index_put",
-         .method = true});
+         .fronted = true});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Whether numbers are close to one another.
+// Whether numbers are close to one another, or among others.
+#include <algorithm>
 #include <cmath>
 
 #include "core/dtypes.h"
@@ -52,9 +53,48 @@ void isclose_forward(const ForwardArgs& args) {
   });
 }
 
+// ---- isin. Attributes: assume_unique, invert.
+
+void isin_forward(const ForwardArgs& args) {
+  const Tensor x = packed(args.in[0]), &out = args.out[0];
+  const bool invert = args.flag(1);
+  bool* const found = out.data<bool>();
+  visit(x.dtype(), [&]<class T>(Tag<T>) {
+    const Tensor among = Tensor::empty(args.in[1].shape(), x.dtype());
+    copy(among, args.in[1]);
+    T* const begin = among.data<T>();
+    // NaN is in no set, and has no place in an order.
+    T* const end = std::remove_if(begin, begin + among.numel(), [](T v) { return v != v; });
+    std::sort(begin, end);
+    const T* const values = x.data<T>();
+    parallel_items(out.numel(), 16, 1 << 15, [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i)
+        found[i] = (values[i] == values[i] && std::binary_search(begin, end, values[i])) != invert;
+    });
+  });
+}
+
+void declare_isin(Registry& r) {
+  r.add(
+      {.name = "isin",
+       .doc = "Whether elements are among those of another tensor; with invert, whether they "
+              "are not. NaN is among none. assume_unique changes nothing.",
+       .inputs = {"elements", "test_elements"},
+       .attrs = {{.name = "assume_unique", .kind = AttrKind::flag, .value = false, .keyword = true},
+                 {.name = "invert", .kind = AttrKind::flag, .value = false, .keyword = true}},
+       .types = Types::promote,
+       .infer = [](const InferArgs& args) -> Metas { return {{args.in[0].shape, DType::bool_}}; },
+       .forward = isin_forward,
+       .differentiable = false,
+       .formula = {"x in y", R"(x \in \{y_i\})", {}},
+       .example = "rv.isin(rv.tensor([1, 2, 3]), rv.tensor([2, 4]))",
+       .method = true});
+}
+
 }  // namespace
 
 void declare_comparisons(Registry& r) {
+  declare_isin(r);
   r.add({.name = "isclose",
          .doc = "Whether |input - other| <= atol + rtol |other|, element by element. Equal "
                 "infinities are close, NaN only to NaN and with equal_nan.",

@@ -39,6 +39,7 @@ Tensor no_bound(DType dtype, bool low) {
 void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
   const auto row = static_cast<Row>(args.op().row);
   const DType dtype = in[0].dtype();
+  if (row == Row::square && dtype == DType::bool_) return copy(out, in[0]);  // 0 and 1 of int64
   if (in.size() == 2) check_integers(args, in[1]);
   const MapFn f = is_floating(dtype)
                       ? kernel_table().forward[static_cast<int>(row)][static_cast<int>(dtype)]
@@ -77,6 +78,9 @@ void check_row(const InferArgs& args, DType dtype) {
   if (types_of(row) == NUMBERS && dtype == DType::bool_)
     fail(ErrorKind::type, "[", args.op().name,
          "] expected numbers, got bool; use the logical ops (~ & | ^), or call .int() on it");
+  if (row == Row::square && dtype == DType::bool_ && args.op().outputs.empty())
+    fail(ErrorKind::type, "[", args.op().name, "] expected a result that fits into bool, got one ",
+         "of int64; use square()");
   if (row == Row::clamp && !args.given_inputs[1] && !args.given_inputs[2])
     fail(ErrorKind::value, "[", args.op().name, "] expected 'min' or 'max' or both, got none");
   if (row == Row::round && !is_floating(dtype) && args.integer(0) != 0)
@@ -86,6 +90,8 @@ void check_row(const InferArgs& args, DType dtype) {
 
 Metas infer_row(const InferArgs& args) {
   check_row(args, args.in[0].dtype);
+  if (static_cast<Row>(args.op().row) == Row::square && args.in[0].dtype == DType::bool_)
+    return {{args.in[0].shape, DType::int64}};
   if (args.in.size() == 1) return same_as_first(args);
   return {{broadcast_all(args), args.in[0].dtype}};
 }
@@ -266,11 +272,34 @@ void declare_ternary(Registry& r, OpDef op, unsigned uses) {
   declare_in_place(r, r.add(std::move(op)), forward_in_place);
 }
 
-void declare_predicate(Registry& r, OpDef op) {
+const OpDef& declare_predicate(Registry& r, OpDef op) {
   op.types = Types::promote;
   op.infer = infer_compare;
   op.differentiable = false;
-  r.add(std::move(op));
+  return r.add(std::move(op));
+}
+
+// "eq_" and its like: the answers, 1 or 0, in the dtype of what is changed.
+void declare_answer_in_place(Registry& r, const OpDef& op) {
+  r.add({.name = op.name + "_",
+         .doc = op.doc + " In place, as 1 or 0.",
+         .inputs = op.inputs,
+         .outputs = {},
+         .infer = [](const InferArgs& args) -> Metas {
+           if (!(broadcast_all(args) == args.in[0].shape))
+             args.mismatch("operands that broadcast to the shape of what is changed");
+           return {};
+         },
+         .composite = [](const Tensors& in, const AttrReader& args) -> Tensors {
+           call("copy_", {in[0], call(args.op().in_place_of, in)[0]});
+           return {};
+         },
+         .mutates = {"input"},
+         .differentiable = false,
+         .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
+         .example = "rv." + op.name + "_" + op.example.substr(op.example.find('(')),
+         .in_place_of = op.name,
+         .method = true});
 }
 
 }  // namespace
@@ -322,19 +351,20 @@ void declare_elementwise(Registry& r) {
     op.formula = {text, latex, {{"x", dxt, dxl}, {"y", dyt, dyl}, {"w", dwt, dwl}}};              \
     declare_ternary(r, std::move(op), uses);                                                      \
   }
-#define RV_TEST(name, doc, f, text, latex)               \
-  {                                                      \
-    OpDef op = row_op(Row::name, #name, doc, {"input"}); \
-    op.formula = {text, latex, {}};                      \
-    op.example = "rv." #name + one;                      \
-    declare_predicate(r, std::move(op));                 \
+#define RV_TEST(name, doc, f, text, latex)                                \
+  {                                                                       \
+    OpDef op = row_op(Row::name, #name, doc, {"input"});                  \
+    op.formula = {text, latex, {}};                                       \
+    op.example = "rv." #name + one;                                       \
+    const OpDef& added = declare_predicate(r, std::move(op));             \
+    if (Row::name == Row::logical_not) declare_answer_in_place(r, added); \
   }
-#define RV_COMPARE(name, doc, f, text, latex)                     \
-  {                                                               \
-    OpDef op = row_op(Row::name, #name, doc, {"input", "other"}); \
-    op.formula = {text, latex, {}};                               \
-    op.example = "rv." #name + two;                               \
-    declare_predicate(r, std::move(op));                          \
+#define RV_COMPARE(name, doc, f, text, latex)                        \
+  {                                                                  \
+    OpDef op = row_op(Row::name, #name, doc, {"input", "other"});    \
+    op.formula = {text, latex, {}};                                  \
+    op.example = "rv." #name + two;                                  \
+    declare_answer_in_place(r, declare_predicate(r, std::move(op))); \
   }
 #include "ops/elementwise.def"
 #undef NO_ATTR

@@ -1,4 +1,7 @@
 // where: one of two tensors, element by element. It only moves elements, whatever they are.
+// nan_to_num: numbers in place of what is none.
+#include <limits>
+
 #include "core/dtypes.h"
 #include "ops/elementwise.h"
 #include "ops/loops.h"
@@ -37,6 +40,69 @@ Tensors where_backward(const BackwardArgs& args) {
   return grads;
 }
 
+// ---- nan_to_num. Attributes: nan, posinf, neginf.
+
+double largest(DType dtype) {
+  switch (dtype) {
+    case DType::float16:
+      return 65504.0;
+    case DType::bfloat16:
+      return 0x1.FEp127;
+    case DType::float32:
+      return std::numeric_limits<float>::max();
+    default:
+      return std::numeric_limits<double>::max();
+  }
+}
+
+Tensors nan_to_num(const Tensors& in, const AttrReader& args) {
+  static const Op where("where"), isnan("isnan"), isposinf("isposinf"), isneginf("isneginf");
+  const Tensor& x = in[0];
+  if (!is_floating(x.dtype())) return {clone(x)};
+  const double most = largest(x.dtype());
+  const auto number = [&](int i, double otherwise) {
+    return scalar(args.given(i) ? args.number(i) : otherwise, x.dtype());
+  };
+  Tensor y = where({isnan({x}), number(0, 0), x});
+  y = where({isposinf({x}), number(1, most), y});
+  return {where({isneginf({x}), number(2, -most), y})};
+}
+
+Tensors nan_to_num_in_place(const Tensors& in, const AttrReader& args) {
+  call("copy_", {in[0], nan_to_num(in, args)[0]});
+  return {};
+}
+
+void declare_nan_to_num(Registry& r) {
+  const auto number = [](const char* name) {
+    return AttrDef{.name = name, .kind = AttrKind::number, .value = {}, .optional = true};
+  };
+  OpDef op{.name = "nan_to_num",
+           .doc =
+               "Numbers in place of NaN (0), inf and -inf (the largest and the smallest of the "
+               "dtype), unless others are given. Integers are copied.",
+           .inputs = {"input"},
+           .attrs = {number("nan"), number("posinf"), number("neginf")},
+           .composite = nan_to_num,
+           .formula = {"x where it is a number",
+                       R"(x [x \in \mathbb R])",
+                       {{"x", "1 where x is a number, else 0", R"([x \in \mathbb R])"}}},
+           .example = "rv.nan_to_num(rv.tensor([1.0, float('nan'), float('inf')]), posinf=9.0)",
+           .method = true};
+  OpDef changing = op;
+  r.add(std::move(op));
+  changing.name = "nan_to_num_";
+  changing.doc += " In place.";
+  changing.outputs = {};
+  changing.composite = nan_to_num_in_place;
+  changing.mutates = {"input"};
+  changing.differentiable = false;
+  changing.formula.derivatives.clear();
+  changing.example = "rv.nan_to_num_(rv.tensor([1.0, float('nan')]))";
+  changing.in_place_of = "nan_to_num";
+  r.add(std::move(changing));
+}
+
 }  // namespace
 
 void declare_where(Registry& r) {
@@ -53,7 +119,9 @@ void declare_where(Registry& r) {
        .formula = {"x if c else y",
                    R"(\begin{cases}x & c\\ y & \text{else}\end{cases})",
                    {{"input", "1 if c else 0", "[c]"}, {"other", "0 if c else 1", R"([\lnot c])"}}},
-       .example = "rv.where(rv.tensor([True, False]), rv.tensor([1.0, 2.0]), 0.0)"});
+       .example = "rv.where(rv.tensor([True, False]), rv.tensor([1.0, 2.0]), 0.0)",
+       .fronted = true});
+  declare_nan_to_num(r);
 }
 
 }  // namespace ranvier

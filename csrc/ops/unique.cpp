@@ -89,7 +89,7 @@ Groups groups_of(const Slices& s, bool sort) {
 template <bool Sort>
 Metas unique_metas(const ForwardArgs& args) {
   const Tensor& x = args.in[0];
-  const Slices s = slices_of(args, x);
+  const Slices s = slices_of(args, is_half(x.dtype()) ? converted(x, DType::float32) : x);
   const int64_t n = groups_of(s, Sort).count;
   const bool whole = !args.given(0);
   Dims values = s.slice;

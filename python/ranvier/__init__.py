@@ -146,16 +146,16 @@ from ranvier._shapes import (
     broadcast_tensors,
     concat,
     concatenate,
-    dsplit,
-    hsplit,
+    index_put,
+    index_put_,
     nonzero,
     repeat_interleave,
-    split,
-    tensor_split,
     tril_indices,
     triu_indices,
-    vsplit,
+    where,
 )
+from ranvier._splitting import dsplit, hsplit, split, tensor_split, vsplit
+from ranvier._tensor import positive, t
 
 # The parts below are made of the ones above.
 from ranvier import autograd, data, nn, optim  # isort: skip
@@ -165,7 +165,7 @@ from ranvier.training import RanvierWarning, evaluate, fit, predict  # isort: sk
 from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
-    from ranvier import accelerator, backends, cuda, distributions, linalg
+    from ranvier import accelerator, backends, cuda, distributions, linalg, utils
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__
@@ -208,11 +208,11 @@ __all__ = [
     # joining, splitting, repeating and searching that is more than one op
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "concat",
     "concatenate", "split", "tensor_split", "hsplit", "vsplit", "dsplit", "repeat_interleave",
-    "nonzero", "tril_indices", "triu_indices",
+    "nonzero", "where", "index_put", "index_put_", "t", "positive", "tril_indices", "triu_indices",
     # gradients
     "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch
-    "nn", "optim", "distributions",
+    "nn", "optim", "distributions", "utils",
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "History", "Callback", "EarlyStopping", "callbacks",
     "save", "load", "data", "Program", "ShapeError",

@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Any
 
-PARTS = ("accelerator", "backends", "cuda", "distributions", "linalg")
+PARTS = ("accelerator", "backends", "cuda", "distributions", "linalg", "utils")
 
 
 def __getattr__(name: str) -> Any:

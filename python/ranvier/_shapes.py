@@ -1,4 +1,4 @@
-"""Joining, splitting and repeating where PyTorch takes different kinds of arguments under one name.
+"""Joining, repeating and choosing where PyTorch takes different kinds of arguments under one name.
 
 Each function looks at its arguments and calls ops of the core; nothing here computes. What needs
 no such choice is an op itself and comes from `ranvier._ops`.
@@ -6,191 +6,29 @@ no such choice is an op itself and comes from `ranvier._ops`.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier import _C
+from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor
 from ranvier._conversion import tensor
 from ranvier._creation import arange
 from ranvier._devices import check_device
 from ranvier._dtypes import as_dtype, numpy_dtype
+from ranvier._layouts import check_options
 from ranvier._ops import cat
+from ranvier._splitting import integer
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors", "concat",
-    "concatenate", "dsplit", "hsplit", "nonzero", "repeat_interleave", "split", "tensor_split",
-    "tril_indices", "triu_indices", "vsplit",
+    "concatenate", "index_put", "index_put_", "nonzero", "repeat_interleave", "tril_indices",
+    "triu_indices", "where",
 ]  # fmt: skip
 
 concat = concatenate = cat
-
-
-# --- splitting ----------------------------------------------------------------------------------
-
-
-def split(
-    tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
-) -> tuple[Tensor, ...]:
-    """Views of parts along an axis.
-
-    Parameters
-    ----------
-    tensor : Tensor
-    split_size_or_sections : int or sequence of int
-        The size of every part but the last, which may be smaller; or the size of each part.
-    dim : int, default 0
-
-    Returns
-    -------
-    tuple of Tensor
-
-    Raises
-    ------
-    ValueError
-        Sizes that are negative or do not add up to that of the axis.
-    IndexError
-        An axis that is not there.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.split(rv.arange(5), 2)
-    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    >>> rv.split(rv.arange(5), [1, 4])
-    (tensor([0]), tensor([1, 2, 3, 4]))
-    """
-    if isinstance(split_size_or_sections, (list, tuple)):
-        return _C.ops.split_with_sizes(tensor, split_size_or_sections, dim)
-    each = _integer(split_size_or_sections, "split", "split_size_or_sections")
-    size = _axis_size(tensor, dim, "split")
-    if each < 0 or (each == 0 and size > 0):
-        raise ValueError(
-            f"[split] split_size_or_sections: expected a size of at least 1 for axis {dim} of "
-            f"shape {tensor.shape}, got {each}"
-        )
-    full, rest = divmod(size, each) if each else (0, 0)
-    sizes = [each] * full + ([rest] if rest or not full else [])
-    return _C.ops.split_with_sizes(tensor, sizes, dim)
-
-
-def tensor_split(
-    input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
-) -> tuple[Tensor, ...]:
-    """Views of parts along an axis, cut at positions or into a number of nearly equal parts.
-
-    Parameters
-    ----------
-    input : Tensor
-    indices_or_sections : int, sequence of int, or Tensor of either
-        How many parts; or the positions at which to cut.
-    dim : int, default 0
-
-    Returns
-    -------
-    tuple of Tensor
-
-    Raises
-    ------
-    ValueError
-        Fewer than one part.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.tensor_split(rv.arange(5), 3)
-    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    >>> rv.tensor_split(rv.arange(5), [1, 3])
-    (tensor([0]), tensor([1, 2]), tensor([3, 4]))
-    """
-    size = _axis_size(input, dim, "tensor_split")
-    where = indices_or_sections
-    if isinstance(where, Tensor) and where.ndim == 1:
-        where = where.tolist()
-    if isinstance(where, (list, tuple)):
-        cuts = [_integer(cut, "tensor_split", "indices_or_sections") for cut in where]
-        bounds = list(zip([0, *cuts], [*cuts, size], strict=True))
-        return tuple(_C.ops.slice(input, dim, start, end) for start, end in bounds)
-    parts = _integer(where, "tensor_split", "indices_or_sections")
-    if parts < 1:
-        raise ValueError(
-            f"[tensor_split] indices_or_sections: expected at least one part, got {parts}"
-        )
-    each, larger = divmod(size, parts)
-    sizes = [each + 1] * larger + [each] * (parts - larger)
-    return _C.ops.split_with_sizes(input, sizes, dim)
-
-
-def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
-    """Views of equal parts, or cut at positions, along the second axis (the first of a vector).
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.hsplit(rv.arange(4), 2)
-    (tensor([0, 1]), tensor([2, 3]))
-    """
-    return _split_evenly(input, indices_or_sections, 0 if input.ndim == 1 else 1, 1, "hsplit")
-
-
-def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
-    """Views of equal parts, or cut at positions, along the first axis.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.vsplit(rv.eye(2), 2)
-    (tensor([[1., 0.]]), tensor([[0., 1.]]))
-    """
-    return _split_evenly(input, indices_or_sections, 0, 2, "vsplit")
-
-
-def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
-    """Views of equal parts, or cut at positions, along the third axis.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> [part.shape for part in rv.dsplit(rv.ones(2, 2, 4), 2)]
-    [(2, 2, 2), (2, 2, 2)]
-    """
-    return _split_evenly(input, indices_or_sections, 2, 3, "dsplit")
-
-
-def _split_evenly(
-    input: Tensor, parts: Any, dim: int, least: int, where: str
-) -> tuple[Tensor, ...]:
-    if input.ndim < least:
-        raise ShapeError(f"[{where}] expected {least} or more axes, got shape {input.shape}")
-    if not isinstance(parts, (list, tuple)):
-        number = _integer(parts, where, "indices_or_sections")
-        if number < 1 or input.shape[dim] % number:
-            raise ShapeError(
-                f"[{where}] indices_or_sections: expected a number that divides axis {dim} of "
-                f"shape {input.shape}, got {number}; tensor_split() takes any"
-            )
-    return tensor_split(input, parts, dim)
-
-
-def _integer(value: Any, where: str, name: str) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"[{where}] {name}: expected an integer, got {value!r}") from None
-
-
-def _axis_size(input: Tensor, dim: int, where: str) -> int:
-    if input.ndim == 0:
-        raise IndexError(f"[{where}] expected a tensor with axes, got a single value")
-    if not -input.ndim <= dim < input.ndim:
-        raise IndexError(
-            f"[{where}] dim: expected {-input.ndim} <= dim < {input.ndim}, got {dim} for shape "
-            f"{input.shape}"
-        )
-    return input.shape[dim]
 
 
 # --- axes and broadcasting ----------------------------------------------------------------------
@@ -358,6 +196,7 @@ def repeat_interleave(
     >>> rv.arange(2).repeat_interleave(rv.tensor([1, 3]))
     tensor([0, 1, 1, 1])
     """
+    tensor_in("repeat_interleave", input)
     if repeats is None:
         index = arange(input.numel())
         return _C.ops.repeat_each_by(index, input, None, output_size=output_size)
@@ -389,16 +228,142 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     >>> rv.nonzero(rv.tensor([0, 5, 6]), as_tuple=True)
     (tensor([1, 2]),)
     """
-    if not as_tuple:
+    if not as_tuple or not isinstance(input, Tensor):  # the op says what it expected
         return _C.ops.argwhere(input)
     return _C.ops.unbind(_C.ops.argwhere(atleast_1d(input)), 1)
+
+
+def where(
+    condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
+) -> Any:
+    """Elements of one tensor where a condition is true, of another elsewhere.
+
+    Parameters
+    ----------
+    condition : Tensor of bool
+    input, other : Tensor or number, optional
+        They broadcast with the condition. Without both the result is where the condition is true,
+        as `nonzero(as_tuple=True)` gives it.
+
+    Returns
+    -------
+    Tensor; or tuple of Tensor, (elements,), int64
+
+    Raises
+    ------
+    TypeError
+        For a condition of numbers beside two tensors, and for one tensor alone.
+    ShapeError
+        For shapes that do not broadcast.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> x = rv.tensor([-1.0, 2.0])
+    >>> rv.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    >>> rv.where(x > 0)
+    (tensor([1]),)
+    """
+    if input is None and other is None:
+        return nonzero(tensor_in("where", condition, "condition"), as_tuple=True)
+    return _C.ops.where(condition, input, other)  # type: ignore[arg-type]  # refuses one None
+
+
+# --- writing at places ----------------------------------------------------------------------------
+
+
+def index_put(
+    input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """A copy with values written, or added, where indices name elements.
+
+    Parameters
+    ----------
+    input : Tensor
+    indices : sequence of Tensor of integers or bool, or None
+        One for each dimension; a mask stands for as many as it has itself, None for all of a
+        dimension. What `input[indices] = values` takes.
+    values : Tensor
+        Of the dtype of the input; broadcasts to the indexed shape.
+    accumulate : bool, default False
+        Whether values are added. Without, the last of several for one place stays.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    IndexError
+        For a place outside of the tensor, and a mask of another shape.
+    ShapeError
+        For values that do not broadcast.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> x = rv.zeros(3)
+    >>> rv.index_put(x, (rv.tensor([0, 0]),), rv.ones(2), accumulate=True)
+    tensor([2., 0., 0.])
+    >>> x.index_put_((rv.tensor([False, True, True]),), rv.tensor(5.0))
+    tensor([0., 5., 5.])
+    """
+    places, dims = _places(input, indices, "index_put")
+    return _C.ops.index_put(input, places, values, accumulate, dims)
+
+
+def index_put_(
+    input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """Writes values, or adds them, where indices name elements; see `index_put`."""
+    places, dims = _places(input, indices, "index_put_")
+    return _C.ops.index_put_(input, places, values, accumulate, dims)
+
+
+def _places(input: Tensor, indices: Any, where: str) -> tuple[list[Tensor], list[int]]:
+    """Indices as tensors of integers and the dimensions that they belong to."""
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            f"[{where}] indices: expected a tuple of tensors, got {type(indices).__name__}"
+        )
+    shape = tensor_in(where, input).shape
+    places: list[Tensor] = []
+    dims: list[int] = []
+    dim = 0
+    for index in indices:
+        if index is None:
+            dim += 1
+            continue
+        if tensor_in(where, index, "indices").dtype is not _C.bool_ or index.ndim == 0:
+            places.append(index)
+            dims.append(dim)
+            dim += 1
+            continue
+        end = dim + index.ndim
+        if index.shape != shape[dim:end]:
+            raise IndexError(
+                f"[{where}] indices: expected a mask of the shape of the axes from {dim} on of "
+                f"{shape}, got {index.shape}"
+            )
+        places += nonzero(index, as_tuple=True)
+        dims += range(dim, end)
+        dim = end
+    return places, dims
 
 
 # --- indices of triangles -----------------------------------------------------------------------
 
 
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = _C.int64, device: Any = None
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Rows and columns of the lower triangle of a matrix, up to a diagonal.
 
@@ -408,7 +373,10 @@ def tril_indices(
         The shape of the matrix.
     offset : int, default 0
         Of the diagonal; above the main one if positive.
-    dtype : dtype, default int64
+    dtype : dtype, optional
+        int64 if not given.
+    layout, pin_memory
+        As PyTorch has them; `strided` and False are all there is.
     device : "cpu", optional
 
     Returns
@@ -422,11 +390,19 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
+    check_options("tril_indices", layout, pin_memory)
     return _triangle(np.tril_indices, row, col, offset, dtype, device, "tril_indices")
 
 
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = _C.int64, device: Any = None
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Rows and columns of the upper triangle of a matrix, from a diagonal on.
 
@@ -436,7 +412,10 @@ def triu_indices(
         The shape of the matrix.
     offset : int, default 0
         Of the diagonal; above the main one if positive.
-    dtype : dtype, default int64
+    dtype : dtype, optional
+        int64 if not given.
+    layout, pin_memory
+        As PyTorch has them; `strided` and False are all there is.
     device : "cpu", optional
 
     Returns
@@ -450,6 +429,7 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
+    check_options("triu_indices", layout, pin_memory)
     return _triangle(np.triu_indices, row, col, offset, dtype, device, "triu_indices")
 
 
@@ -457,12 +437,12 @@ def _triangle(
     function: Any, row: int, col: int, offset: int, dtype: Any, device: Any, where: str
 ) -> Tensor:
     check_device(device, where)
-    rows, cols = _integer(row, where, "row"), _integer(col, where, "col")
-    shift = _integer(offset, where, "offset")
+    rows, cols = integer(row, where, "row"), integer(col, where, "col")
+    shift = integer(offset, where, "offset")
     _C.empty((rows, cols), _C.bool_)  # refuses sizes that cannot be
-    kind = numpy_dtype(as_dtype(dtype))
+    kind = numpy_dtype(_C.int64 if dtype is None else as_dtype(dtype))
     return tensor(np.array(function(rows, shift, cols)).astype(kind))
 
 
-for _function in (split, tensor_split, hsplit, vsplit, dsplit, repeat_interleave, nonzero):
+for _function in (repeat_interleave, nonzero, index_put, index_put_):
     setattr(Tensor, _function.__name__, _function)

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _C, _creation, _devices, _dtypes, _fills, _layouts, _questions, _reductions
+from ranvier import (
+    _C,
+    _creation,
+    _devices,
+    _dtypes,
+    _fills,
+    _layouts,
+    _memory,
+    _questions,
+    _reductions,
+)
 from ranvier._arguments import tensor_in
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._C import dtype as DType
@@ -73,13 +83,13 @@ def size(self: Tensor, dim: int | None = None) -> Any:
     return self.shape[dim]
 
 
-def t(self: Tensor) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """The transposed view of a matrix; vectors and scalars as they are."""
-    if self.ndim > 2:
+    if tensor_in("t", input).ndim > 2:
         raise ShapeError(
-            f"[t] expected at most 2 dimensions, got shape {self.shape}; use transpose(dim0, dim1)"
+            f"[t] expected at most 2 dimensions, got shape {input.shape}; use transpose(dim0, dim1)"
         )
-    return self.transpose(0, 1) if self.ndim == 2 else self
+    return input.transpose(0, 1) if input.ndim == 2 else input
 
 
 def _reversed_axes(self: Tensor) -> Tensor:
@@ -96,7 +106,7 @@ def _matrix_transpose(self: Tensor) -> Tensor:
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """The same elements in the shape of another tensor."""
-    return self.view(other.shape)
+    return self.view(tensor_in("view_as", other, "other").shape)
 
 
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
@@ -142,7 +152,7 @@ def nelement(self: Tensor) -> int:
 
 def is_same_size(self: Tensor, other: Tensor) -> bool:
     """Whether another tensor has the same shape."""
-    return self.shape == other.shape
+    return self.shape == tensor_in("is_same_size", other, "other").shape
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -381,6 +391,13 @@ def where(self: Tensor, condition: Tensor, other: Tensor | float) -> Tensor:
     return _C.ops.where(condition, self, other)
 
 
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself, as `+x`; bools are refused."""
+    if tensor_in("positive", input).dtype is _C.bool_:
+        raise RuntimeError("[positive] expected numbers, got bool")
+    return input
+
+
 def __round__(self: Tensor, ndigits: int | None = None) -> Tensor:  # noqa: N807
     return self.round(decimals=ndigits or 0)
 
@@ -450,11 +467,12 @@ def generator_at(seed: int, position: int) -> Generator:
 METHODS: dict[str, Any] = {
     **_reductions.METHODS,
     **_fills.METHODS,
+    **_memory.METHODS,
     **{
         function.__name__: function
         for function in (
             *(__init__, __repr__, __format__, size, t, view_as, contiguous, clone),
-            *(is_contiguous, ndimension, nelement, is_same_size, __array_ufunc__),
+            *(positive, is_contiguous, ndimension, nelement, is_same_size, __array_ufunc__),
             *(__array_function__, __contains__, __bool__, __float__, __int__, __complex__),
             *(__index__, to),
             *(type_as, cpu, cuda, pin_memory, is_pinned, get_device, is_floating_point),

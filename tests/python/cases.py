@@ -38,7 +38,7 @@ unary("abs", np.abs, away_from=(0.0,), tolerance="exact")
 unary("exp", np.exp, tolerance="exp")
 unary("log", np.log, low=0.3, tolerance="log")
 unary("sqrt", np.sqrt, low=0.3)
-unary("square", np.square)
+unary("square", np.square, integers="no bools")  # of bool: int64
 erf = np.vectorize(lambda x: math.erf(float(x)), otypes=[np.longdouble])
 
 

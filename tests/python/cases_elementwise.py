@@ -39,6 +39,8 @@ def declare(normal_cdf: Reference) -> None:
     bits()
     ternary()
     keyword_forms()
+    replacing()
+    membership()
 
 
 def trigonometry() -> None:
@@ -91,6 +93,9 @@ def rounding() -> None:
 def powers() -> None:
     """Powers with exponents of every kind, and lengths."""
     binary("pow", np.power, low=0.3, high=4.0, tolerance="pow", integers="numbers")
+    for name, reference in (("logaddexp", np.logaddexp), ("logaddexp2", np.logaddexp2)):
+        binary(name, reference, tolerance="logaddexp",
+               magnitude=lambda ref, x, y: np.abs(ref) + np.abs(x) + np.abs(y) + 1)  # fmt: skip
     binary("hypot", np.hypot, away_from=(0.0,), tolerance="hypot")
 
 
@@ -149,6 +154,8 @@ def predicates() -> None:
     """Questions whose answer is bool."""
     unary("isnan", np.isnan, tolerance="exact")
     unary("isinf", np.isinf, tolerance="exact")
+    unary("isposinf", np.isposinf, tolerance="exact")
+    unary("isneginf", np.isneginf, tolerance="exact")
     unary("isfinite", np.isfinite, tolerance="exact")
     unary("logical_not", np.logical_not, tolerance="exact")
     comparison("logical_and", np.logical_and)
@@ -315,3 +322,39 @@ def keyword_forms() -> None:
          tolerance="rounded", integers="none",
          bad=(Bad(((3,), (3,)), {"rounding_mode": "up"}, ValueError, ("rounding_mode", "up")),
               Bad(((3, 5), (4,)), {"rounding_mode": "floor"}, *BAD_THREE)))  # fmt: skip
+
+
+def numbers_for(x: Array, nan: float | None, posinf: float | None, neginf: float | None) -> Array:
+    """NumPy's; integers as they are."""
+    if np.asarray(x).dtype.kind in "iub":
+        return x
+    return np.nan_to_num(x, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+
+
+def replacing() -> None:
+    """Numbers in place of what is none."""
+    odd = np.array([np.nan, np.inf, -np.inf, 1.5, -2.0, 0.0, -0.0])
+    given = {"nan": 7.0, "posinf": 8.0, "neginf": -9.0}
+    rows("nan_to_num", lambda x, nan=None, posinf=None, neginf=None:
+         numbers_for(x, nan, posinf, neginf),
+         *[((shape,), attrs) for shape in ((), (0,), (17,), (2, 3, 7)) for attrs in ({}, given)],
+         (((5, 3),), given, ("transposed",)), (((5, 3),), {}, ("strided",)),
+         special=((odd,),), special_attrs=given,
+         bad=(Bad(((3,),), {"nan": "x"}, TypeError, ("[nan_to_num]", "nan")),))  # fmt: skip
+
+
+def membership() -> None:
+    """Elements among others."""
+
+    def small(shape: Sequence[int]) -> Maker:
+        return lambda rng: rng.integers(0, 5, tuple(shape)).astype(float)
+
+    odd: Maker = lambda rng: rng.choice([np.nan, np.inf, 1.0], 9)  # noqa: E731
+    rows("isin", lambda x, y, assume_unique=False, invert=False: np.isin(x, y, invert=invert),
+         *[((small(a), small(b)), attrs) for a, b in (
+             ((17,), (3,)), ((3, 5), (2, 2)), ((), (3,)), ((4,), ()), ((0, 3), (2,)), ((5,), (0,)))
+           for attrs in ({}, {"invert": True})],
+         ((small((7,)), small((3,))), {"assume_unique": True}),
+         ((small((5, 3)), small((4, 2))), {}, ("transposed", "strided")),
+         ((odd, odd), {}), fixed=(0, 1),
+         bad=(Bad(((3,), (2,)), {"invert": 1}, TypeError, ("[isin]", "invert")),))  # fmt: skip
