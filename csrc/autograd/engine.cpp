@@ -35,6 +35,7 @@ void accumulate(const Tensor& leaf, const Tensor& given) {
   if (m.hooks) run_hooks(m.hooks, one = {given});
   const Tensor& g = m.hooks ? one[0] : given;
   if (recorder()) recorder()->written.push_back(leaf);
+  if (m.grad.defined() && g.impl() == m.grad.impl()) return;  // backward has added to it in place
   if (!m.grad.defined()) {
     const bool shared = g.impl()->refs > 1 || g.impl()->storage->refs > 1 || !g.is_dense();
     m.grad = (shared && !requires_grad(g)) || recorder() ? clone(g) : g;
@@ -106,7 +107,19 @@ Tensors through_composite(const BackwardArgs& args) {
   return grads;
 }
 
-Tensors run_backward(const Ref<Node>& node, const Tensors& grads) {
+// The gradients that the leaves among a node's inputs hold, where backward may add to them in
+// place: nobody else has a say in them and no graph hangs on them.
+Tensors held_by_leaves(const Node& node) {
+  Tensors held(node.leaves.size());
+  for (size_t i = 0; i < held.size(); ++i) {
+    if (!node.leaves[i].defined()) continue;
+    const AutogradMeta& m = autograd_meta(node.leaves[i]);
+    if (m.grad.defined() && !m.hooks && !requires_grad(m.grad)) held[i] = m.grad;
+  }
+  return held;
+}
+
+Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves) {
   Flags needs;
   for (size_t i = 0; i < node->parents.size(); ++i)
     needs.push_back(node->leaves[i].defined() || node->parents[i]);
@@ -122,7 +135,8 @@ Tensors run_backward(const Ref<Node>& node, const Tensors& grads) {
     for (size_t i = 0; i < out.size(); ++i)
       if (out[i].defined() && node->op->outputs[i][0] != '_')
         out[i] = attached(node, out[i], static_cast<int>(i));
-  const BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
+  BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
+  if (to_leaves && node->op->continues && !grad_enabled()) args.held = held_by_leaves(*node);
   return node->op->backward ? node->op->backward(args) : through_composite(args);
 }
 
@@ -238,7 +252,7 @@ class Walk {
           if (grads[static_cast<size_t>(output)].defined())
             found_[target] = grads[static_cast<size_t>(output)];
       if (collects_ && !leads_to_target(*node)) continue;
-      hand_on(node, run_backward(node, grads));
+      hand_on(node, run_backward(node, grads, !collects_));
       if (options_.retain_graph) continue;
       node->released = true;
       node->inputs.clear();

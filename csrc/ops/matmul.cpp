@@ -187,6 +187,15 @@ void matmul_forward(const ForwardArgs& args) {
   });
 }
 
+// a b, added to a sum that is there in place. The chain over k goes on where the sum ended, so that
+// the products of some rows after others have the bits of the product of all of them.
+Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b) {
+  static const Op matmul("matmul"), onto("matmul_onto_");
+  if (!sum.defined() || sum.dtype() != a.dtype()) return matmul({a, b});
+  onto({sum, a, b});
+  return sum;
+}
+
 Tensors matmul_backward(const BackwardArgs& args) {
   static const Op matmul("matmul"), unsqueeze("unsqueeze");
   const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
@@ -203,9 +212,52 @@ Tensors matmul_backward(const BackwardArgs& args) {
     return reshaped_to(reduce_to(grad, matrix.shape()), shape);
   };
   Tensors grads(2);
-  if (args.needs[0]) grads[0] = back_to(matmul({g, swapped(b)}), a, shape_a);
-  if (args.needs[1]) grads[1] = back_to(matmul({swapped(a), g}), b, shape_b);
+  // A gradient that is there is gone on from: see multiplied_onto.
+  const bool matrices = shape_a.size() == 2 && shape_b.size() == 2;
+  const Tensor none;
+  if (args.needs[0])
+    grads[0] =
+        back_to(multiplied_onto(matrices ? args.held_by(0) : none, g, swapped(b)), a, shape_a);
+  if (args.needs[1])
+    grads[1] =
+        back_to(multiplied_onto(matrices ? args.held_by(1) : none, swapped(a), g), b, shape_b);
   return grads;
+}
+
+// ---- products that go on from a sum
+
+// Inputs: sum, input, other.
+Metas infer_matmul_onto(const InferArgs& args) {
+  check_factors(args);
+  const Dims &sum = args.in[0].shape, &a = args.in[1].shape, &b = args.in[2].shape;
+  if (a.size() != 2 || b.size() != 2 || a[1] != b[0] || !(sum == Dims{a[0], b[1]}))
+    args.mismatch("matrices, and a sum of the shape of their product");
+  return {};
+}
+
+void matmul_onto_forward(const ForwardArgs& args) {
+  const Tensor& sum = args.in[0];
+  if (sum.numel() == 0) return;
+  const Tensor a = apart(args.in[1], sum), b = apart(args.in[2], sum);
+  const bool in_place = sum.strides()[1] == 1 || sum.shape()[1] == 1;
+  const Tensor c = in_place ? sum : converted(sum, sum.dtype());
+  visit_floating(sum.dtype(), [&]<class T>(Tag<T>) {
+    Gemm<T> g{};
+    g.m = sum.shape()[0];
+    g.n = sum.shape()[1];
+    g.k = a.shape()[1];
+    g.a = a.data<T>();
+    g.a_row = a.strides()[0];
+    g.a_k = a.strides()[1];
+    g.b = b.data<T>();
+    g.b_k = b.strides()[0];
+    g.b_col = b.strides()[1];
+    g.c = c.data<T>();
+    g.c_row = c.strides()[0];
+    g.accumulate = true;
+    if (g.k > 0) gemm(g);
+  });
+  if (!in_place) copy(sum, c);
 }
 
 Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader&) {
@@ -275,7 +327,7 @@ void linear_forward(const ForwardArgs& args) {
 }
 
 Tensors linear_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul"), bias_grad("bias_grad");
+  static const Op matmul("matmul"), bias_grad("bias_grad"), unsqueeze("unsqueeze");
   const OpDef* activation = epilogue(args);
   Tensor g = args.grad[0];
   if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
@@ -287,8 +339,20 @@ Tensors linear_backward(const BackwardArgs& args) {
   if (args.needs[0]) grads[0] = matmul({g, w});
   const Tensor flat = rows(g, w.shape()[0]);
   // Computed as (in, out), which is how the weight is stored, and seen as (out, in).
-  if (args.needs[1]) grads[1] = swapped(matmul({swapped(rows(x, w.shape()[1])), flat}));
-  if (args.needs[2]) grads[2] = bias_grad({flat});
+  const Tensor weight = args.held_by(1), bias = args.held_by(2);
+  if (args.needs[1]) {
+    const Tensor sum = weight.defined() ? swapped(weight) : weight;
+    const Tensor all = multiplied_onto(sum, swapped(rows(x, w.shape()[1])), flat);
+    grads[1] = all.same(sum) ? weight : swapped(all);
+  }
+  if (args.needs[2] && bias.defined() && bias.dtype() == g.dtype()) {
+    const Tensor ones = reshaped_to(Tensor::full({n}, 1, g.dtype()), {1, n});
+    multiplied_onto(unsqueeze({bias}, {int64_t{0}}), ones,
+                    flat);  // 1 x + sum has the bits of x + sum
+    grads[2] = bias;
+  } else if (args.needs[2]) {
+    grads[2] = bias_grad({flat});
+  }
   return grads;
 }
 
@@ -315,10 +379,22 @@ void declare_matmul(Registry& r) {
          .forward = matmul_forward,
          .backward = matmul_backward,
          .saves = {"input", "other"},
+         .continues = true,
          .cost = matmul_cost,
          .formula = {"x y", "x\\,y", {{"x", "g y^T", "g\\,y^T"}, {"y", "x^T g", "x^T g"}}},
          .example = "rv.matmul(rv.ones(2, 3), rv.ones(3, 4))",
          .method = true});
+  r.add({.name = "matmul_onto_",
+         .doc = "Adds the product of two matrices to a matrix in place; every element goes on as "
+                "one chain of multiply-adds.",
+         .inputs = {"sum", "input", "other"},
+         .types = Types::floats,
+         .infer = infer_matmul_onto,
+         .forward = matmul_onto_forward,
+         .mutates = {"sum"},
+         .differentiable = false,
+         .formula = {"s = s + x y", R"(s \leftarrow s + x\,y)", {}},
+         .gradient_of = "linear"});
   r.add({.name = "linear",
          .doc = "Fully connected layer: input (..., in), weight (out, in), bias (out), and an "
                 "activation applied to the result in the same pass.",
@@ -331,6 +407,7 @@ void declare_matmul(Registry& r) {
          .composite = linear_composite,
          .saves = {"input", "weight", "result"},
          .saves_results = [](const AttrReader& args) { return args.given(0); },
+         .continues = true,
          .cost = linear_cost,
          .formula = {"f(x W^T + b)",
                      R"(f(x W^T + b))",

@@ -78,6 +78,10 @@ struct BackwardArgs : AttrReader {
   const Tensors& grad;  // of each output; undefined where nothing came
   const Metas& in_meta;
   const Flags& needs;  // which inputs ask for a gradient
+  // For an op that `continues`: the gradients that its inputs hold already, where adding to them in
+  // place changes nothing else. What was added to is returned as it is.
+  Tensors held = {};
+  Tensor held_by(size_t i) const { return i < held.size() ? held[i] : Tensor(); }
 };
 
 struct Layout {
@@ -152,6 +156,7 @@ struct OpDef {
   bool overwrites = false;                // what it mutates it does not read
   bool elementwise = false;  // one layout for all: results keep the input's if it is dense
   bool differentiable = true;
+  bool continues = false;  // backward can go on from the gradients that leaves hold
   Cost (*cost)(const Metas& in, const Metas& out, const AttrReader&) = nullptr;  // null: by size
   Formula formula = {};
   std::string example = {};      // one Python expression that runs

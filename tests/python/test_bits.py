@@ -181,6 +181,55 @@ def test_accumulated_batches_equal_one_large_batch(dtype: str, isa: str) -> None
         )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cuts", [(32, 64), (1, 2, 3), (95,), (7, 14, 21)])
+def test_a_second_backward_goes_on_from_the_first(
+    dtype: str, cuts: tuple[int, ...], isa: str
+) -> None:
+    """Gradients of parts of a batch add up to the bytes of the whole, and are the same tensor."""
+    x, g = floats(96, 33, dtype=dtype), floats(96, 17, dtype=dtype)
+    weight, bias = floats(17, 33, dtype=dtype), floats(17, dtype=dtype)
+    for threads in (1, 3):
+        _C.set_num_threads(threads)
+        _C.set_grain(1)
+        found = []
+        for places in ((), cuts):
+            w, b = (t(a).requires_grad_(True) for a in (weight, bias))
+            v = t(np.ascontiguousarray(weight.T)).requires_grad_(True)
+            held = None
+            for rows, out in zip(np.split(x, places), np.split(g, places), strict=True):
+                _C.ops.linear(t(rows), w, b).backward(t(out))
+                _C.ops.matmul(t(rows), v).backward(t(out))
+                assert held is None or w.grad is held or w.grad.data_ptr() == held.data_ptr()
+                held = w.grad
+            found.append([p.grad.numpy().tobytes() for p in (w, b, v)])
+        assert found[0] == found[1]
+
+
+def test_a_gradient_that_somebody_hooks_is_added_as_it_is() -> None:
+    x, g = floats(4, 3), floats(4, 2)
+    w = t(floats(2, 3)).requires_grad_(True)
+    seen: list[bytes] = []
+    w.register_hook(lambda grad: seen.append(grad.numpy().tobytes()))
+    for _ in range(2):
+        _C.ops.linear(t(x), w).backward(t(g))
+    assert seen[0] == seen[1]
+    other = t(w.detach().numpy()).requires_grad_(True)
+    other.grad = t(np.ones((2, 3), np.float32))  # any layout
+    _C.ops.linear(t(x), other).backward(t(g))
+    assert np.allclose(other.grad.numpy(), 1 + g.T @ x, atol=1e-5)
+    twice = t(floats(3, 3)).requires_grad_(True)  # as input and as weight
+    for _ in range(2):
+        _C.ops.linear(twice, twice).backward(t(np.ones((3, 3), np.float32)))
+    ones = np.ones((3, 3))
+    each = ones @ twice.detach().numpy() + ones.T @ twice.detach().numpy()
+    assert np.allclose(twice.grad.numpy(), 2 * each, atol=1e-5)
+    half = t(floats(2, 3)).bfloat16().requires_grad_(True)
+    for _ in range(2):
+        _C.ops.linear(t(x).bfloat16(), half).backward(t(g).bfloat16())
+    assert np.allclose(half.grad.float().numpy(), 2 * g.T @ x, rtol=0.05, atol=0.05)
+
+
 # ---- sums
 
 

@@ -339,7 +339,7 @@ def test_accumulation_steps() -> None:
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "half_squared_error", nn.MSELoss("sum")])
 def test_accumulation_is_the_larger_batch(loss: Any) -> None:
-    """To rounding; test_bits has it bit by bit."""
+    """Also where targets, weights and metrics are of other kinds; here to rounding."""
     y = LABELS if loss == "cross_entropy" else np.eye(3)[LABELS]
     for weight in (None, WEIGHTS):
         nets = [classifier() for _ in range(2)]
@@ -349,6 +349,25 @@ def test_accumulation_is_the_larger_batch(loss: Any) -> None:
         assert np.allclose(parameters(nets[0]), parameters(nets[1]), atol=1e-6)
         assert parts.history["accuracy"] == whole.history["accuracy"]
         assert parts.history["loss"] == pytest.approx(whole.history["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("rows, batch", [(128, 32), (50, 7), (50, 1)])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "half_squared_error"])
+def test_accumulation_has_the_bytes_of_the_larger_batch(loss: str, rows: int, batch: int) -> None:
+    random = np.random.default_rng(rows)
+    x = random.normal(size=(3 * rows, 20)).astype(np.float32)
+    y = random.integers(0, 10, 3 * rows)
+    target = y if loss == "cross_entropy" else np.eye(10)[y]
+    for weight in (None, random.uniform(0.1, 2, 3 * rows)):
+        found = []
+        for size, together in ((batch, 4), (4 * batch, 1)):
+            rv.manual_seed(0)
+            net = nn.Sequential(nn.Linear(20, 33), nn.ReLU(), nn.Linear(33, 17), nn.Tanh(),
+                                nn.Linear(17, 10))  # fmt: skip
+            rv.fit(net, x, target, loss=loss, batch_size=size, accumulate=together, seed=0, lr=0.01,
+                   epochs=3, sample_weight=weight, l2=1e-3, verbose=0)  # fmt: skip
+            found.append(weights(net))
+        assert found[0] == found[1]
 
 
 def test_batch_norm_is_refused_by_name() -> None:
