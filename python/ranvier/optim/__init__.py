@@ -21,16 +21,19 @@ from ranvier.optim.sgd import SGD
 
 if TYPE_CHECKING:
     from ranvier.optim import lr_scheduler
+    from ranvier.optim.lbfgs import LBFGS
 else:
 
     def __getattr__(name: str) -> Any:
-        # Imported when somebody asks for it: `import ranvier` is to be quick.
+        # Imported when somebody asks for them: `import ranvier` is to be quick.
         if name == "lr_scheduler":
             return importlib.import_module("ranvier.optim.lr_scheduler")
+        if name == "LBFGS":
+            return importlib.import_module("ranvier.optim.lbfgs").LBFGS
         raise AttributeError(f"module 'ranvier.optim' has no attribute {name!r}")
 
 
 __all__ = [
     "SGD", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
-    "Lion", "Rprop", "Optimizer", "ParamGroup", "lr_scheduler",
+    "Lion", "Rprop", "LBFGS", "Optimizer", "ParamGroup", "lr_scheduler",
 ]  # fmt: skip
