@@ -107,6 +107,22 @@ Tensors through_composite(const BackwardArgs& args) {
   return grads;
 }
 
+// A gradient as its input asks for it: summed where the input was spread, in the input's dtype. Ops
+// see to that themselves; a user's Function may give anything.
+Tensor fitted(const Tensor& g, const Meta& input, const Node& node) {
+  const int extra = g.dim() - input.shape.size();
+  bool fits = extra >= 0;
+  for (int i = 0; fits && i < input.shape.size(); ++i)
+    fits = input.shape[i] == g.shape()[i + extra] || input.shape[i] == 1;
+  if (!fits)
+    fail(ErrorKind::shape, "[", node.name(), "] backward: expected a gradient of shape ",
+         to_string(input.shape), ", as the input's, got ", to_string(g.shape()));
+  if (!is_floating(g.dtype()))
+    fail(ErrorKind::type, "[", node.name(), "] backward: expected a gradient of dtype ",
+         name_of(input.dtype), ", got ", name_of(g.dtype()));
+  return cast_to(reduce_to(g, input.shape), input.dtype);
+}
+
 // The gradients that the leaves among a node's inputs hold, where backward may add to them in
 // place: nobody else has a say in them and no graph hangs on them.
 Tensors held_by_leaves(const Node& node) {
@@ -126,7 +142,10 @@ Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves
   if (node->function) {
     const Function::Self self{
         [&](const Tensor& result, int output) { return attached(node, result, output); }};
-    return node->function->backward(grads, needs, self);
+    Tensors given = node->function->backward(grads, needs, self);
+    for (size_t i = 0; i < given.size() && i < node->in_meta.size(); ++i)
+      if (given[i].defined() && needs[i]) given[i] = fitted(given[i], node->in_meta[i], *node);
+    return given;
   }
   const Tensors in = unpack(node->inputs, *node, "input");
   Tensors out = unpack(node->outputs, *node, "result");

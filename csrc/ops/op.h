@@ -221,6 +221,8 @@ Metas infer_view(const InferArgs& args);  // a view's layout rule on a packed in
 
 // Sums a gradient over the axes along which an input of `shape` was broadcast.
 Tensor reduce_to(const Tensor& g, const Dims& shape);
+// A gradient in the dtype of its input; it stays a part of the graph.
+Tensor cast_to(const Tensor& g, DType dtype);
 
 // A 0-dimensional tensor.
 Tensor scalar(double value, DType dtype);

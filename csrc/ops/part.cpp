@@ -1,6 +1,7 @@
 // Views of a part of a tensor: one position, a slice, a diagonal, windows, or any strides; and
 // splitting along an axis. The gradient of a part is zero everywhere else.
 #include <algorithm>
+#include <optional>
 
 #include "ops/families.h"
 #include "ops/loops.h"
@@ -222,6 +223,18 @@ Tensors unfold_back(const BackwardArgs& args) {
               {int64_t{axis}})};
 }
 
+// How far a layout reaches from the start of its memory; nothing where that cannot be counted.
+std::optional<int64_t> reach_of(const Dims& shape, const Dims& strides, int64_t offset) {
+  if (shape.size() != strides.size() || offset < 0) return std::nullopt;
+  int64_t last = offset, reach = 0;
+  for (int i = 0; i < shape.size(); ++i)
+    if (strides[i] < 0 ||
+        __builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last))
+      return std::nullopt;
+  return last;
+}
+
 // Attributes: size, stride, storage offset, and the strides and offset that the input had.
 bool strided_view(const AttrReader& args, const Layout& in, Layout* out) {
   out->shape = args.dims(0);
@@ -230,20 +243,16 @@ bool strided_view(const AttrReader& args, const Layout& in, Layout* out) {
   if (out->shape.size() != out->strides.size())
     fail(ErrorKind::value, "[as_strided] expected a stride for every size, got ",
          to_string(out->shape), " and ", to_string(out->strides));
-  int64_t last = out->offset;
-  bool fits = out->offset >= 0;
-  for (int i = 0; i < out->shape.size(); ++i) {
-    int64_t reach = 0;
-    if (out->strides[i] < 0)
+  for (const int64_t stride : out->strides)
+    if (stride < 0)
       fail(ErrorKind::value, "[as_strided] expected strides of 0 or more, got ",
            to_string(out->strides), "; use flip()");
-    fits =
-        fits &&
-        !__builtin_mul_overflow(std::max<int64_t>(out->shape[i] - 1, 0), out->strides[i], &reach) &&
-        !__builtin_add_overflow(last, reach, &last);
-  }
+  if (!reach_of(in.shape, args.dims(3), args.integer(4)))
+    fail(ErrorKind::value, "[as_strided] expected the strides and the offset of the input, got ",
+         to_string(args.dims(3)), " and ", args.integer(4), " for shape ", to_string(in.shape));
+  const std::optional<int64_t> last = reach_of(out->shape, out->strides, out->offset);
   const bool empty = count(out->shape) == 0;
-  if (!fits || (in.room >= 0 && last >= in.room + (empty ? 1 : 0)))
+  if (!last || (in.room >= 0 && *last >= in.room + (empty ? 1 : 0)))
     fail(ErrorKind::value, "[as_strided] expected sizes, strides and an offset within ", in.room,
          " elements of memory, got ", to_string(out->shape), ", ", to_string(out->strides), " and ",
          args.integer(2));

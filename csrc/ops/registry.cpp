@@ -176,6 +176,11 @@ Tensor reduce_to(const Tensor& g, const Dims& shape) {
   return reshape({total}, {std::vector<int64_t>(shape.begin(), shape.end())});
 }
 
+Tensor cast_to(const Tensor& g, DType dtype) {
+  static const Op cast("cast");
+  return g.dtype() == dtype ? g : cast({g}, {static_cast<int64_t>(dtype)});
+}
+
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs) {
   if (op.cost) return op.cost(in, out, AttrReader(op, attrs));
   Cost cost;

@@ -464,3 +464,36 @@ def test_overlapping_view_of_a_changed_base_adds_up() -> None:
     base.mul_(x)
     windows.sum().backward()
     assert x.grad.tolist() == [1.0, 2.0, 3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_of_a_function_fit_its_inputs(create_graph: bool) -> None:
+    """Summed where they broadcast, in the dtype of the input, refused otherwise; as in PyTorch."""
+
+    class Given(rv.autograd.Function):
+        answer = rv.ones(1)
+
+        @staticmethod
+        def forward(ctx: Any, x: rv.Tensor) -> rv.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, g: rv.Tensor) -> rv.Tensor:
+            return Given.answer
+
+    for Given.answer, wanted in (
+        (rv.ones(4, 3, dtype=rv.float64), [[4.0, 4.0, 4.0]]),
+        (rv.full((1, 3), 0.5, dtype=rv.float16), [[0.5, 0.5, 0.5]]),
+    ):
+        x = rv.zeros(1, 3, requires_grad=True)
+        Given.apply(x).sum().backward(create_graph=create_graph)
+        assert x.grad is not None and x.grad.dtype is rv.float32 and x.grad.tolist() == wanted
+    for Given.answer, words in (
+        (rv.tensor(1.0), r"\[Given\] backward: expected a gradient of shape \(1, 3\).* got \(\)"),
+        (rv.ones(3), r"got \(3,\)"),
+        (rv.ones(1, 3).long(), "expected a gradient of dtype float32, got int64"),
+    ):
+        x = rv.zeros(1, 3, requires_grad=True)
+        with pytest.raises((rv.ShapeError, TypeError), match=words):
+            Given.apply(x).sum().backward(create_graph=create_graph)
+        assert x.grad is None

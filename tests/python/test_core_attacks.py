@@ -14,6 +14,7 @@ import threading
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import _C
 
 FAST = os.environ.get("RANVIER_CHECK_FAST") == "1"
@@ -208,6 +209,7 @@ def test_objects_without_init() -> None:
 def test_a_thread_that_computes_while_the_interpreter_ends() -> None:
     code = """
 import threading
+import ranvier as rv
 from ranvier import _C
 a = _C.full((300, 300), 1.0, _C.float32)
 def work():
@@ -303,3 +305,12 @@ def test_environment_that_is_no_number() -> None:
             text=True,
         )
         assert done.returncode != 0 and f"[{name}] expected a whole number" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "strides, offset", [((-1, -2), 0), ((1,), 0), ((1, 1), -1), ((2**62, 2**62), 2**62)]
+)
+def test_strided_refuses_layouts_that_cannot_be(strides: tuple[int, ...], offset: int) -> None:
+    x = rv.ones(3, 4, requires_grad=True)
+    with pytest.raises(ValueError, match="strides and the offset of the input"):
+        _C.ops.strided(x, (2, 2), (1, 1), 0, strides, offset)
