@@ -86,6 +86,9 @@ void bind_members(py::class_<TensorImpl, Ref<TensorImpl>>& tensor) {
       .def("detach", [](const Tensor& t) { return t.detach(); })
       .def("detach_",
            [](const Tensor& t) {
+             if (t.impl()->base && requires_grad(t))
+               fail(ErrorKind::runtime, "[detach_] expected a tensor that is no view, got a view, ",
+                    "whose history is its base's; use detach(), or detach_() on the base");
              forget_history(t);
              set_requires_grad(t, false);
              return t;

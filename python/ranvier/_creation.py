@@ -33,7 +33,7 @@ Size = int | Sequence[int]
 def _finished(where: str, made: Tensor, out: Tensor | None, requires_grad: bool) -> Tensor:
     """The tensor that was made, or `out` with its elements."""
     if out is not None:
-        if out.shape != made.shape:
+        if tensor_in(where, out, "out").shape != made.shape:
             raise _C.ShapeError(f"[{where}] out: expected shape {made.shape}, got {out.shape}")
         with no_grad():
             made = out.copy_(made)
@@ -44,7 +44,7 @@ def _dtype_for(where: str, dtype: Any, out: Tensor | None, other: DType) -> DTyp
     """The dtype that is asked for, else that of `out`, else another one."""
     if out is None:
         return other if dtype is None else as_dtype(dtype)
-    if dtype is not None and as_dtype(dtype) is not out.dtype:
+    if tensor_in(where, out, "out").dtype is not as_dtype(out.dtype if dtype is None else dtype):
         raise RuntimeError(
             f"[{where}] out: expected dtype {as_dtype(dtype).name}, got {out.dtype.name}"
         )
@@ -212,7 +212,7 @@ def empty(
     check_options("empty", layout, pin_memory)
     shape = shape_from(args, "empty", size)
     if out is not None:
-        _dtype_for("empty", dtype, out, out.dtype)
+        _dtype_for("empty", dtype, out, or_default(None))
         if out.shape != shape:
             raise _C.ShapeError(f"[empty] out: expected shape {shape}, got {out.shape}")
         return out

@@ -148,11 +148,13 @@ def set_rng_state(new_state: Tensor) -> None:
 
 def _dtype_for(dtype: Any, out: Tensor | None) -> Any:
     """The given dtype, else that of `out`, else the default one."""
-    return or_default(dtype) if dtype is not None or out is None else out.dtype
+    if dtype is not None or out is None:
+        return or_default(dtype)
+    return tensor_in("random", out, "out").dtype
 
 
 def _check_out(out: Tensor | None, shape: tuple[int, ...], where: str) -> None:
-    if out is not None and out.shape != shape:
+    if out is not None and tensor_in(where, out, "out").shape != shape:
         raise ShapeError(f"[{where}] out: expected a tensor of shape {shape}, got {out.shape}")
 
 
@@ -331,7 +333,7 @@ def randint(
     if not isinstance(shape, (tuple, list)):
         raise TypeError(f"[randint] size: expected a tuple of sizes, got {shape!r:.60}")
     first, last = _whole(start, "low", "randint"), _whole(end, "high", "randint")
-    chosen = dtype if dtype is not None else _C.int64 if out is None else out.dtype
+    chosen = dtype if dtype is not None else _C.int64 if out is None else _dtype_for(None, out)
     sizes = shape_from((shape,), "randint")
     _check_out(out, sizes, "randint")
     result = _C.ops.integers(state_of(generator), sizes, first, last, chosen)
@@ -387,7 +389,9 @@ def randperm(
     check_device(device, "randperm")
     check_options("randperm", layout, pin_memory)
     (count,) = shape_from((_whole(n, "n", "randperm"),), "randperm")
-    chosen = as_dtype(dtype if dtype is not None else _C.int64 if out is None else out.dtype)
+    chosen = as_dtype(
+        dtype if dtype is not None else _C.int64 if out is None else _dtype_for(None, out)
+    )
     if count > 0 and chosen is not _C.int64:
         top = _C.ops.cast(_C.full((1,), count - 1, _C.float64), chosen)
         if int(_C.ops.cast(top, _C.int64).item()) != count - 1:

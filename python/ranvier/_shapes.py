@@ -52,7 +52,7 @@ def atleast_1d(*tensors: Any) -> Any:
     >>> rv.atleast_1d(rv.tensor(2.0))
     tensor([2.])
     """
-    return _each(tensors, lambda t: t.reshape(1) if t.ndim == 0 else t)
+    return _each(tensors, lambda t: t.reshape(1) if t.ndim == 0 else t, "atleast_1d")
 
 
 def atleast_2d(*tensors: Any) -> Any:
@@ -73,7 +73,7 @@ def atleast_2d(*tensors: Any) -> Any:
     >>> rv.atleast_2d(rv.tensor([2.0, 3.0]))
     tensor([[2., 3.]])
     """
-    return _each(tensors, _as_rows)
+    return _each(tensors, _as_rows, "atleast_2d")
 
 
 def atleast_3d(*tensors: Any) -> Any:
@@ -94,19 +94,19 @@ def atleast_3d(*tensors: Any) -> Any:
     >>> rv.atleast_3d(rv.ones(2)).shape, rv.atleast_3d(rv.ones(2, 3)).shape
     ((1, 2, 1), (2, 3, 1))
     """
-    return _each(tensors, lambda t: t if t.ndim > 2 else _as_rows(t).unsqueeze(-1))
+    return _each(tensors, lambda t: t if t.ndim > 2 else _as_rows(t).unsqueeze(-1), "atleast_3d")
 
 
 def _as_rows(input: Tensor) -> Tensor:
     return input if input.ndim > 1 else input.reshape(1, -1)
 
 
-def _each(tensors: tuple[Any, ...], function: Any) -> Any:
+def _each(tensors: tuple[Any, ...], function: Any, where: str) -> Any:
     if len(tensors) == 1 and isinstance(tensors[0], Tensor):
         return function(tensors[0])
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    return tuple(function(t) for t in tensors)
+    return tuple(function(tensor_in(where, t, "tensors")) for t in tensors)
 
 
 def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
@@ -148,7 +148,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    shape = broadcast_shapes(*(t.shape for t in tensors))
+    shape = broadcast_shapes(*(tensor_in("broadcast_tensors", t, "tensors").shape for t in tensors))
     return tuple(t.expand(shape) for t in tensors)
 
 

@@ -243,3 +243,36 @@ def test_small_words() -> None:
     assert rv.positive(x) is x
     with pytest.raises(RuntimeError, match="bool"):
         rv.tensor([True]).positive()
+
+
+# --- arguments that are no tensors --------------------------------------------------------------
+
+ODD: list[Callable[[], Any]] = [
+    *(lambda f=f: f(2, out=3) for f in (rv.zeros, rv.ones, rv.eye, rv.rand, rv.randn, rv.randperm)),
+    lambda: rv.empty(2, out="x"),  # type: ignore[call-overload]
+    lambda: rv.full((2,), 1.0, out=3),  # type: ignore[arg-type]
+    lambda: rv.linspace(0, 1, 3, out=3),  # type: ignore[arg-type]
+    lambda: rv.randint(3, (2,), out=3),  # type: ignore[call-overload]
+    *(lambda f=f: f(16, [1]) for f in (rv.atleast_1d, rv.atleast_2d, rv.atleast_3d)),
+    lambda: rv.atleast_3d([1, 2]),
+    *(lambda f=f: f([1.0], 1) for f in (rv.hsplit, rv.vsplit, rv.dsplit, rv.tensor_split)),
+    lambda: rv.split([1.0], 1),  # type: ignore[arg-type]
+    lambda: rv.repeat_interleave(3),  # type: ignore[arg-type]
+    lambda: rv.broadcast_tensors(rv.ones(1), 8),
+    lambda: rv.ones(2).view_as(0.0),  # type: ignore[arg-type]
+    lambda: rv.ones(2).is_same_size((2,)),  # type: ignore[arg-type]
+    lambda: rv.t([[1.0]]),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_what_is_no_tensor_is_named(number: int) -> None:
+    with pytest.raises(TypeError, match=r"\[\w+\] .*expected a tensor"):
+        ODD[number]()
+
+
+def test_a_view_cannot_leave_its_graph() -> None:
+    y = rv.ones(2, 2, requires_grad=True) * 2
+    with pytest.raises(RuntimeError, match=r"\[detach_\].*view"):
+        y[0].detach_()
+    assert not y.detach_().requires_grad
