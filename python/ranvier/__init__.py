@@ -111,21 +111,23 @@ from ranvier._questions import (
     numel,
 )
 from ranvier._random import (
-    bernoulli,
     get_rng_state,
     initial_seed,
     manual_seed,
-    multinomial,
-    normal,
     rand,
-    rand_like,
     randint,
-    randint_like,
     randn,
-    randn_like,
     randperm,
     seed,
     set_rng_state,
+)
+from ranvier._random_after import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand_like,
+    randint_like,
+    randn_like,
 )
 from ranvier._reductions import (
     max,

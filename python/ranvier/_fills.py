@@ -11,9 +11,9 @@ from typing import Any
 
 from ranvier import _C
 from ranvier._C import Generator, Tensor
-from ranvier._random import bernoulli as bernoulli_of
-from ranvier._random import multinomial as multinomial_of
 from ranvier._random import state_of
+from ranvier._random_after import bernoulli as bernoulli_of
+from ranvier._random_after import multinomial as multinomial_of
 
 
 def bernoulli(

@@ -146,7 +146,7 @@ def set_rng_state(new_state: Tensor) -> None:
 # --- numbers ------------------------------------------------------------------------------------
 
 
-def _dtype_for(dtype: Any, out: Tensor | None) -> Any:
+def dtype_for(dtype: Any, out: Tensor | None) -> Any:
     """The given dtype, else that of `out`, else the default one."""
     if dtype is not None or out is None:
         return or_default(dtype)
@@ -158,7 +158,7 @@ def _check_out(out: Tensor | None, shape: tuple[int, ...], where: str) -> None:
         raise ShapeError(f"[{where}] out: expected a tensor of shape {shape}, got {out.shape}")
 
 
-def _finished(result: Tensor, out: Tensor | None, requires_grad: bool, where: str) -> Tensor:
+def finished(result: Tensor, out: Tensor | None, requires_grad: bool, where: str) -> Tensor:
     if out is not None:
         _check_out(out, result.shape, where)
         result = out.copy_(result)
@@ -222,8 +222,8 @@ def rand(
     check_options("rand", layout, pin_memory)
     shape = shape_from(args, "rand", size)
     _check_out(out, shape, "rand")
-    result = _C.ops.uniform(state_of(generator), shape, 0.0, 1.0, _dtype_for(dtype, out))
-    return _finished(result, out, requires_grad, "rand")
+    result = _C.ops.uniform(state_of(generator), shape, 0.0, 1.0, dtype_for(dtype, out))
+    return finished(result, out, requires_grad, "rand")
 
 
 def randn(
@@ -270,8 +270,8 @@ def randn(
     check_options("randn", layout, pin_memory)
     shape = shape_from(args, "randn", size)
     _check_out(out, shape, "randn")
-    result = _C.ops.normal(state_of(generator), shape, 0.0, 1.0, _dtype_for(dtype, out))
-    return _finished(result, out, requires_grad, "randn")
+    result = _C.ops.normal(state_of(generator), shape, 0.0, 1.0, dtype_for(dtype, out))
+    return finished(result, out, requires_grad, "randn")
 
 
 def randint(
@@ -333,11 +333,11 @@ def randint(
     if not isinstance(shape, (tuple, list)):
         raise TypeError(f"[randint] size: expected a tuple of sizes, got {shape!r:.60}")
     first, last = _whole(start, "low", "randint"), _whole(end, "high", "randint")
-    chosen = dtype if dtype is not None else _C.int64 if out is None else _dtype_for(None, out)
+    chosen = dtype if dtype is not None else _C.int64 if out is None else dtype_for(None, out)
     sizes = shape_from((shape,), "randint")
     _check_out(out, sizes, "randint")
     result = _C.ops.integers(state_of(generator), sizes, first, last, chosen)
-    return _finished(result, out, requires_grad, "randint")
+    return finished(result, out, requires_grad, "randint")
 
 
 def _short_form(args: tuple[Any, ...], low: Any, high: Any, size: Any) -> bool:
@@ -390,7 +390,7 @@ def randperm(
     check_options("randperm", layout, pin_memory)
     (count,) = shape_from((_whole(n, "n", "randperm"),), "randperm")
     chosen = as_dtype(
-        dtype if dtype is not None else _C.int64 if out is None else _dtype_for(None, out)
+        dtype if dtype is not None else _C.int64 if out is None else dtype_for(None, out)
     )
     if count > 0 and chosen is not _C.int64:
         top = _C.ops.cast(_C.full((1,), count - 1, _C.float64), chosen)
@@ -398,325 +398,4 @@ def randperm(
             raise ValueError(f"[randperm] n: expected numbers that {chosen.name} holds, got {n}")
     result = _C.ops.permutation(state_of(generator), count)
     result = result if chosen is _C.int64 else _C.ops.cast(result, chosen)
-    return _finished(result, out, requires_grad, "randperm")
-
-
-# --- like another tensor ------------------------------------------------------------------------
-
-
-def rand_like(
-    input: Tensor,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-    pin_memory: bool = False,
-) -> Tensor:
-    """Uniform random numbers in [0, 1) with the shape and dtype of another tensor.
-
-    Parameters
-    ----------
-    input : Tensor
-    generator : Generator, optional
-    dtype : dtype, optional
-        Another floating dtype than the tensor's.
-    layout : strided, optional
-    device : "cpu", optional
-    requires_grad : bool, default False
-    memory_format : optional
-        Changes nothing: the numbers come in the order of the elements.
-    pin_memory : bool, default False
-        Changes nothing.
-
-    Raises
-    ------
-    TypeError
-        A dtype that is not floating.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.rand_like(rv.ones(2, 2)).shape
-    (2, 2)
-    """
-    tensor_in("rand_like", input)
-    check_device(device, "rand_like")
-    check_options("rand_like", layout, pin_memory)
-    chosen = input.dtype if dtype is None else dtype
-    return rand(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
-
-
-def randn_like(
-    input: Tensor,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-    pin_memory: bool = False,
-) -> Tensor:
-    """Standard normal random numbers with the shape and dtype of another tensor.
-
-    Parameters
-    ----------
-    input : Tensor
-    generator : Generator, optional
-    dtype : dtype, optional
-        Another floating dtype than the tensor's.
-    layout : strided, optional
-    device : "cpu", optional
-    requires_grad : bool, default False
-    memory_format : optional
-        Changes nothing: the numbers come in the order of the elements.
-    pin_memory : bool, default False
-        Changes nothing.
-
-    Raises
-    ------
-    TypeError
-        A dtype that is not floating.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.randn_like(rv.ones(3)).shape
-    (3,)
-    """
-    tensor_in("randn_like", input)
-    check_device(device, "randn_like")
-    check_options("randn_like", layout, pin_memory)
-    chosen = input.dtype if dtype is None else dtype
-    return randn(input.shape, generator=generator, dtype=chosen, requires_grad=requires_grad)
-
-
-def randint_like(
-    input: Tensor,
-    *args: int,
-    low: int | None = None,
-    high: int | None = None,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-    pin_memory: bool = False,
-) -> Tensor:
-    """`randint_like(input, high)` or `randint_like(input, low, high)`: integers in [low, high).
-
-    Parameters
-    ----------
-    input : Tensor
-        Gives the shape, and the dtype unless one is given.
-    low : int, default 0
-    high : int
-    generator : Generator, optional
-    dtype : dtype, optional
-    layout : strided, optional
-    device : "cpu", optional
-    requires_grad : bool, default False
-    memory_format : optional
-        Changes nothing: the numbers come in the order of the elements.
-    pin_memory : bool, default False
-        Changes nothing.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `randint`.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.randint_like(rv.ones(2, 2), 3, 4)
-    tensor([[3., 3.],
-            [3., 3.]])
-    """
-    check_device(device, "randint_like")
-    check_options("randint_like", layout, pin_memory)
-    names = ("high",) if len(args) == 1 and high is None else ("low", "high")
-    given = dict(zip(names, args, strict=False))
-    end = given.get("high", high)
-    if end is None or len(args) > len(names):
-        raise TypeError(
-            "[randint_like] expected randint_like(input, high) or randint_like(input, low, high)"
-        )
-    return randint(
-        low=given.get("low", 0 if low is None else low),
-        high=end,
-        size=input.shape,
-        generator=generator,
-        dtype=input.dtype if dtype is None else dtype,
-        requires_grad=requires_grad,
-    )
-
-
-# --- distributions' parameters from tensors -----------------------------------------------------
-
-
-def normal(
-    mean: Tensor | float = 0.0,
-    std: Tensor | float = 1.0,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    out: Tensor | None = None,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
-    """Normal random numbers: of one mean and deviation, or of one each.
-
-    Parameters
-    ----------
-    mean, std : Tensor or float
-        Tensors broadcast; the result then has their shape.
-    size : sequence of int, optional
-        The shape where mean and std are numbers; then it must be given.
-    generator : Generator, optional
-    out : Tensor, optional
-        Takes the numbers.
-    dtype : dtype, optional
-        Of the result where mean and std are numbers.
-    layout : strided, optional
-    device : "cpu", optional
-    requires_grad : bool, default False
-    pin_memory : bool, default False
-        Changes nothing.
-
-    Raises
-    ------
-    TypeError
-        A size beside tensors, or none beside numbers; tensors that are not floating.
-    ValueError, RuntimeError
-        A deviation below 0.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.normal(rv.arange(1.0, 3.0), rv.zeros(2))
-    tensor([1., 2.])
-    >>> rv.normal(0.0, 2.0, (2, 3)).shape
-    (2, 3)
-    """
-    check_device(device, "normal")
-    check_options("normal", layout, pin_memory)
-    state = state_of(generator)
-    if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        if size is not None:
-            raise TypeError("[normal] size: expected none beside tensors, which have a shape")
-        result = _C.ops.normal_around(state, *_pair(mean, std))
-    else:
-        if size is None:
-            raise TypeError("[normal] expected a size beside numbers: normal(0.0, 1.0, (2, 3))")
-        shape = shape_from((size,), "normal")
-        result = _C.ops.normal(state, shape, mean, std, _dtype_for(dtype, out))
-    return _finished(result, out, requires_grad, "normal")
-
-
-def _pair(mean: Tensor | float, std: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Two tensors of one dtype, the wider one's."""
-    if not isinstance(mean, Tensor):
-        assert isinstance(std, Tensor)
-        mean = _C.full((), mean, std.dtype)
-    if not isinstance(std, Tensor):
-        std = _C.full((), std, mean.dtype)
-    if mean.dtype is not std.dtype and mean.dtype.is_floating_point and std.dtype.is_floating_point:
-        wide = max((mean.dtype, std.dtype), key=lambda d: d.itemsize)
-        if mean.dtype.itemsize == std.dtype.itemsize:  # float16 beside bfloat16
-            wide = _C.float32
-        mean, std = _C.ops.cast(mean, wide), _C.ops.cast(std, wide)
-    return mean.detach(), std.detach()
-
-
-def bernoulli(
-    input: Tensor,
-    p: float | None = None,
-    *,
-    generator: Generator | None = None,
-    out: Tensor | None = None,
-) -> Tensor:
-    """1 with the probability that each element gives, else 0.
-
-    Parameters
-    ----------
-    input : Tensor
-        Probabilities, of a floating dtype.
-    p : float, optional
-        One probability for all elements, in place of what `input` holds.
-    generator : Generator, optional
-    out : Tensor, optional
-        Takes the numbers.
-
-    Returns
-    -------
-    Tensor
-        Zeros and ones of the input's shape and dtype, without gradient.
-
-    Raises
-    ------
-    TypeError
-        An input that is not floating.
-    RuntimeError
-        Probabilities that are not from 0 to 1.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.bernoulli(rv.tensor([0.0, 1.0]))
-    tensor([0., 1.])
-    """
-    chances = input.detach() if p is None else _C.full((), p, input.dtype).expand(input.shape)
-    result = _C.ops.bernoulli(state_of(generator), chances)
-    return _finished(result, out, False, "bernoulli")
-
-
-def multinomial(
-    input: Tensor,
-    num_samples: int,
-    replacement: bool = False,
-    *,
-    generator: Generator | None = None,
-    out: Tensor | None = None,
-) -> Tensor:
-    """Indices drawn with the probabilities that the rows of weights give.
-
-    Parameters
-    ----------
-    input : Tensor
-        Weights (n,) or (rows, n) of a floating dtype; they need not add up to 1.
-    num_samples : int
-        Draws for each row.
-    replacement : bool, default False
-        Whether an index may be drawn again.
-    generator : Generator, optional
-    out : Tensor, optional
-        Takes the indices.
-
-    Returns
-    -------
-    Tensor
-        int64, (num_samples,) or (rows, num_samples); without replacement in the order drawn.
-
-    Raises
-    ------
-    TypeError, ShapeError
-        Weights that are not floating, or have another number of axes.
-    RuntimeError
-        Weights that are negative, NaN, infinite or all 0; more samples than weights above 0.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.multinomial(rv.tensor([0.0, 3.0, 0.0]), 2, replacement=True)
-    tensor([1, 1])
-    """
-    result = _C.ops.multinomial(state_of(generator), input.detach(), num_samples, replacement)
-    return _finished(result, out, False, "multinomial")
+    return finished(result, out, requires_grad, "randperm")
