@@ -63,6 +63,13 @@ void set_python_error();
 // A ranvier.Size, the tuple that `shape` gives.
 py::object size_of_shape(const Dims& shape);
 
+// ---- descriptions.cpp
+
+std::string signature_of(const OpDef& op);  // add(input, other, *, alpha=1.0)
+std::string doc_of(const OpDef& op);        // NumPy style, put together from the declaration
+py::object inspected(const OpDef& op);      // what inspect.signature() answers
+void bind_descriptions(py::module_& m);
+
 void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
