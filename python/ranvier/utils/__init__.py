@@ -1,7 +1,7 @@
-"""Helpers around tensors by PyTorch's names: `ranvier.utils.dlpack`."""
+"""Helpers around tensors by PyTorch's names: `ranvier.utils.data`, `ranvier.utils.dlpack`."""
 
 from __future__ import annotations
 
-from ranvier.utils import dlpack
+from ranvier.utils import data, dlpack
 
-__all__ = ["dlpack"]
+__all__ = ["data", "dlpack"]
