@@ -164,6 +164,7 @@ from ranvier import autograd, data, nn, optim  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import Callback, EarlyStopping, History, NonFiniteError  # isort: skip
 from ranvier.training import RanvierWarning, evaluate, fit, predict  # isort: skip
+from ranvier.training.summary import summary  # isort: skip
 from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ __all__ = [
     # networks, as in PyTorch
     "nn", "optim", "distributions", "utils",
     # Ranvier's own: training, files, data, recorded steps, errors
-    "fit", "evaluate", "predict", "History", "Callback", "EarlyStopping", "callbacks",
+    "fit", "evaluate", "predict", "summary", "History", "Callback", "EarlyStopping", "callbacks",
     "save", "load", "data", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",
     # where they are; what programs for other devices ask for

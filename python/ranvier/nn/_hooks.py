@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ranvier import _C
 from ranvier._C import Tensor
 from ranvier.autograd.function import Function, FunctionCtx
 
@@ -170,18 +171,41 @@ class _Pass(Function):
         return (None, *ctx.callback(grads))  # type: ignore[attr-defined]
 
 
-def _through(
-    values: tuple[Any, ...], callback: Callable[[Sequence[Any]], Sequence[Any]]
-) -> tuple[tuple[Any, ...], list[int]]:
-    """The values, of which floating tensors with gradient pass the callback, and their places."""
-    places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
-    if not places:
-        return values, places
-    passed = _Pass.apply(callback, *(values[i] for i in places))
-    result = list(values)
-    for i, tensor in zip(places, passed, strict=True):
-        result[i] = tensor
-    return tuple(result), places
+class _Watched:
+    """Arguments or results, of which the tensors with gradient pass a callback on the way back.
+
+    The callback sees a gradient for each value: zeros for tensors that ask for none, as in
+    PyTorch, and None for what is no floating tensor.
+    """
+
+    def __init__(
+        self,
+        values: tuple[Any, ...],
+        callback: Callable[[tuple[Any, ...]], tuple[Any, ...]],
+    ) -> None:
+        self.places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
+        self.values = values
+        self.callback = callback
+        self.zeros = {
+            i: (v.shape, v.dtype)
+            for i, v in enumerate(values)
+            if isinstance(v, Tensor) and v.dtype.is_floating_point and i not in self.places
+        }
+        if self.places:
+            passed = _Pass.apply(self._back, *(values[i] for i in self.places))
+            result = list(values)
+            for i, tensor in zip(self.places, passed, strict=True):
+                result[i] = tensor
+            self.values = tuple(result)
+
+    def _back(self, grads: Sequence[Any]) -> list[Any]:
+        whole: list[Any] = [None] * len(self.values)
+        for i, (shape, dtype) in self.zeros.items():
+            whole[i] = _C.zeros(shape, dtype)
+        for i, grad in zip(self.places, grads, strict=True):
+            whole[i] = grad
+        changed = self.callback(tuple(whole))
+        return [changed[i] for i in self.places]
 
 
 class _Backward:
@@ -191,39 +215,32 @@ class _Backward:
         self.module = module
         self.before = list(hooks.backward_pre.values())
         self.after = list(hooks.backward.values())
-        self.places: list[int] = []
         self.count = 0
+        self.through = False  # whether an input asks for a gradient
         self.grad_outputs: tuple[Any, ...] | None = None
 
     def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments of forward, watched."""
         self.count = len(args)
-        watched, self.places = _through(args, self._inputs_done) if self.after else (args, [])
-        return watched
+        if not self.after:
+            return args
+        watched = _Watched(args, self._inputs_done)
+        self.through = bool(watched.places) and _C.is_grad_enabled()
+        return watched.values
 
     def outputs(self, output: Any) -> Any:
         """What forward gave, watched: a tensor, or a tuple with tensors in it."""
-        values = output if isinstance(output, tuple) else (output,)
-        places: list[int] = []
-
-        def done(grads: Sequence[Any]) -> Sequence[Any]:
-            spread = [None] * len(values)
-            for i, grad in zip(places, grads, strict=True):
-                spread[i] = grad
-            whole = self._outputs_done(tuple(spread))
-            return [whole[i] for i in places]
-
-        watched, places = _through(values, done)
         if not isinstance(output, tuple):
-            return watched[0]
+            return _Watched((output,), self._outputs_done).values[0]
+        values = _Watched(output, self._outputs_done).values
         # A named tuple stays one.
-        return type(output)(*watched) if hasattr(output, "_fields") else watched
+        return type(output)(*values) if hasattr(output, "_fields") else values
 
     def _outputs_done(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.before:
             grads = _changed(grads, hook.function(self.module, grads), "full_backward_pre_hook")
         self.grad_outputs = grads
-        if not self.places:  # no input asks for a gradient
+        if not self.through:
             for hook in self.after:
                 result = hook.function(self.module, (None,) * self.count, grads)
                 if result is not None and any(r is not None for r in result):
@@ -233,18 +250,14 @@ class _Backward:
                     )
         return grads
 
-    def _inputs_done(self, grads: Sequence[Any]) -> Sequence[Any]:
-        if self.grad_outputs is None:  # the inputs went another way than through the outputs
+    def _inputs_done(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.grad_outputs is None:  # they came another way than through the outputs
             return grads
-        spread = [None] * self.count
-        for i, grad in zip(self.places, grads, strict=True):
-            spread[i] = grad
-        whole: tuple[Any, ...] = tuple(spread)
         for hook in self.after:
-            result = hook.function(self.module, whole, self.grad_outputs)
-            whole = _changed(whole, result, "full_backward_hook")
+            result = hook.function(self.module, grads, self.grad_outputs)
+            grads = _changed(grads, result, "full_backward_hook")
         self.grad_outputs = None
-        return [whole[i] for i in self.places]
+        return grads
 
 
 def _changed(grads: tuple[Any, ...], result: Any, where: str) -> tuple[Any, ...]:
