@@ -71,7 +71,10 @@ Metas infer_train(const InferArgs& args) {
   if (args.given_inputs[kTracked] &&
       (count(args.in[kTracked].shape) != 1 || args.in[kTracked].dtype != DType::int64))
     args.mismatch("'num_batches_tracked' as one int64");
-  if (count(x.shape) == channels[0] && channels[0] > 0)
+  const double correction = args.number(2);
+  if (!(correction >= 0 && correction <= 1))
+    fail(ErrorKind::value, "[batch_norm] correction: expected 0 to 1, got ", correction);
+  if (count(x.shape) == channels[0] && channels[0] > 0 && correction == 1)
     fail(ErrorKind::value, "[batch_norm] expected more than 1 value per channel when training, ",
          "got input of shape ", to_string(x.shape),
          "; batches of one row have no variance: use a larger batch (drop_last=True leaves out a ",
@@ -138,8 +141,8 @@ void train_forward(const ForwardArgs& args) {
     }
     column_moments(x.data<T>(), rows, cols, mean, rstd);
     move_running(args.in[kMean], mean, 1.0, momentum);
-    move_running(args.in[kVar], rstd, static_cast<double>(rows) / static_cast<double>(rows - 1),
-                 momentum);
+    const auto n = static_cast<double>(rows);
+    move_running(args.in[kVar], rstd, n / (n - args.number(2)), momentum);
     const Tensor scales = Tensor::empty({cols}, x.dtype());
     T* const scale = scales.data<T>();
     for (int64_t j = 0; j < cols; ++j) {
@@ -239,7 +242,7 @@ Tensors train_composite(const Tensors& in, const AttrReader& args) {
       if (!args.given(0)) momentum = scalar(1, DType::float64) / as(in[kTracked], DType::float64);
     }
     if (x.numel() > 0) {
-      const Tensors found = var_mean.all({x.detach()}, {list(axes)});
+      const Tensors found = var_mean.all({x.detach()}, {list(axes), args.number(2)});
       blend(in[kMean], found[1], momentum);
       blend(in[kVar], found[0], momentum);
     }
@@ -297,7 +300,9 @@ void declare_training(Registry& r, const std::vector<Derivative>& slopes) {
                     "num_batches_tracked?"},
          .outputs = {"result", "_mean", "_rstd"},
          .attrs = {{.name = "momentum", .kind = AttrKind::number, .value = 0.1, .optional = true},
-                   eps_attr(1e-5)},
+                   eps_attr(1e-5),
+                   // The running variance has divisor n - correction; Keras' has n.
+                   {.name = "correction", .kind = AttrKind::number, .value = 1.0}},
          .infer = infer_train,
          .forward = train_forward,
          .backward = train_backward,

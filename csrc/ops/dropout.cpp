@@ -47,22 +47,31 @@ void dropout_forward(const ForwardArgs& args) {
   const auto p = static_cast<float>(args.number(0));
   const State state = take(args.in[0], rows.count * each);
   bool* const mask = args.out[1].data<bool>();
+  // A draw k / 2^24 is at least p where k is at least this.
+  const auto least = static_cast<uint32_t>(std::ceil(double{p} * 0x1p24));
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const T scale = static_cast<T>(rule.scale), shift = static_cast<T>(rule.shift);
-    const T dropped = static_cast<T>(rule.dropped);
-    const T* from = x.data<T>();
-    T* to = args.out[0].data<T>();
+    // By the mask, so that nothing jumps. NaN stays NaN where it is dropped, as in a product.
+    const T scale[] = {T(0), static_cast<T>(rule.scale)};
+    const T shift[] = {static_cast<T>(rule.dropped), static_cast<T>(rule.shift)};
+    const T* const from = x.data<T>();
+    T* const to = args.out[0].data<T>();
     parallel_for(rows.count * each, kDrawn / kPer, [&](int64_t begin, int64_t end) {
+      PhiloxBlock words;
       for (int64_t c = begin; c < end; ++c) {
-        const auto words = philox(state.seed, state.position + static_cast<uint64_t>(c));
-        const int64_t first = c / each * rows.size + c % each * kPer;
-        const int64_t n = std::min(kPer, rows.size - c % each * kPer);
-        for (int64_t i = 0; i < n; ++i) {
-          const bool keep = unit<float>(words, static_cast<int>(i)) >= p;
+        const int64_t place = (c - begin) % kPhiloxBlock;
+        if (place == 0) philox_block(state.seed, state.position + static_cast<uint64_t>(c), words);
+        // As many counters of the block as are of one row.
+        const int64_t at = c % each;
+        const int64_t n = std::min({kPhiloxBlock - place, each - at, end - c});
+        const int64_t first = c / each * rows.size + at * kPer;
+        const int64_t elements = std::min(n * kPer, rows.size - at * kPer);
+        const uint32_t* const drawn = words.data() + place * kPer;
+        for (int64_t i = 0; i < elements; ++i) {
+          const bool keep = drawn[i] >> 8 >= least;
           mask[first + i] = keep;
-          // NaN stays NaN where it is dropped, as in a product.
-          to[first + i] = from[first + i] * (keep ? scale : T(0)) + (keep ? shift : dropped);
+          to[first + i] = from[first + i] * scale[keep] + shift[keep];
         }
+        c += n - 1;
       }
     });
   });
@@ -109,12 +118,12 @@ Tensors dropout_composite(const Tensors& in, const AttrReader& args) {
 void dropout_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), mask = packed(args.in[1]);
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    const T scale = static_cast<T>(args.number(0));
+    const T scale[] = {T(0), static_cast<T>(args.number(0))};
     const bool* keep = mask.data<bool>();
     parallel_items(g.numel(), 1, 1 << 14, [&](int64_t begin, int64_t end) {
       const T* from = g.data<T>();
       T* to = args.out[0].data<T>();
-      for (int64_t i = begin; i < end; ++i) to[i] = keep[i] ? from[i] * scale : from[i] * T(0);
+      for (int64_t i = begin; i < end; ++i) to[i] = from[i] * scale[keep[i]];
     });
   });
 }

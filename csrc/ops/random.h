@@ -29,8 +29,8 @@ inline AttrDef required(const char* name, AttrKind kind) {
 }
 
 // [0, 1) with 24 (53) random bits.
-template <class T>
-T unit(const std::array<uint32_t, 4>& words, int i) {
+template <class T, class Words>
+T unit(const Words& words, int i) {
   if constexpr (std::is_same_v<T, float>) {
     return static_cast<float>(words[static_cast<size_t>(i)] >> 8) * 0x1p-24f;
   } else {
@@ -53,9 +53,11 @@ void draw(const State& state, int64_t n, F f) {
   constexpr int64_t per = sizeof(T) == 4 ? 4 : 2;
   parallel_for(counters<T>(n), kDrawn / per, [&](int64_t begin, int64_t end) {
     T values[kDrawn];
-    for (int64_t c = begin; c < end; ++c) {
-      const auto words = philox(state.seed, state.position + static_cast<uint64_t>(c));
-      for (int i = 0; i < per; ++i) values[(c - begin) * per + i] = unit<T>(words, i);
+    PhiloxBlock words;
+    for (int64_t c = begin; c < end; c += kPhiloxBlock) {
+      philox_block(state.seed, state.position + static_cast<uint64_t>(c), words);
+      T* const to = values + (c - begin) * per;
+      for (int i = 0; i < kPhiloxBlock * per; ++i) to[i] = unit<T>(words, i);
     }
     f(begin * per, std::min(n, end * per) - begin * per, values);
   });

@@ -197,6 +197,7 @@ def batch_norm(
     *,
     momentum: float | None = 0.1,
     eps: float = 1e-5,
+    correction: float = 1.0,
 ) -> list[Array]:
     """Ioffe and Szegedy (2015), algorithm 1, and what becomes of the running statistics."""
     axes = batch_axes(x)
@@ -208,7 +209,7 @@ def batch_norm(
     rate = 1 / np.longdouble(tracked.item()) if momentum is None else np.longdouble(momentum)
     if x.size and mean is not None:
         mean = (1 - rate) * mean + rate * np.mean(x, axis=axes)
-        var = (1 - rate) * var + rate * np.var(x, axis=axes, ddof=1)
+        var = (1 - rate) * var + rate * np.var(x, axis=axes, ddof=correction)
     return [z, *(a for a in (mean, var, tracked) if a is not None)]
 
 
@@ -263,6 +264,8 @@ rows(
     (batch((5, 3), 0), {"momentum": None}),
     (batch((5, 3), 3), {"momentum": None, "eps": 0.5}),
     (batch((6, 3), affine=False), {"momentum": 1.0}),
+    (batch((5, 3)), {"correction": 0.0}),
+    (batch((1, 3)), {"correction": 0.0}),
     (((6, 3),), {}),
     (((6, 3, 2), None, None, (3,), None), {}),
     *[
@@ -278,6 +281,7 @@ rows(
     cancels=4.0,
     bad=(
         Bad(((1, 3),), {}, ValueError, ("more than 1 value", "(1, 3)", "eval()")),
+        Bad(((4, 3),), {"correction": 2.0}, ValueError, ("correction", "2")),
         Bad(((4,),), {}, _C.ShapeError, ("(4,)",)),
         Bad(((4, 3), (4,)), {}, _C.ShapeError, ("running_mean", "(3,)", "(4,)")),
         Bad(((4, 3), (3,), (3,), (2,)), {}, _C.ShapeError, ("weight", "(2,)")),
