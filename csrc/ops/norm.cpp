@@ -134,7 +134,8 @@ void rows_forward(const ForwardArgs& args) {
   });
 }
 
-// Inputs: grad, input, mean, rstd, weight. Outputs: of input, weight and bias.
+// Inputs: grad, input, mean, rstd, weight, and what the last two gradients are added to. Outputs:
+// of input, weight and bias.
 template <bool Center>
 void rows_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), x = packed(args.in[1]), mean = packed(args.in[2]);
@@ -150,6 +151,13 @@ void rows_backward_forward(const ForwardArgs& args) {
         kernels<T>().norm_row_backward[Center](s.n, grad + i * s.n, from + i * s.n, scale, m[i],
                                                r[i], args.out[0].data<T>() + i * s.n);
     });
+    for (int i = 1; i < (Center ? 3 : 2); ++i) {
+      const Tensor& before = args.in[static_cast<size_t>(i) + 4];
+      if (before.defined())
+        copy(args.out[i], before);
+      else
+        std::fill_n(args.out[i].data<T>(), s.n, T(0));
+    }
     T *dw = args.out[1].data<T>(), *db = Center ? args.out[2].data<T>() : nullptr;
     parallel_for((s.n + kSlice - 1) / kSlice, 1, [&](int64_t slice, int64_t) {
       const int64_t at = slice * kSlice;
@@ -167,6 +175,9 @@ Metas infer_rows_backward(const InferArgs& args) {
       count(args.in[3].shape) != s.rows)
     args.mismatch("'grad' like 'input', 'mean' and 'rstd' with one number a row");
   const Meta weight{args.dims(0), args.in[1].dtype};
+  for (size_t i = 5; i < args.in.size(); ++i)
+    if (args.given_inputs[i] && !(args.in[i].shape == weight.shape))
+      args.mismatch("'" + args.op().inputs[i] + "' of shape " + to_string(weight.shape));
   return Center ? Metas{args.in[1], weight, weight} : Metas{args.in[1], weight};
 }
 
@@ -190,17 +201,29 @@ Tensors rows_backward_composite(const Tensors& in, const AttrReader& args) {
   const int dims = in[1].dim(), lead = RowSplit(args, in[1].shape()).lead;
   Tensors grads = norm_gradients(in[0], in[1], in[4], span_of(lead, dims), span_of(0, lead),
                                  eps_of(args, in[1].dtype()), Center);
+  for (size_t i = 1; i < 3; ++i)
+    if (in.size() > i + 4 && in[i + 4].defined()) grads[i] = in[i + 4] + grads[i];
   if (!Center) grads.pop_back();
   return grads;
 }
 
+// The gradients of weight and bias go on from those that are there.
 Tensors rows_backward(const BackwardArgs& args) {
-  const Tensors found =
-      call(args.op().name + "_backward",
-           {args.grad[0], args.in[0], args.out[1], args.out[2], args.in[1]}, args.all());
+  static const Op copy_into("copy_");
+  Tensors in = {args.grad[0], args.in[0], args.out[1], args.out[2], args.in[1]};
+  for (size_t i = 1; i < args.in.size(); ++i) {
+    const Tensor held = args.needs[i] ? args.held_by(i) : Tensor();
+    in.push_back(held.defined() && held.dtype() == args.in[0].dtype() ? held : Tensor());
+  }
+  const Tensors found = call(args.op().name + "_backward", in, args.all());
   Tensors grads(args.in.size());
-  for (size_t i = 0; i < grads.size(); ++i)
-    if (args.needs[i]) grads[i] = found[i];
+  for (size_t i = 0; i < grads.size(); ++i) {
+    if (!args.needs[i]) continue;
+    grads[i] = found[i];
+    if (i == 0 || !in[i + 4].defined()) continue;
+    copy_into({in[i + 4], found[i]});
+    grads[i] = in[i + 4];
+  }
   return grads;
 }
 
@@ -219,10 +242,14 @@ void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
   op.backward = rows_backward;
   op.composite = rows_composite<Center>;
   op.saves = {"input", "weight", "_mean", "_rstd"};
+  op.continues = true;
   r.add(std::move(op));
   r.add({.name = name + "_backward",
          .doc = "Gradients of " + name + ".",
-         .inputs = {"grad", "input", "mean", "rstd", "weight?"},
+         .inputs = Center ? std::vector<std::string>{"grad", "input", "mean", "rstd", "weight?",
+                                                     "weight_before?", "bias_before?"}
+                          : std::vector<std::string>{"grad", "input", "mean", "rstd", "weight?",
+                                                     "weight_before?"},
          .outputs = Center ? std::vector<std::string>{"grad_input", "grad_weight", "grad_bias"}
                            : std::vector<std::string>{"grad_input", "grad_weight"},
          .attrs = {shape_attr(), eps},
@@ -230,7 +257,9 @@ void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
          .infer = infer_rows_backward<Center>,
          .forward = rows_backward_forward<Center>,
          .composite = rows_backward_composite<Center>,
-         .saves = {"grad", "input", "weight"},
+         .saves = Center ? std::vector<std::string>{"grad", "input", "weight", "weight_before",
+                                                    "bias_before"}
+                         : std::vector<std::string>{"grad", "input", "weight", "weight_before"},
          .formula = {Center ? "rstd (g w - mean(g w) - z mean(g w z)); sum(g z); sum(g)"
                             : "rstd (g w - z mean(g w z)); sum(g z)",
                      R"(\frac{1}{\sigma}(gw-\overline{gw}-z\,\overline{gwz}))",
