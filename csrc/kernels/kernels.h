@@ -14,6 +14,7 @@ enum class Row : int {
 #define RV_TERNARY(name, ...) name,
 #define RV_TEST(name, ...) name,
 #define RV_COMPARE(name, ...) name,
+#define RV_LOSS(name, ...) name,
 #include "ops/elementwise.def"
 };
 inline constexpr int kRows = 0
@@ -22,6 +23,7 @@ inline constexpr int kRows = 0
 #define RV_TERNARY(name, ...) +1
 #define RV_TEST(name, ...) +1
 #define RV_COMPARE(name, ...) +1
+#define RV_LOSS(name, ...) +1
 #include "ops/elementwise.def"
     ;
 
@@ -149,6 +151,10 @@ struct Kernels {
                           const T* rstd, T* sums, T* products);
   void (*columns_backward)(int64_t rows, int64_t cols, const T* g, const T* x,
                            const ColumnArgs<T>& columns, T* dx);
+  // The same where class i counts for q[i]; `whole` is the sum of q.
+  T (*soft_cross_entropy)(int64_t n, const T* x, const T* q, T* lse);
+  void (*soft_cross_entropy_backward)(int64_t n, const T* x, const T* q, T whole, const T* lse,
+                                      T scale, T* dx);
   // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
   void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);

@@ -20,13 +20,16 @@ RowTypes types_of(Row row) {
 #define RV_TERNARY(name, doc, types, ...) types,
 #define RV_TEST(...) ALL,
 #define RV_COMPARE(...) ALL,
+#define RV_LOSS(...) FLOATS,
 #include "ops/elementwise.def"
   };
   return types[static_cast<int>(row)];
 }
 
-// A bound that clamp was not given.
-Tensor no_bound(DType dtype, bool low) {
+// An input that was not given; an infinite bound of integers is their last one.
+Tensor default_input(double value, DType dtype) {
+  if (std::isfinite(value)) return scalar(value, dtype);
+  const bool low = value < 0;
   Tensor t = Tensor::empty({}, dtype);
   visit(dtype, [&]<class T>(Tag<T>) {
     using Limits = std::numeric_limits<T>;
@@ -47,8 +50,11 @@ void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
   const double attribute = attribute_of(args);
   if (in.size() == 1) return map(f, attribute, out, {in[0]});
   if (in.size() == 2) return map(f, attribute, out, {in[0], in[1]});
-  const Tensor second = in[1].defined() ? in[1] : no_bound(dtype, true);
-  map(f, attribute, out, {in[0], second, in[2].defined() ? in[2] : no_bound(dtype, false)});
+  const Defaults defaults = defaults_of(row);
+  const auto given = [&](const Tensor& t, double value) {
+    return t.defined() ? t : default_input(value, dtype);
+  };
+  map(f, attribute, out, {in[0], given(in[1], defaults.second), given(in[2], defaults.third)});
 }
 
 void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }

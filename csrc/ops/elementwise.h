@@ -2,11 +2,24 @@
 // integers, and differentiated.
 #pragma once
 
+#include <limits>
+
 #include "ops/op.h"
 
 namespace ranvier {
 
 enum class RowTypes { FLOATS, ALL, NUMBERS };
+
+// What stands for the second and third input of a row of three where they are not given.
+struct Defaults {
+  double second, third;
+};
+constexpr Defaults defaults_of(Row row) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  return row == Row::softplus   ? Defaults{1, 20}
+         : row == Row::hardtanh ? Defaults{-1, 1}
+                                : Defaults{-inf, inf};
+}
 
 // Kernels of integers and bool; null where a row takes floats alone.
 MapFn integer_kernel(Row row, DType dtype);
@@ -16,6 +29,8 @@ void check_integers(const ForwardArgs& args, const Tensor& other);
 // A row's derivative in ops that have gradients themselves: the composite of "<name>_backward".
 using Composite = Tensors (*)(const Tensors&, const AttrReader&);
 Composite slope_composite(Row row, bool first);
+// A loss of each element of input and target, in such ops.
+Tensor loss_graph(Row row, const Tensors& in, const AttrReader& args);
 // All gradients of a row of three inputs, in such ops.
 using Backward = Tensors (*)(const BackwardArgs&);
 Backward ternary_backward(Row row);

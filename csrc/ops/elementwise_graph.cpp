@@ -1,6 +1,7 @@
 // The derivatives of elementwise.def once more, as expressions over tensors: what backward needs
 // to be differentiated itself. Every name that a derivative calls stands for an op of the registry.
-#include <limits>
+#include <algorithm>
+#include <cmath>
 
 #include "ops/elementwise.h"
 
@@ -33,10 +34,12 @@ Truth compare(const char* name, const Graph& x, const Graph& y) {
     static const Op f(op);         \
     return apply(f, x);            \
   }
-#define RV_GRAPH_2(function, op)                   \
-  Graph function(const Graph& x, const Graph& y) { \
-    static const Op f(op);                         \
-    return apply(f, x, y);                         \
+// Two numbers stay a number.
+#define RV_GRAPH_2(function, op, folded)                            \
+  Graph function(const Graph& x, const Graph& y) {                  \
+    static const Op f(op);                                          \
+    if (!x.t.defined() && !y.t.defined()) return Graph{{}, folded}; \
+    return apply(f, x, y);                                          \
   }
 RV_GRAPH_1(operator-, "neg")
 RV_GRAPH_1(abs, "abs")
@@ -44,6 +47,8 @@ RV_GRAPH_1(sqrt, "sqrt")
 RV_GRAPH_1(exp, "exp")
 RV_GRAPH_1(exp2, "exp2")
 RV_GRAPH_1(log, "log")
+RV_GRAPH_1(log1p, "log1p")
+RV_GRAPH_1(tanh, "tanh")
 RV_GRAPH_1(sin, "sin")
 RV_GRAPH_1(cos, "cos")
 RV_GRAPH_1(sinh, "sinh")
@@ -52,12 +57,12 @@ RV_GRAPH_1(sigmoid, "sigmoid")
 RV_GRAPH_1(floor_, "floor")
 RV_GRAPH_1(trunc_, "trunc")
 RV_GRAPH_1(erfc, "erfc")
-RV_GRAPH_2(operator+, "add")
-RV_GRAPH_2(operator-, "sub")
-RV_GRAPH_2(operator*, "mul")
-RV_GRAPH_2(operator/, "div")
-RV_GRAPH_2(pow, "pow")
-RV_GRAPH_2(max_, "maximum")
+RV_GRAPH_2(operator+, "add", x.c + y.c)
+RV_GRAPH_2(operator-, "sub", x.c - y.c)
+RV_GRAPH_2(operator*, "mul", x.c* y.c)
+RV_GRAPH_2(operator/, "div", x.c / y.c)
+RV_GRAPH_2(pow, "pow", std::pow(x.c, y.c))
+RV_GRAPH_2(max_, "maximum", std::max(x.c, y.c))
 #undef RV_GRAPH_1
 #undef RV_GRAPH_2
 
@@ -92,15 +97,26 @@ Tensors slope(const Tensors& in, const AttrReader& args) {
   if constexpr (row == Row::name) return {like(dx, in[0])};
 #define RV_BINARY(name, doc, types, f, text, latex, ux, dx, dxt, dxl, uy, dy, dyt, dyl) \
   if constexpr (row == Row::name) return {First ? like(dx, in[0]) : like(dy, in[0])};
+#define RV_LOSS(name, doc, attr, f, text, latex, dx, dxt, dxl, dy, dyt, dyl) \
+  if constexpr (row == Row::name) return {First ? like(dx, in[0]) : like(dy, in[0])};
+#include "ops/elementwise.def"
+}
+
+// The loss of each element.
+template <Row row>
+Tensor loss_of(const Tensors& in, const AttrReader& args) {
+  const Graph x{in[0]}, y{in[1]};
+  [[maybe_unused]] const Graph a{{}, attribute_of(args)};
+#define RV_LOSS(name, doc, attr, f, ...) \
+  if constexpr (row == Row::name) return (f).t;
 #include "ops/elementwise.def"
 }
 
 template <Row row>
 Tensors gradients(const BackwardArgs& args) {
-  constexpr double inf = std::numeric_limits<double>::infinity();
   const Graph g{args.grad[0]}, x{args.in[0]}, a{{}, attribute_of(args)};
-  // Bounds that were not given.
-  const Graph y{args.in[1], -inf}, w{args.in[2], inf};
+  constexpr Defaults not_given = defaults_of(row);
+  const Graph y{args.in[1], not_given.second}, w{args.in[2], not_given.third};
   Tensors grads(3);
   const auto put = [&](size_t i, const auto& slope_of) {
     if (args.needs[i]) grads[i] = reduce_to(like(slope_of(), g.t), args.in_meta[i].shape);
@@ -127,9 +143,23 @@ Composite slope_composite(Row row, bool first) {
 #define RV_BINARY(name, ...) \
   case Row::name:            \
     return first ? slope<Row::name, true> : slope<Row::name, false>;
+#define RV_LOSS(name, ...) \
+  case Row::name:          \
+    return first ? slope<Row::name, true> : slope<Row::name, false>;
 #include "ops/elementwise.def"
     default:
       return nullptr;
+  }
+}
+
+Tensor loss_graph(Row row, const Tensors& in, const AttrReader& args) {
+  switch (row) {
+#define RV_LOSS(name, ...) \
+  case Row::name:          \
+    return loss_of<Row::name>(in, args);
+#include "ops/elementwise.def"
+    default:
+      return {};
   }
 }
 

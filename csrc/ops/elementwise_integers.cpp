@@ -265,6 +265,7 @@ MapFn integer_kernel(Row row, DType dtype) {
 #define RV_TERNARY(name, doc, types, ...) kernel_of<Row::name, types>,
 #define RV_TEST(name, ...) kernel_of<Row::name, ALL>,
 #define RV_COMPARE(name, ...) kernel_of<Row::name, ALL>,
+#define RV_LOSS(name, ...) kernel_of<Row::name, FLOATS>,
 #include "ops/elementwise.def"
   };
   return rows[static_cast<int>(row)](dtype);

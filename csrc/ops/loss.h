@@ -1,4 +1,4 @@
-// The `reduction` of losses: 'mean', 'sum' or 'none', as in PyTorch.
+// Shared by the losses: the `reduction` 'mean', 'sum' or 'none', as in PyTorch.
 #pragma once
 
 #include "ops/op.h"
@@ -15,5 +15,8 @@ Dims reduced_shape(const AttrReader& args, const Dims& shape);
 // In a composite, by ops; in a forward, straight into `out`.
 Tensor reduce_loss(const AttrReader& args, const Tensor& each);
 void reduce_loss(const AttrReader& args, const Tensor& each, const Tensor& out);
+
+// Fails unless both shapes are the same.
+void check_target_shape(const AttrReader& args, const Dims& input, const Dims& target);
 
 }  // namespace ranvier

@@ -91,7 +91,9 @@ const Registry& registry() {
     declare_einsum(r);
     declare_erfinv(r);
     declare_softmax(r);
+    declare_activations(r);
     declare_losses(r);
+    declare_class_losses(r);
     declare_views(r);
     declare_parts(r);
     declare_data(r);

@@ -1,4 +1,4 @@
-// Softmax, its logarithm, and their fusion with the cross-entropy loss.
+// Softmax and its logarithm.
 #include <cmath>
 
 #include "core/allocator.h"
@@ -6,7 +6,6 @@
 #include "core/parallel.h"
 #include "ops/families.h"
 #include "ops/loops.h"
-#include "ops/loss.h"
 #include "ops/op.h"
 
 namespace ranvier {
@@ -122,138 +121,6 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
          .gradient_of = name});
 }
 
-// ---- cross-entropy: input (N, C) and target (N), or (C) and ().
-
-struct Rows {
-  int64_t n, classes;
-};
-
-Rows rows_of(const Dims& shape) {
-  return shape.size() == 1 ? Rows{1, shape[0]} : Rows{shape[0], shape[1]};
-}
-
-Metas check_cross_entropy(const InferArgs& args, const Meta& input, const Meta& target) {
-  const Dims &x = input.shape, &t = target.shape;
-  if (!is_floating(input.dtype))
-    fail(ErrorKind::type, "[cross_entropy] expected float32 or float64 for 'input', got ",
-         name_of(input.dtype), "; call .float() on it");
-  if (is_floating(target.dtype) || target.dtype == DType::bool_)
-    fail(ErrorKind::type, "[cross_entropy] expected integer labels for 'target', got ",
-         name_of(target.dtype), "; call .long() on it");
-  if (x.empty() || x.size() > 2 || t.size() != x.size() - 1 || (x.size() == 2 && t[0] != x[0]))
-    args.mismatch("input (rows, classes) with target (rows,)");
-  Dims lse = t;
-  lse.push_back(2);
-  return {{reduced_shape(args, t), input.dtype}, {lse, input.dtype}};
-}
-
-Metas infer_cross_entropy(const InferArgs& args) {
-  return check_cross_entropy(args, args.in[0], args.in[1]);
-}
-
-// A copy of the labels, all of them in range: the memory may be NumPy's and change meanwhile.
-Tensor checked_labels(const Tensor& target, const Rows& rows) {
-  Tensor copied = Tensor::empty(target.shape(), DType::int64);
-  copy(copied, target);
-  const int64_t* labels = copied.data<int64_t>();
-  for (int64_t i = 0; i < rows.n; ++i)
-    if (labels[i] < 0 || labels[i] >= rows.classes)
-      fail(ErrorKind::index, "[cross_entropy] expected labels in [0, ", rows.classes - 1, "] for ",
-           rows.classes, " classes, got ", labels[i], " in row ", i);
-  return copied;
-}
-
-void cross_entropy_forward(const ForwardArgs& args) {
-  const Tensor x = packed(args.in[0]);
-  const Rows rows = rows_of(x.shape());
-  const Tensor labels = checked_labels(args.in[1], rows);
-  const int64_t* target = labels.data<int64_t>();
-  const Tensor each = Tensor::empty(args.in[1].shape(), x.dtype());
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        each.data<T>()[i] = kernels<T>().cross_entropy(rows.classes, x.data<T>() + i * rows.classes,
-                                                       target[i], args.out[1].data<T>() + 2 * i);
-    });
-  });
-  reduce_loss(args, each, args.out[0]);
-}
-
-// Inputs: grad, input, target, lse.
-void cross_entropy_backward_forward(const ForwardArgs& args) {
-  const Tensor g = packed(args.in[0]), x = packed(args.in[1]), lse = packed(args.in[3]);
-  const Rows rows = rows_of(x.shape());
-  const Tensor labels = checked_labels(args.in[2], rows);
-  const bool each = reduction_of(args) == Reduction::none;
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const T n = reduction_of(args) == Reduction::mean ? static_cast<T>(rows.n) : T(1);
-    parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        kernels<T>().cross_entropy_backward(rows.classes, x.data<T>() + i * rows.classes,
-                                            labels.data<int64_t>()[i], lse.data<T>() + 2 * i,
-                                            g.data<T>()[each ? i : 0] / n,
-                                            args.out[0].data<T>() + i * rows.classes);
-    });
-  });
-}
-
-// softmax(x) minus 1 at the label, for every row.
-Tensors cross_entropy_backward_composite(const Tensors& in, const AttrReader& args) {
-  static const Op softmax("softmax"), unsqueeze("unsqueeze"), put("scatter_add");
-  const Tensor &x = in[1], label = unsqueeze({in[2]}, {int64_t{-1}});
-  const Tensor ones = Tensor::full(label.shape(), 1, x.dtype());
-  const Tensor hot = put({Tensor::zeros(x.shape(), x.dtype()), label, ones}, {int64_t{-1}});
-  const bool mean = reduction_of(args) == Reduction::mean;
-  const Tensor scale = mean ? in[0] / static_cast<double>(rows_of(x.shape()).n) : in[0];
-  const bool each = reduction_of(args) == Reduction::none;
-  return {(softmax({x}) - hot) * (each ? unsqueeze({scale}, {int64_t{-1}}) : scale)};
-}
-
-void declare_cross_entropy(Registry& r) {
-  r.add({.name = "cross_entropy",
-         .doc = "Cross-entropy of softmax(input) against class labels, in one pass: input (rows, "
-                "classes), target (rows,) of integers.",
-         .inputs = {"input", "target"},
-         .outputs = {"result", "_lse"},
-         .attrs = {reduction_attr()},
-         .infer = infer_cross_entropy,
-         .forward = cross_entropy_forward,
-         .backward = [](const BackwardArgs& args) -> Tensors {
-           return call("cross_entropy_backward",
-                       {args.grad[0], args.in[0], args.in[1], args.out[1]}, args.all());
-         },
-         .composite = [](const Tensors& in, const AttrReader& args) -> Tensors {
-           static const Op log_softmax("log_softmax"), gather("gather"), unsqueeze("unsqueeze"),
-               squeeze("squeeze");
-           const Tensor y = log_softmax({in[0]});
-           const Tensor picked = gather({y, unsqueeze({in[1]}, {int64_t{-1}})}, {int64_t{-1}});
-           return {reduce_loss(args, -squeeze({picked}, {int64_t{-1}}))};
-         },
-         .saves = {"input", "target", "_lse"},
-         .formula = {"-log(softmax(x)[t]), then the reduction",
-                     R"(-\ln\operatorname{softmax}(x)_t)",
-                     {{"x", "softmax(x) - onehot(t)", R"(\operatorname{softmax}(x) - e_t)"}}},
-         .example = "rv.cross_entropy(rv.tensor([[1.0, 2.0, 0.5]]), rv.tensor([1]))"});
-  r.add({.name = "cross_entropy_backward",
-         .doc = "Gradient of cross_entropy with respect to its input.",
-         .inputs = {"grad", "input", "target", "lse"},
-         .attrs = {reduction_attr()},
-         .infer = [](const InferArgs& args) -> Metas {
-           const Metas loss = check_cross_entropy(args, args.in[1], args.in[2]);
-           const bool types =
-               args.in[0].dtype == args.in[1].dtype && args.in[3].dtype == args.in[1].dtype;
-           if (!types || !(args.in[0].shape == loss[0].shape) ||
-               !(args.in[3].shape == loss[1].shape))
-             args.mismatch("'grad' like the loss and 'lse' with two numbers a row");
-           return {args.in[1]};
-         },
-         .forward = cross_entropy_backward_forward,
-         .composite = cross_entropy_backward_composite,
-         .saves = {"grad", "input", "target"},
-         .formula = {"g (softmax(x) - onehot(t))", R"(g(\operatorname{softmax}(x) - e_t))", {}},
-         .gradient_of = "cross_entropy"});
-}
-
 }  // namespace
 
 void declare_softmax(Registry& r) {
@@ -267,7 +134,6 @@ void declare_softmax(Registry& r) {
                              {"x - log(sum(exp(x)))",
                               R"(x_i - \ln\sum_j e^{x_j})",
                               {{"x", "g - softmax(x) sum(g)", R"(g_i - s_i\sum_j g_j)"}}});
-  declare_cross_entropy(r);
 }
 
 }  // namespace ranvier

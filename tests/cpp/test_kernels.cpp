@@ -145,6 +145,7 @@ constexpr RowInfo kRowInfo[] = {
 #define RV_TERNARY(name, ...) {#name, false},
 #define RV_TEST(name, ...) {#name, true},
 #define RV_COMPARE(name, ...) {#name, true},
+#define RV_LOSS(name, ...) {#name, false},
 #include "ops/elementwise.def"
 };
 

@@ -79,14 +79,6 @@ binary("maximum", np.maximum, apart=0.25, tolerance="exact")
 binary("minimum", np.minimum, apart=0.25, tolerance="exact")
 
 
-def log_loss(x: Array, y: Array) -> Array:
-    """Cross-entropy of probabilities with logarithms cut at -100."""
-    first, second = np.maximum(-100, np.log(x)), np.maximum(-100, np.log(1 - x))
-    return -(y * first + (1 - y) * second)
-
-
-binary("log_loss", log_loss, low=0.3, high=0.7, tolerance="log_loss", special=False,
-       magnitude=lambda ref, x, y: np.abs(ref) + 1)
 comparison("eq", np.equal)
 comparison("ne", np.not_equal)
 comparison("lt", np.less)
@@ -173,65 +165,9 @@ rows("log_softmax", log_softmax, *one_input(ALONG, ("transposed", "strided", "ex
      integers="refused", special=((WITH_NAN,),), bad=BAD_AXIS)
 
 
-# ---- losses
-
-
 def labels(n: int | tuple[int, ...], classes: int, dtype: str = "int64") -> Maker:
     """Random class labels."""
     return lambda rng: rng.integers(0, classes, n).astype(dtype)
-
-
-def reduced(each: Array, reduction: str) -> Array:
-    """What `reduction` says."""
-    return each if reduction == "none" else np.mean(each) if reduction == "mean" else np.sum(each)
-
-
-def cross_entropy(x: Array, target: Array, reduction: str = "mean") -> Array:
-    """-log(softmax(x))[target]."""
-    picked = np.take_along_axis(log_softmax(x), np.expand_dims(target, -1), -1)
-    return reduced(-np.squeeze(picked, -1), reduction)
-
-
-REDUCTIONS: tuple[dict[str, Any], ...] = ({}, {"reduction": "sum"}, {"reduction": "none"})
-rows("cross_entropy", cross_entropy,
-     *[(((5, 7), labels(5, 7)), attrs) for attrs in REDUCTIONS],
-     (((33, 10), labels(33, 10, "int32")), {}), (((7,), labels((), 7)), {}),
-     (((7,), labels((), 7)), {"reduction": "none"}), (((3, 17), labels(3, 17, "uint8")), {}),
-     (((4, 1), labels(4, 1)), {"reduction": "none"}),
-     (((0, 3), labels(0, 3)), {"reduction": "sum"}), (((0, 3), labels(0, 3)), {}),
-     (((5, 7), labels(5, 7)), {}, ("transposed", "strided")),
-     (((5, 7), labels(5, 7)), {"reduction": "none"}, ("strided", "packed")),
-     tolerance="log_softmax", magnitude=lambda ref, x, t, reduction="mean":
-         np.abs(ref) + (len(x) if reduction == "sum" else 1),
-     fixed=(1,), integers="refused", special=((WITH_NAN, np.array([0, 1, 2, 0, 1])),),
-     special_attrs={"reduction": "none"},
-     bad=(Bad(((2, 3), np.array([0, 3])), {}, IndexError, ("cross_entropy", "3")),
-          Bad(((2, 3), np.array([0, -1])), {}, IndexError, ("cross_entropy", "-1")),
-          Bad(((2, 3), np.array([0, 2**62])), {}, IndexError, ("cross_entropy",)),
-          Bad(((2, 3), np.array([0.0, 1.0])), {}, TypeError, ("cross_entropy", "float64")),
-          Bad(((2, 3), np.array([0])), {}, _C.ShapeError, ("(2, 3)", "(1,)")),
-          Bad(((2, 3, 4), np.array([0, 1])), {}, _C.ShapeError, ("(2, 3, 4)", "(2,)")),
-          Bad(((2, 3), np.array([0, 1])), {"reduction": "max"}, ValueError, ("max",))))
-
-
-def loss(name: str, each: Reference, **options: Any) -> None:
-    """A row for a loss of two tensors of one shape; `each` gives what is reduced."""
-    shapes = [(1,), (17,), (3, 5), (0, 3), (2, 3, 7), ()]
-    plain = [((s, s), attrs) for s in shapes for attrs in REDUCTIONS]
-    views = [(((5, 3), (5, 3)), attrs, ("transposed", "strided")) for attrs in REDUCTIONS]
-    rows(name, lambda x, t, reduction="mean": reduced(each(x, t), reduction), *plain, *views,
-         integers="refused",
-         bad=(Bad(((3, 5), (3,)), {}, _C.ShapeError, (name, "(3, 5)", "(3,)")),
-              Bad(((3,), (1,)), {}, _C.ShapeError, (name, "(3,)", "(1,)")),
-              Bad(((3,), (3,)), {"reduction": "avg"}, ValueError, (name, "avg"))), **options)
-
-
-loss("mse_loss", lambda x, t: np.square(x - t), tolerance="loss")
-loss("half_squared_error",
-     lambda x, t: np.sum(np.square(x - t), axis=tuple(range(1, x.ndim))) / 2, tolerance="loss")
-loss("binary_cross_entropy", log_loss, low=0.3, high=0.7, tolerance="log_loss",
-     magnitude=lambda ref, x, t, reduction="mean":
-         np.abs(ref) + (x.size if reduction == "sum" else 1))
 
 
 # ---- views and copies
@@ -458,9 +394,11 @@ rows("permutation", None, *[((state,), {"n": n}) for n in (0, 1, 2, 17, 1000)],
 # ---- optimizer steps
 
 
+import cases_activations as cases_activations  # noqa: E402
 import cases_elementwise as cases_elementwise  # noqa: E402
 import cases_indexing as cases_indexing  # noqa: E402
 import cases_layers as cases_layers  # noqa: E402  rows of its family
+import cases_losses as cases_losses  # noqa: E402
 import cases_moving as cases_moving  # noqa: E402  rows of its family
 import cases_optim as cases_optim  # noqa: E402  rows of its family
 import cases_order as cases_order  # noqa: E402  rows of its family
@@ -471,6 +409,7 @@ import cases_reductions as cases_reductions  # noqa: E402  rows of its family
 import cases_scans as cases_scans  # noqa: E402  rows of its family
 
 cases_elementwise.declare(normal_cdf)
+cases_losses.declare(log_softmax, sigmoid)
 
 # ---- forms in place: rows made of the rows of what they do
 

@@ -97,6 +97,7 @@ class Case:
     special_attrs: dict[str, Any] = field(default_factory=dict)
     cancels: float = 0.0  # size of the numbers whose difference backward is, as a multiple of g
     bad: tuple[Bad, ...] = ()
+    derived: bool = True  # False: its gradient is not its derivative, and says so
     recorded: bool = True  # False: shapes depend on values, and a recording refuses the op
 
     @property
@@ -276,6 +277,7 @@ def unary(
     attrs: Sequence[dict[str, Any]] = ({},),
     magnitude: Reference | None = None,
     integers: str = "taken",
+    derived: bool = True,
 ) -> None:
     """A row for an op of one tensor, element by element."""
 
@@ -299,6 +301,7 @@ def unary(
             special=((SPECIAL,),),
             special_attrs=special_attrs,
             integers=integers,
+            derived=derived,
         )
     )
 

@@ -150,7 +150,7 @@ def test_cross_entropy_rows_do_not_know_their_batch(isa: str) -> None:
 
     def run(rows: slice) -> tuple[Array, Array]:
         p = t(x[rows]).requires_grad_(True)
-        y = _C.ops.cross_entropy(p, t(target[rows]), "none")
+        y = _C.ops.cross_entropy(p, t(target[rows]), reduction="none")
         y.backward(_C.full(y.shape, 0.25, _C.float32))
         return y.detach().numpy(), p.grad.numpy()
 

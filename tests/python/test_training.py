@@ -97,7 +97,7 @@ def test_loss_of_an_epoch_is_the_mean_over_rows() -> None:
         ("mse", 1),
         ("half_squared_error", 1),
         (nn.MSELoss(), 1),
-        (nn.MSELoss("sum"), 1),
+        (nn.MSELoss(reduction="sum"), 1),
         ("cross_entropy", 3),
         (nn.CrossEntropyLoss(), 3),
     ],

@@ -46,7 +46,11 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"loss": "zzzz"}, ValueError, "loss: expected one of cross_entropy, mse.* got 'zzzz'"),
     ({"loss": nn.MSELoss, "y": np.ones((50, 3))}, TypeError, "loss: expected a name"),
     ({"loss": None}, TypeError, "loss: expected a name"),
-    ({"loss": nn.CrossEntropyLoss("none")}, TypeError, "one floating-point number, got shape"),
+    (
+        {"loss": nn.CrossEntropyLoss(reduction="none")},
+        TypeError,
+        "one floating-point number, got shape",
+    ),
     ({"loss": lambda p, t: 1.0}, TypeError, "one floating-point number, got float"),
     ({"optimizer": "adma"}, ValueError, "optimizer: .* did you mean .*'adam'"),
     ({"optimizer": nn.Linear}, TypeError, "optimizer: expected a name"),

@@ -49,6 +49,19 @@ TOLERANCES = {
     "ternary": Tolerance(2.1, 2.1, "two products and a sum of the terms' absolute values"),
     "log_loss": Tolerance(3.0, 3.0, "1 - x is rounded before the logarithm: half an eps absolute; "
                                     "each term then costs a logarithm and a product"),
+    "thrice": Tolerance(1.6, 1.6, "three IEEE operations in a row, half an ulp each"),
+    "celu": Tolerance(4.0, 4.5, "expm1 2.5 / 3.0 ulp without FMA, of a rounded quotient; and a "
+                                "product"),
+    "gelu_tanh": Tolerance(4.5, 4.5, "sigmoid 3.5 ulp and a product; its argument has 1.5 eps, "
+                                     "which the magnitude knows"),
+    "mish": Tolerance(5.5, 5.5, "exp 0.9, log1p 0.9, tanh 1.5 and a product; conditions <= 1; an "
+                                "ulp more without FMA"),
+    "softplus": Tolerance(3.5, 3.5, "b x is rounded; exp and log1p cost 1.8 ulp, the sum and the "
+                                    "division one more"),
+    "logistic": Tolerance(4.0, 4.0, "exp and log1p cost 1.8 ulp, a product and a sum one more, of "
+                                    "terms that the magnitude adds up; the mean of them 1"),
+    "soft": Tolerance(6.5, 6.5, "as log_softmax, times a share that is itself a product and a sum; "
+                                "one sum over classes and one over rows"),
     "sum": Tolerance(6.0, 6.0, "n/16 additions a lane for n <= 1000, 5 across: errors of random "
                                "sign add up like sqrt(68) * 0.29 eps = 2.4 eps of sum|x|; 40 "
                                "equal rows, as an expanded sample has, err one way: up to 5"),

@@ -5,20 +5,66 @@ from __future__ import annotations
 from ranvier.nn import functional, init, utils
 from ranvier.nn._named import ModuleDict, ParameterDict, ParameterList
 from ranvier.nn.activation import (
-    GELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
     LeakyReLU,
-    LogSoftmax,
+    PReLU,
     ReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Step,
+    Threshold,
+)
+from ranvier.nn.activation_smooth import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
     Sigmoid,
     SiLU,
     Softmax,
-    Step,
+    Softmin,
+    Softplus,
+    Softsign,
     Tanh,
+    Tanhshrink,
 )
 from ranvier.nn.container import ModuleList, Sequential
 from ranvier.nn.dropout import AlphaDropout, Dropout
 from ranvier.nn.linear import Bilinear, Flatten, Identity, Linear, Unflatten
-from ranvier.nn.loss import BCELoss, CrossEntropyLoss, HalfSquaredError, MSELoss
+from ranvier.nn.distance import CosineSimilarity, PairwiseDistance
+from ranvier.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HalfSquaredError,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+)
+from ranvier.nn.loss_margin import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from ranvier.nn.module import Module
 from ranvier.nn.normalization import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
 from ranvier.nn.parameter import Buffer, Parameter
@@ -31,9 +77,18 @@ __all__ = [
     "Linear", "Bilinear", "Flatten", "Unflatten", "Identity",
     "Dropout", "AlphaDropout", "BatchNorm1d", "LayerNorm", "RMSNorm", "GroupNorm",
     # activations
-    "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "Softmax", "LogSoftmax", "Step",
+    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish",
+    "Softplus", "Softsign", "Sigmoid", "LogSigmoid", "Tanh", "Tanhshrink", "Hardtanh",
+    "Hardsigmoid", "Hardswish", "Hardshrink", "Softshrink", "Threshold", "Step", "GLU", "Softmax",
+    "LogSoftmax", "Softmin",
     # losses
-    "MSELoss", "HalfSquaredError", "CrossEntropyLoss", "BCELoss",
+    "MSELoss", "HalfSquaredError", "L1Loss", "SmoothL1Loss", "HuberLoss", "CrossEntropyLoss",
+    "NLLLoss", "BCELoss", "BCEWithLogitsLoss", "KLDivLoss", "PoissonNLLLoss", "GaussianNLLLoss",
+    "HingeEmbeddingLoss", "CosineEmbeddingLoss", "MarginRankingLoss", "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss", "SoftMarginLoss", "MultiMarginLoss", "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    # measures
+    "CosineSimilarity", "PairwiseDistance",
     # functions
     "functional", "init", "utils",
 ]  # fmt: skip

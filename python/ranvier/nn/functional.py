@@ -1,30 +1,74 @@
 """Layers and losses as functions, under PyTorch's names: `import ranvier.nn.functional as F`.
 
-They are the ops of the core themselves; only what is put together from several stands here.
+A table of contents: what is one op is the op of the core itself, what takes more than it, such as
+`inplace` or the old words for a reduction, stands in the private modules beside this one.
 """
 
 from __future__ import annotations
 
-from ranvier import _C
-from ranvier._arguments import tensor_in
-from ranvier._C import Tensor
-from ranvier._creation import arange
 from ranvier._ops import (
-    binary_cross_entropy,
-    cross_entropy,
-    gelu,
-    half_squared_error,
-    leaky_relu,
+    hardshrink,
     linear,
-    log_softmax,
-    mse_loss,
+    logsigmoid,
     pad,
-    relu,
     sigmoid,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+)
+from ranvier.nn._functional_activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    selu,
     silu,
     softmax,
-    tanh,
+    softmin,
+    step,
+    threshold,
 )
+from ranvier.nn._functional_losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    gaussian_nll_loss,
+    half_squared_error,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from ranvier.nn._functional_margins import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    normalize,
+    pairwise_distance,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from ranvier.nn._functional_rows import one_hot
 from ranvier.nn.functional_norm import (
     alpha_dropout,
     batch_norm,
@@ -36,49 +80,21 @@ from ranvier.nn.functional_norm import (
 )
 
 __all__ = [
-    "alpha_dropout", "batch_norm", "bilinear", "dropout", "group_norm", "layer_norm", "rms_norm",
-    "binary_cross_entropy", "cross_entropy", "gelu", "half_squared_error", "leaky_relu", "linear",
-    "log_softmax", "mse_loss", "one_hot", "pad", "relu", "sigmoid", "silu", "softmax", "tanh",
+    # layers
+    "alpha_dropout", "batch_norm", "bilinear", "dropout", "group_norm", "layer_norm", "linear",
+    "one_hot", "pad", "rms_norm",
+    # activations
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu",
+    "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "step", "tanh",
+    "tanhshrink", "threshold",
+    # losses
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
+    "cross_entropy", "gaussian_nll_loss", "half_squared_error", "hinge_embedding_loss",
+    "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss",
+    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    # measures
+    "cosine_similarity", "normalize", "pairwise_distance",
 ]  # fmt: skip
-
-
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Labels as rows with a single 1.
-
-    Parameters
-    ----------
-    tensor : Tensor, (...)
-        Integer labels, 0 <= label < num_classes.
-    num_classes : int, default -1
-        -1: one more than the largest label.
-
-    Returns
-    -------
-    Tensor, (..., num_classes), int64
-
-    Raises
-    ------
-    TypeError
-        Labels that are not integers.
-    ValueError
-        Labels out of range, or none at all and no num_classes.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.nn.functional.one_hot(rv.tensor([2, 0]))
-    tensor([[0, 0, 1],
-            [1, 0, 0]])
-    """
-    if tensor_in("one_hot", tensor, "tensor").dtype.is_floating_point or tensor.dtype is _C.bool_:
-        raise TypeError(f"[one_hot] expected integer labels, got {tensor.dtype.name}")
-    labels = tensor.numpy()
-    if num_classes == -1:
-        if labels.size == 0:
-            raise ValueError("[one_hot] num_classes: expected a number with no labels, got -1")
-        num_classes = int(labels.max()) + 1
-    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
-        bad = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"[one_hot] expected labels in [0, {num_classes - 1}], got {bad}")
-    hot: Tensor = tensor.unsqueeze(-1) == arange(num_classes)
-    return hot.long()

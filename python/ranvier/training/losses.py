@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from ranvier import nn
-from ranvier._C import Tensor
+from ranvier._C import Tensor, ops
 from ranvier.nn import functional as F
 from ranvier.training.batches import Batch, Step
 from ranvier.training.errors import look_up
@@ -160,7 +160,8 @@ def _kind(loss: Any) -> Kind:
     """What a module or a function of Ranvier asks of the targets; "free" for all others."""
     for known in _KNOWN:
         module, function = getattr(nn, known.module, None), getattr(F, known.function, None)
-        if (module is not None and isinstance(loss, module)) or loss is function:
+        ours = loss is function or loss is getattr(ops, known.function, None)
+        if ours or (module is not None and isinstance(loss, module)):
             return known.kind
     return "free"
 
