@@ -391,9 +391,6 @@ rows("permutation", None, *[((state,), {"n": n}) for n in (0, 1, 2, 17, 1000)],
           Bad((np.zeros((2, 1), np.int64),), {"n": 3}, _C.ShapeError, ("(2, 1)",))))
 
 
-# ---- optimizer steps
-
-
 import cases_activations as cases_activations  # noqa: E402
 import cases_elementwise as cases_elementwise  # noqa: E402
 import cases_indexing as cases_indexing  # noqa: E402
