@@ -37,9 +37,9 @@ from ranvier.nn.activation_smooth import (
     Tanhshrink,
 )
 from ranvier.nn.container import ModuleList, Sequential
+from ranvier.nn.distance import CosineSimilarity, PairwiseDistance
 from ranvier.nn.dropout import AlphaDropout, Dropout
 from ranvier.nn.linear import Bilinear, Flatten, Identity, Linear, Unflatten
-from ranvier.nn.distance import CosineSimilarity, PairwiseDistance
 from ranvier.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,

@@ -21,15 +21,20 @@ def reduced(each: Tensor, reduction: str) -> Tensor:
     return ops.mean(each) if reduction == "mean" else ops.sum(each)
 
 
-def _weighted(where: str, each: Tensor, weight: Tensor, reduction: str) -> Tensor:
-    """Losses with a weight each; their mean is over the weights."""
+def _times(where: str, each: Tensor, weight: Tensor) -> Tensor:
+    """Losses with a weight each."""
     if weight.shape != each.shape:
         raise ShapeError(
             f"[{where}] weight: expected the input's shape {each.shape}, got {weight.shape}"
         )
+    return each * weight
+
+
+def _weighted(where: str, each: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    """Losses with a weight each; their mean is over the weights."""
     if reduction == "mean":
-        return ops.sum(each * weight) / ops.sum(weight)
-    return reduced(each * weight, reduction)
+        return ops.sum(_times(where, each, weight)) / ops.sum(weight)
+    return reduced(_times(where, each, weight), reduction)
 
 
 def mse_loss(
@@ -159,7 +164,7 @@ def huber_loss(
 ) -> Tensor:
     """(x - t)^2 / 2 where |x - t| <= delta, else delta (|x - t| - delta / 2) (Huber, 1964).
 
-    Other arguments as those of `mse_loss`.
+    Other arguments as those of `mse_loss`, but a mean of weighted losses is over their number.
 
     Raises
     ------
@@ -177,7 +182,7 @@ def huber_loss(
         raise ValueError(f"[huber_loss] delta: expected a number above 0, got {delta}")
     if weight is None:
         return ops.huber_loss(input, target, delta, how)
-    return _weighted("huber_loss", ops.huber_loss(input, target, delta, "none"), weight, how)
+    return reduced(_times("huber_loss", ops.huber_loss(input, target, delta, "none"), weight), how)
 
 
 # ---- classes
