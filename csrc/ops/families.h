@@ -33,6 +33,7 @@ void declare_triangles(Registry& r);
 void declare_random(Registry& r);
 void declare_random_discrete(Registry& r);
 void declare_updates(Registry& r);
+void declare_perceptron(Registry& r);
 void declare_regions(Registry& r);
 
 }  // namespace ranvier

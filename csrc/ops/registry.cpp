@@ -111,6 +111,7 @@ const Registry& registry() {
     declare_row_norms(r);
     declare_batch_norm(r);
     declare_updates(r);
+    declare_perceptron(r);
     declare_regions(r);
     return r;
   }();

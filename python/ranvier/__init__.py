@@ -168,7 +168,7 @@ from ranvier.training.summary import summary  # isort: skip
 from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
-    from ranvier import accelerator, backends, cuda, distributions, linalg, utils
+    from ranvier import accelerator, backends, cuda, distributions, linalg, sklearn, utils
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__
@@ -215,7 +215,7 @@ __all__ = [
     # gradients
     "autograd", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled",
     # networks, as in PyTorch
-    "nn", "optim", "distributions", "utils",
+    "nn", "optim", "distributions", "sklearn", "utils",
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "summary", "History", "Callback", "EarlyStopping", "callbacks",
     "save", "load", "data", "Program", "ShapeError",

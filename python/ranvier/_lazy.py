@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Any
 
-PARTS = ("accelerator", "backends", "cuda", "distributions", "linalg", "utils")
+PARTS = ("accelerator", "backends", "cuda", "distributions", "linalg", "sklearn", "utils")
 
 
 def __getattr__(name: str) -> Any:

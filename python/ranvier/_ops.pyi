@@ -325,6 +325,7 @@ __all__ = [
     "rprop_update",
     "asgd_update",
     "ftrl_update",
+    "perceptron_pass",
     "absolute",
     "arccos",
     "arccosh",
@@ -1189,6 +1190,9 @@ def ftrl_update(
     weight_decay: float = 0.0,
     maximize: bool = False,
     decoupled: bool = False,
+) -> Tensor: ...
+def perceptron_pass(
+    weight: Tensor, input: Input, target: Input, bias: Tensor | None = None
 ) -> Tensor: ...
 def absolute(input: Input) -> Tensor: ...
 def arccos(input: Input) -> Tensor: ...

@@ -6,10 +6,11 @@ beyond ASCII where the output cannot show it.
 
 from __future__ import annotations
 
-from ranvier._demo import digits, regression, spirals, xor
+from ranvier._demo import digits, perceptron, regression, spirals, xor
 
 DEMOS = {
     "digits": (digits.run, "reads real handwritten digits, 98 of 100 right; about a second"),
+    "perceptron": (perceptron.run, "the first rule of learning, and what it cannot do"),
     "regression": (regression.run, "a curve through noisy points"),
     "spirals": (spirals.run, "the border between two spirals, drawn"),
     "xor": (xor.run, "the smallest network that does what one neuron cannot"),

@@ -1,0 +1,7 @@
+"""The scikit-learn door: estimators under scikit-learn's names that need no scikit-learn."""
+
+from __future__ import annotations
+
+from ranvier.sklearn.perceptron import Perceptron
+
+__all__ = ["Perceptron"]
