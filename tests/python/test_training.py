@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.machinery
+import importlib.util
 import os
 import pickle
 import re
@@ -11,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -567,7 +570,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"#{20}   \d+\.\d\d s$", lines[-1])
 
 
-@pytest.mark.parametrize("verbose, count", [(0, 0), (1, 4), (2, 30)])
+@pytest.mark.parametrize("verbose, count", [(0, 0), (1, 30), (2, 30)])
 def test_verbose(capsys: pytest.CaptureFixture[str], verbose: int, count: int) -> None:
     fit(classifier(), epochs=30, verbose=verbose, batch_size=None)
     out, err = capsys.readouterr()
@@ -590,6 +593,57 @@ def test_terminal_line_is_redrawn(
     first, redrawn = out.split("\n")[:2]
     assert first.startswith("\repoch  1/30   loss 0.5000")
     assert redrawn.count("\r") == 2 and "epoch  3/30   loss 0.2500" in redrawn
+
+
+class Drawn:
+    """tqdm's bar, or rich's, as far as a run uses it."""
+
+    made: ClassVar[list[Drawn]] = []
+
+    def __init__(self, *columns: Any, **named: Any) -> None:
+        self.n, self.named, self.words, self.open = 0.0, named, "", True
+        self.made.append(self)
+
+    def update(self, by: Any, completed: float = 0, epoch: str = "", words: str = "") -> None:
+        self.n = completed if by == "task" else self.n + by
+        self.words = words or self.words
+
+    def set_postfix(self, shown: dict[str, str], refresh: bool) -> None:
+        self.words = "  ".join(f"{name} {value}" for name, value in shown.items())
+
+    def add_task(self, name: str, total: float, **named: Any) -> str:
+        self.named = {"total": total}
+        return "task"
+
+    def close(self) -> None:
+        self.open = False
+
+    start, stop = lambda self: None, close
+
+
+@pytest.mark.parametrize("module", ["tqdm", "rich"])
+def test_bars_of_others(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = types.ModuleType(module)
+    fake.__spec__ = importlib.machinery.ModuleSpec(module, None)
+    fake.tqdm = fake.Progress = fake.TextColumn = Drawn  # type: ignore[attr-defined]
+    fake.BarColumn = fake.TimeRemainingColumn = Drawn  # type: ignore[attr-defined]
+    for name in ("tqdm", "rich", "rich.progress"):
+        monkeypatch.setitem(sys.modules, name, fake if name.startswith(module) else None)
+    missing = {"tqdm", "rich"} - {module}
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda n, *a: None if n in missing else found(n, *a)
+    )
+    monkeypatch.setattr("ranvier.training.progress.is_terminal", lambda: True)
+    Drawn.made.clear()
+    history = fit(classifier(), epochs=3, verbose=1, metrics="accuracy")
+    bar = next(drawn for drawn in Drawn.made if "total" in drawn.named)
+    assert bar.named["total"] == 3 == bar.n and not bar.open
+    last = history.history["accuracy"][-1]
+    assert bar.words.startswith("loss ") and f"accuracy {percent(last)}" in bar.words
+    assert capsys.readouterr().out == ""
 
 
 def test_no_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from ranvier._C import Tensor
 from ranvier._demo.pictures import draw, has_blocks
 from ranvier.data import load_digits
 from ranvier.training.metrics import Metric, accuracy
-from ranvier.training.progress import percent
+from ranvier.training.progress import ProgressLines, percent
 
 HIDDEN, RATE, BATCH, EPOCHS = 128, 0.005, 32, 50
+RIGHT = frozenset({"right"})  # printed in per cent
 _FILE = "build/digits.safetensors"
 _KERNELS = {"base": "x86-64", "avx2": "AVX2", "avx512": "AVX-512"}
 _MARGIN = " " * 6
@@ -31,7 +32,7 @@ def train(X: Tensor, y: Tensor, seed: int = 0, verbose: int = 0) -> tuple[nn.Mod
     right = Metric("right", accuracy, fraction=True)
     history = rv.fit(
         net, X, y, loss="cross_entropy", lr=RATE, epochs=EPOCHS, batch_size=BATCH, seed=seed,
-        metrics=[right], verbose=verbose,
+        metrics=[right], verbose=0, callbacks=ProgressLines(EPOCHS, verbose, RIGHT, few=True),
     )  # fmt: skip
     return net, history
 

@@ -7,7 +7,7 @@ alone: by `rv.fit`, where they are not fitted yet, or by their own `fit`. They h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,13 @@ class Preprocessor(Module):
 
     scales = False  # whether columns come out on one scale
     takes_nan = False
+    learned: ClassVar[tuple[str, ...]] = ()  # the names of the buffers that fitting fills
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in self.learned:
+            self.register_buffer(name, None)
+        self.register_load_state_dict_pre_hook(_make_room)
 
     @property
     def fitted(self) -> bool:
@@ -64,7 +71,7 @@ class Preprocessor(Module):
 
     def forget(self) -> None:
         """Not fitted any more."""
-        for name in self._buffers:
+        for name in self.learned:
             object.__setattr__(self, name, None)
 
     def _keep(self, **values: npt.NDArray[Any]) -> None:
@@ -87,6 +94,15 @@ class Preprocessor(Module):
             )
 
 
+def _make_room(layer: Preprocessor, state: Any, prefix: str, *_: Any) -> None:
+    """What was learned elsewhere fits, however many columns it has."""
+    for name in layer.learned:
+        value = state.get(prefix + name)
+        own = getattr(layer, name)
+        if isinstance(value, Tensor) and (own is None or own.shape != value.shape):
+            setattr(layer, name, _C.ops.clone(value.detach()))
+
+
 def _checked(who: str, parts: Iterable[Tensor]) -> Iterator[Floats]:
     columns = None
     for part in parts:
@@ -101,14 +117,9 @@ class _Affine(Preprocessor):
     """x times a number a column, and another number added."""
 
     scales = True
+    learned = ("shift", "scale")
     shift: Tensor | None
     scale: Tensor | None
-
-    def __init__(self, features: int | None = None) -> None:
-        super().__init__()
-        for name, value in (("shift", 0.0), ("scale", 1.0)):
-            start = None if features is None else _C.full((features,), value, _C.float32)
-            self.register_buffer(name, start)
 
     @property
     def fitted(self) -> bool:
@@ -126,12 +137,6 @@ class Standardize(_Affine):
     """Every column with mean 0 and standard deviation 1: (x - mean) / std, over training rows.
 
     A column of equal numbers becomes 0.
-
-    Parameters
-    ----------
-    features : int, optional
-        How many columns; only needed to load a state dict without fitting first. A layer with
-        `features` counts as fitted, with mean 0 and deviation 1.
 
     Examples
     --------
@@ -158,11 +163,6 @@ class MinMax(_Affine):
     """Every column from 0 to 1: (x - min) / (max - min), over training rows.
 
     A column of equal numbers becomes 0; other rows may lie outside.
-
-    Parameters
-    ----------
-    features : int, optional
-        As for `Standardize`.
 
     Examples
     --------
@@ -195,6 +195,7 @@ class Impute(Preprocessor):
     """
 
     takes_nan = True
+    learned = ("value",)
     value: Tensor | None
 
     def __init__(self, strategy: str | float = "mean") -> None:
@@ -208,7 +209,6 @@ class Impute(Preprocessor):
                 f"{strategy!r:.60}"
             )
         self.strategy = strategy
-        self.register_buffer("value", None)
 
     @property
     def fitted(self) -> bool:
@@ -256,6 +256,7 @@ class OneHot(Preprocessor):
     (3, tensor([[0.5000, 0.0000, 1.0000]]))
     """
 
+    learned = ("categories", "sizes", "places", "rest")
     categories: Tensor | None
     sizes: Tensor | None
     places: Tensor | None
@@ -264,8 +265,6 @@ class OneHot(Preprocessor):
     def __init__(self, columns: Sequence[int] | None = None) -> None:
         super().__init__()
         self.columns = None if columns is None else [int(column) for column in columns]
-        for name in ("categories", "sizes", "places", "rest"):
-            self.register_buffer(name, None)
 
     @property
     def fitted(self) -> bool:

@@ -17,7 +17,7 @@ from ranvier.training.history import History
 from ranvier.training.loop import Run
 from ranvier.training.penalties import Penalties, not_negative
 from ranvier.training.preparation import FitTask
-from ranvier.training.progress import ProgressLines
+from ranvier.training.progress import lines
 
 
 def fit(
@@ -125,7 +125,8 @@ def fit(
     callbacks : Callback or a list of them
         Objects that listen to the run and may stop it; see `rv.Callback`.
     verbose : {0, 1, 2}
-        Nothing, about five lines (and a moving one on a terminal), or a line an epoch.
+        Nothing; a bar on a terminal (by tqdm or rich where one is installed) and a line an epoch
+        elsewhere; or a line an epoch in any case.
 
     Returns
     -------
@@ -180,9 +181,10 @@ def fit(
         # From here on nothing raises for what the caller gave.
         batches, others = ready()
     optimizers.remember(model, chosen, spec, updates)
-    task = FitTask(model, batches, chosen, updates, number, measures, others, penalties)
+    key = preparation.key_of(seed)
+    task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
-    return Run(task, [*listeners, ProgressLines(number, verbose, frozenset(fractions))]).train()
+    return Run(task, [*listeners, lines(number, verbose, frozenset(fractions))]).train()
 
 
 def early(stopping: Any) -> events.Callback | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ranvier import _C, optim
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
 from ranvier.nn import Module
+from ranvier.nn.functional_norm import keyed_rows
 from ranvier.training import callbacks as events
 from ranvier.training import diagnosis, losses
 from ranvier.training import metrics as metric_names
@@ -41,6 +42,9 @@ class Task:
     metrics : sequence of Metric
     first_epoch : int
         How many epochs count as done.
+    seed : int, optional
+        Dropout then draws by seed, step, call and row of the whole step, so that a step in parts
+        drops what it would in one; if left out, from the default generator.
     where : str
         What messages begin with.
     """
@@ -55,11 +59,12 @@ class Task:
         *,
         metrics: Sequence[metric_names.Metric] = (),
         first_epoch: int = 0,
+        seed: int | None = None,
         where: str = "fit",
     ) -> None:
         self.model, self.batches, self.loss, self.optimizer = model, batches, loss, optimizer
         self.epochs, self.first_epoch = epochs, first_epoch
-        self.metrics, self.where = tuple(metrics), where
+        self.metrics, self.seed, self.where = tuple(metrics), seed, where
 
     def forward(self, batch: Batch) -> Any:
         """What the model makes of a batch."""
@@ -120,6 +125,8 @@ class Run:
         self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
         self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
         self.stopping = False
+        # Seed, step, and the number of the first row: what dropout draws by.
+        self.key = None if task.seed is None else _C.zeros((3,), _C.int64)
         self.updates = WholeSteps()
         self.listeners = events.listeners(callbacks)
 
@@ -236,9 +243,10 @@ class Run:
         if self.listeners["on_step_begin"]:
             self.tell("on_step_begin", {})
         self.clear_gradients()
-        value = 0.0
+        value, row = 0.0, 0
         for batch in step:
-            value += self.add_gradients(batch, step, meters)
+            value += self.add_gradients(batch, step, row, meters)
+            row += batch.rows
         penalty = task.penalty()
         if penalty is not None:
             value += float(penalty.item())
@@ -255,16 +263,24 @@ class Run:
             self.updates.end()
         return value
 
+    def forward(self, batch: Batch, row: int) -> Any:
+        """What the model makes of a batch that begins with this row of the step."""
+        if self.key is None:
+            return self.task.forward(batch)
+        self.key.numpy()[:] = self.task.seed, self.step, row
+        with keyed_rows(self.key):
+            return self.task.forward(batch)
+
     def add_gradients(
-        self, batch: Batch, step: Step, meters: dict[str, metric_names.Meter]
+        self, batch: Batch, step: Step, row: int, meters: dict[str, metric_names.Meter]
     ) -> float:
         """Forward and backward of a batch; its part of the step's loss."""
         task = self.task
-        prediction = task.forward(batch)
+        prediction = self.forward(batch, row)
         loss, scale = task.loss_of(prediction, batch, step)
         value = float(loss.item()) * scale
         if not math.isfinite(value):
-            self.fail_at_loss(value, batch)
+            self.fail_at_loss(value, lambda: self.forward(batch, row))
         if meters:
             with no_grad():
                 task.measure(meters, prediction, batch)
@@ -303,10 +319,10 @@ class Run:
                 "an update overflowed, and the model keeps it: start again from other weights, and",
             )
 
-    def fail_at_loss(self, value: float, batch: Batch) -> None:
-        """Say where it began."""
+    def fail_at_loss(self, value: float, again: Callable[[], object]) -> None:
+        """Say where it began, which shows when the model runs `again`."""
         self.check_parameters()
-        origin = diagnosis.origin(self.model, lambda: self.task.forward(batch))
+        origin = diagnosis.origin(self.model, again)
         self.fail("loss", f"{value}, which began in {origin}" if origin else str(value))
 
     def fail_at_gradient(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ranvier import optim
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
-from ranvier.nn import Module
+from ranvier.nn import Module, utils
 
 # Running means, or sums, of squared gradients by the names that optimizers keep them under.
 _SQUARES = ("exp_avg_sq", "square_avg", "sum")
@@ -79,7 +79,7 @@ class Penalties:
     def limit(self, parameters: Iterable[Tensor]) -> None:
         """Scale all gradients down where their norm is larger than `clip_norm`."""
         if self.clip_norm is not None:
-            clip_norm(parameters, self.clip_norm)
+            utils.clip_grad_norm_(parameters, self.clip_norm)
 
     def apply(self, optimizer: optim.Optimizer) -> None:
         """The parts of the update that come after the optimizer's."""
@@ -87,8 +87,7 @@ class Penalties:
             if self.l1:
                 self._shrink(optimizer)
             if self.max_norm is not None:
-                for weight in self.weights:
-                    limit_rows(weight, self.max_norm)
+                utils.max_norm_(self.weights, self.max_norm)
 
     def _shrink(self, optimizer: optim.Optimizer) -> None:
         """w = sign(w) max(|w| - t, 0), where t is what l1 would move a weight in this update.
@@ -119,20 +118,3 @@ def _root(group: Mapping[str, Any], state: Mapping[str, Any]) -> Tensor | None:
         squares = squares / (1 - group["betas"][1] ** float(state["step"]))
     root: Tensor = squares.sqrt() + group.get("eps", 0.0)
     return root.clamp(min=1e-30)
-
-
-def limit_rows(weight: Tensor, limit: float) -> None:
-    """Scale what leads into an output down to this norm (Srivastava et al., 2014, section 5.1)."""
-    axes = list(range(1, weight.ndim))
-    norm = (weight * weight).sum(axes, keepdim=True).sqrt()
-    weight.mul_(limit / norm.clamp(min=limit))
-
-
-def clip_norm(parameters: Iterable[Tensor], limit: float) -> None:
-    """Scale gradients so that all together have at most this norm (Pascanu et al., 2013)."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    with no_grad():
-        norm = math.sqrt(sum(float((g * g).sum().item()) for g in gradients))
-        if norm > limit:
-            for gradient in gradients:
-                gradient.mul_(limit / norm)

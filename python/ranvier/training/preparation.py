@@ -15,7 +15,7 @@ import numpy as np
 from ranvier import _C, optim
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
-from ranvier._random import checked_seed
+from ranvier._random import checked_seed, randint
 from ranvier.data.preprocess import Preprocessor, leading
 from ranvier.data.split import rows_aside
 from ranvier.nn import Module
@@ -79,8 +79,9 @@ class FitTask(Task):
         metrics: tuple[metric_names.Metric, ...],
         validation: Others | loaders.LoaderBatches | None,
         penalties: Penalties,
+        seed: int,
     ) -> None:
-        super().__init__(model, batches, loss, optimizer, epochs, metrics=metrics)
+        super().__init__(model, batches, loss, optimizer, epochs, metrics=metrics, seed=seed)
         self.validation, self.penalties = validation, penalties
         self.trained = [p for p in model.parameters() if p.requires_grad]
 
@@ -141,6 +142,12 @@ def refuse_batch_norm(model: Module) -> None:
 def generator(seed: Any) -> _C.Generator:
     """The generator of a seed, or the default one."""
     return _C.default_generator() if seed is None else _C.Generator(checked_seed("fit", seed))
+
+
+def key_of(seed: Any) -> int:
+    """What dropout is keyed by: the seed, or a number drawn from the default generator."""
+    number = randint(0, 2**62, (1,)).item() if seed is None else checked_seed("fit", seed)
+    return int(number) % 2**63
 
 
 # --- from data to batches -------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The one module that decides what training prints, and when.
 
-verbose=0 prints nothing, 1 about five lines a run (every epoch where there are ten or fewer), 2 a
-line an epoch. On a terminal the line of the running epoch is redrawn in place; elsewhere there are
-plain lines and never a control character. ASCII throughout.
+verbose=0 prints nothing, 2 a line an epoch. 1 draws a bar on a terminal: that of tqdm or rich where
+one is installed, else about five lines a run and a moving one, which is redrawn in place. Elsewhere
+it is a line an epoch: plain, and never a control character. ASCII throughout.
 """
 
 from __future__ import annotations
@@ -53,13 +53,21 @@ class Progress:
         0, 1 or 2.
     fractions : frozenset of str
         Names of values to print in per cent.
+    few : bool
+        About five lines where there is no terminal as well.
     """
 
-    def __init__(self, epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        verbose: int,
+        fractions: frozenset[str] = frozenset(),
+        few: bool = False,
+    ) -> None:
         self.epochs = epochs
         self.silent = verbose == 0 or sys.stdout is None
         self.live = not self.silent and verbose == 1 and is_terminal()
-        self.every = 1 if verbose == 2 else _interval(epochs)
+        self.every = _interval(epochs) if self.live or few else 1
         self.fractions = fractions
         self.start = self.last_line = self.last_draw = time.monotonic()
         self.drawn = 0  # characters of the line that stands there unfinished
@@ -79,7 +87,7 @@ class Progress:
         """Print the line of a completed epoch, if it is its turn or the last one."""
         if self.silent:
             return
-        self.text = "".join(f"{name} {self._value(name, v)}   " for name, v in values.items())
+        self.text = "".join(f"{name} {self.value(name, v)}   " for name, v in values.items())
         now = time.monotonic()
         last = ended or epoch == self.epochs
         due = epoch == 1 or last or epoch % self.every == 0 or now - self.last_line > _PATIENCE
@@ -95,7 +103,8 @@ class Progress:
             sys.stdout.flush()
             self.drawn = 0
 
-    def _value(self, name: str, value: float) -> str:
+    def value(self, name: str, value: float) -> str:
+        """A number as it is printed under this name."""
         text = percent(value) if name in self.fractions else number(value)
         return text.ljust(6)
 
@@ -117,8 +126,14 @@ class Progress:
 class ProgressLines(Callback):
     """Progress as a callback; it listens to steps only where a line is redrawn."""
 
-    def __init__(self, epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> None:
-        self.progress = Progress(epochs, verbose, fractions)
+    def __init__(
+        self,
+        epochs: int,
+        verbose: int,
+        fractions: frozenset[str] = frozenset(),
+        few: bool = False,
+    ) -> None:
+        self.progress = Progress(epochs, verbose, fractions, few)
         if self.progress.live:
             self.on_step_end = self._redraw  # type: ignore[method-assign]
 
@@ -130,6 +145,16 @@ class ProgressLines(Callback):
 
     def on_close(self, run: Run, logs: dict[str, float]) -> None:
         self.progress.close()
+
+
+def lines(epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> Callback:
+    """What prints the progress of a run: a bar of tqdm or rich, or lines of our own."""
+    plain = ProgressLines(epochs, verbose, fractions)
+    if not plain.progress.live:
+        return plain
+    from ranvier.training import bars  # not needed by a mere `import ranvier`
+
+    return bars.bar(plain.progress.value) or plain
 
 
 def _interval(epochs: int) -> int:
