@@ -169,6 +169,8 @@ from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
     from ranvier import accelerator, backends, cuda, distributions, linalg, sklearn, utils
+    from ranvier import keras as keras
+    from ranvier import random as random
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__

@@ -9,13 +9,18 @@ import importlib
 import sys
 from typing import Any
 
-PARTS = ("accelerator", "backends", "cuda", "distributions", "linalg", "sklearn", "utils")
+PARTS = (
+    "accelerator", "backends", "cuda", "distributions", "keras", "linalg", "random", "sklearn",
+    "utils",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in PARTS:
         return importlib.import_module(f"ranvier.{name}")
-    raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+    from ranvier._tensorflow import advice
+
+    raise AttributeError(f"module 'ranvier' has no attribute {name!r}{advice(name)}")
 
 
 def __dir__() -> list[str]:

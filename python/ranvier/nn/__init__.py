@@ -92,3 +92,9 @@ __all__ = [
     # functions
     "functional", "init", "utils",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    from ranvier._tensorflow import nn_advice
+
+    raise AttributeError(f"module 'ranvier.nn' has no attribute {name!r}{nn_advice(name)}")

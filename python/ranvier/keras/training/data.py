@@ -1,0 +1,271 @@
+"""What `fit`, `evaluate` and `predict` are given, as batches: arrays, structures, iterables.
+
+Arrays stay where they are; rows are gathered and cast batch by batch. Floats become the model's
+type; whole numbers stay, as they may be labels, and layers that compute cast them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier import _C
+from ranvier._C import ShapeError, Tensor, ops
+from ranvier._C import dtype as DType
+from ranvier._random import state_of
+from ranvier.keras.tensors import flatten, map_structure
+from ranvier.training import inputs
+from ranvier.training.batches import Batch, Step
+from ranvier.training.inputs import Rows
+
+SIZE = 32  # rows of a batch, unless somebody says otherwise
+
+
+def array_rows(where: str, name: str, value: Any, dtype: DType) -> Rows:
+    """One array as rows; of floats in the model's type, of truth values as well."""
+    if hasattr(value, "to_numpy"):  # a table of pandas'
+        value = value.to_numpy()
+    tensor = inputs.rows(where, name, value)
+    floats = tensor.dtype.is_floating_point or tensor.dtype is _C.bool_
+    return Rows(tensor, dtype if floats else tensor.dtype, tuple(tensor.shape[1:]))
+
+
+def structured(where: str, name: str, value: Any, dtype: DType) -> Any:
+    """A structure of arrays as one of rows: a list of arrays is several inputs, not one."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {k: array_rows(where, f"{name}[{k!r}]", v, dtype) for k, v in value.items()}
+    if isinstance(value, (list, tuple)) and value and all(map(_is_array, value)):
+        parts = [array_rows(where, f"{name}[{i}]", v, dtype) for i, v in enumerate(value)]
+        return parts if isinstance(value, list) else tuple(parts)
+    return array_rows(where, name, value, dtype)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, Tensor)) or hasattr(value, "to_numpy")
+
+
+def is_batches(x: Any) -> bool:
+    """Whether something gives batches: a loader, a generator, a sequence of batches."""
+    if isinstance(x, (np.ndarray, Tensor, list, tuple, Mapping, str)) or hasattr(x, "to_numpy"):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__next__") or hasattr(x, "__getitem__")
+
+
+# --- rows in memory -------------------------------------------------------------------------------
+
+
+class ArrayBatches:
+    """Batches of rows in memory, in order or in a new order every epoch.
+
+    Parameters
+    ----------
+    x, y : structure of Rows
+    weight : Rows, or list or dict of Rows, optional
+    size : int
+        Rows of a batch.
+    shuffle : bool
+    limit : int, optional
+        Batches of an epoch, where not all are wanted.
+    """
+
+    def __init__(
+        self, where: str, x: Any, y: Any, weight: Any, size: int, shuffle: bool, limit: int | None
+    ) -> None:
+        self.x, self.y, self.weight, self.shuffle = x, y, weight, shuffle
+        lengths = [len(rows) for rows in flatten((x, y, weight)) if rows is not None]
+        if len(set(lengths)) > 1:
+            raise ShapeError(
+                f"[{where}] x, y and weights: expected as many rows in all, got "
+                f"{', '.join(map(str, lengths))}"
+            )
+        self.rows, self.size = lengths[0], min(size, lengths[0])
+        whole = -(-self.rows // self.size)
+        self.steps = whole if limit is None else min(limit, whole)
+
+    def __iter__(self) -> Iterator[Step]:
+        order = None
+        if self.shuffle and self.size < self.rows:
+            order = ops.permutation(state_of(None), self.rows)
+        for start in range(0, self.steps * self.size, self.size):
+            yield [self.batch(start, min(start + self.size, self.rows), order)]
+
+    def all(self) -> Batch:
+        """All rows as one batch."""
+        return self.batch(0, self.rows)
+
+    def batch(self, start: int, stop: int, order: Tensor | None = None) -> Batch:
+        """Some rows."""
+        take = _taker(start, stop, order)
+        return Batch(take(self.x), take(self.y), stop - start, take(self.weight))
+
+
+def _taker(start: int, stop: int, order: Tensor | None) -> Callable[[Any], Any]:
+    def take(structure: Any) -> Any:
+        if structure is None:
+            return None
+        if isinstance(structure, Rows):
+            return structure.batch(start, stop, order)
+        return map_structure(lambda rows: rows.batch(start, stop, order), structure)
+
+    return take
+
+
+# --- batches that somebody else makes -------------------------------------------------------------
+
+
+class GivenBatches:
+    """Batches from an iterable: a generator goes on from epoch to epoch, others begin anew.
+
+    Parameters
+    ----------
+    source : iterable
+        Of x, (x, y) or (x, y, sample_weight).
+    steps : int, optional
+        Batches of an epoch: until the source ends, if left out.
+    convert : callable
+        Makes a `Batch` of what the source gives.
+    """
+
+    def __init__(self, source: Any, steps: int | None, convert: Callable[[Any], Batch]) -> None:
+        self.source, self.convert = _iterable(source), convert
+        self.steps = steps if steps is not None else _length(source)
+        self._limit = steps
+        self._running: Iterator[Any] | None = None
+        self._first: list[Any] = []
+
+    def peek(self) -> Batch:
+        """The first batch, which comes again when the epoch begins."""
+        if self._running is None:
+            self._running = iter(self.source)
+        if not self._first:
+            try:
+                self._first.append(next(self._running))
+            except StopIteration:
+                raise ValueError("[fit] x: expected at least one batch, got none") from None
+        return self.convert(self._first[0])
+
+    def __iter__(self) -> Iterator[Step]:
+        endless = self._limit is not None
+        if self._running is None:
+            self._running = iter(self.source)
+        done = 0
+        while self._limit is None or done < self._limit:
+            if self._first:
+                item = self._first.pop()
+            else:
+                try:
+                    item = next(self._running)
+                except StopIteration:
+                    self._running = iter(self.source)
+                    if not endless:
+                        return
+                    try:
+                        item = next(self._running)
+                    except StopIteration:
+                        return  # a generator that has run out
+            done += 1
+            yield [self.convert(item)]
+
+
+def _iterable(source: Any) -> Iterable[Any]:
+    """Something to iterate over: sequences of batches by their numbers."""
+    if hasattr(source, "__iter__") or hasattr(source, "__next__"):
+        return source  # type: ignore[no-any-return]
+    return _Numbered(source)
+
+
+class _Numbered:
+    """Iterates over an object with `__getitem__` and `__len__` or `num_batches`."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(_length(self.source) or 0):
+            yield self.source[i]
+        if hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
+
+
+def _length(source: Any) -> int | None:
+    try:
+        return len(source)
+    except (TypeError, NotImplementedError):
+        count = getattr(source, "num_batches", None)
+        return int(count) if isinstance(count, int) else None
+
+
+def unpack(item: Any) -> tuple[Any, Any, Any]:
+    """x, y and sample weights of what a source of batches gives."""
+    if isinstance(item, tuple):
+        if len(item) > 3 or not item:
+            raise ValueError(
+                f"[fit] x: expected batches (x,), (x, y) or (x, y, sample_weight), got {len(item)} "
+                "parts"
+            )
+        return (*item, *(None,) * (3 - len(item)))
+    if isinstance(item, list) and len(item) == 2 and all(isinstance(t, Tensor) for t in item):
+        return item[0], item[1], None  # as a DataLoader gives them
+    return item, None, None
+
+
+# --- weights of rows, and rows kept aside ---------------------------------------------------------
+
+
+def class_weights(where: str, y: Any, weights: Mapping[Any, float]) -> Any:
+    """A weight for each row, by its class: labels, one-hot rows, or 0 and 1."""
+    if isinstance(y, (list, tuple, Mapping)) and not _is_plain(y):
+        raise ValueError(f"[{where}] class_weight: expected a model of one output, got several")
+    array = np.asarray(y.detach() if isinstance(y, Tensor) else y)
+    if array.ndim > 1:
+        array = array.argmax(-1) if array.shape[-1] > 1 else array[..., 0]
+    labels = np.round(array).astype(np.int64)
+    table = {int(k): float(v) for k, v in weights.items()}
+    result = np.ones(labels.shape, dtype=np.float32)
+    for label, weight in table.items():
+        result[labels == label] = weight
+    return result
+
+
+def _is_plain(y: Any) -> bool:
+    return isinstance(y, (list, tuple)) and not any(map(_is_array, y))
+
+
+def split(where: str, parts: tuple[Any, Any, Any], share: float) -> tuple[Any, Any]:
+    """The first rows to train on and the last ones to measure, of x, y and weights.
+
+    Parameters
+    ----------
+    parts : (x, y, weight)
+        Structures of Rows, or None.
+    share : float
+        What share to keep aside, more than 0 and less than 1.
+    """
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise ValueError(
+            f"[{where}] validation_split: expected a number between 0 and 1, got {share!r:.60}"
+        )
+    total = len(flatten(parts[0])[0])
+    place = math.floor(total * (1.0 - share))
+    if place in (0, total):
+        raise ValueError(
+            f"[{where}] validation_split: expected rows on both sides, got {share} of {total} "
+            f"rows, which leaves {place} to train on"
+        )
+
+    def cut(structure: Any, start: int, stop: int) -> Any:
+        if structure is None:
+            return None
+        return map_structure(
+            lambda rows: Rows(rows.tensor[start:stop], rows.dtype, rows.shape), structure
+        )
+
+    return (
+        tuple(cut(part, 0, place) for part in parts),
+        tuple(cut(part, place, total) for part in parts),
+    )

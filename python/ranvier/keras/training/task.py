@@ -1,0 +1,230 @@
+"""A compiled Keras model as a task of the training loop, and measuring one on batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier._C import ShapeError, Tensor
+from ranvier._grad import no_grad
+from ranvier.keras.layers.layer import penalty_of
+from ranvier.keras.optimizers.optimizer import Optimizer, constrain
+from ranvier.keras.tensors import flatten, map_structure
+from ranvier.keras.training.compiled import Compiled
+from ranvier.training import losses
+from ranvier.training.batches import Batch, Batches, Step
+from ranvier.training.evaluation import mode
+from ranvier.training.loop import Task
+
+
+def _no_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    return prediction  # the task takes the compiled loss
+
+
+def call_model(where: str, model: Any, x: Any) -> Any:
+    """What a model makes of the inputs of a batch; checked to be tensors with its rows."""
+    outputs = model(x)
+    single = isinstance(outputs, Tensor) and isinstance(x, Tensor)
+    if single and outputs.shape[:1] == x.shape[:1]:
+        return outputs
+    rows = flatten(x)[0].shape[0]
+    for output in flatten(outputs):
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"[{where}] {model.name}: expected tensors as output, got {type(output).__name__}"
+            )
+        if output.shape[:1] != (rows,):
+            raise ShapeError(
+                f"[{where}] {model.name}: expected {rows} rows out for {rows} rows in, got an "
+                f"output of shape {tuple(output.shape)}"
+            )
+    return outputs
+
+
+class Penalties:
+    """What a model's loss has beside that of the rows: of weights, and of what layers did."""
+
+    def __init__(self, model: Any) -> None:
+        self.layers = model.flat_layers()
+        self.weights = [v for v in model.weights if v.regularizer is not None]
+
+    def total(self) -> Tensor | None:
+        """All penalties of the last call together; None where there are none."""
+        found = [loss for layer in self.layers for loss in layer._call_losses]
+        found += [p for v in self.weights if (p := penalty_of(v)) is not None]
+        if not found:
+            return None
+        total: Tensor = found[0]
+        for other in found[1:]:
+            total = total + other
+        return total
+
+
+class _Meter:
+    """One measured number, as the loop asks for it at the end of an epoch."""
+
+    def __init__(self, compiled: Compiled, name: str) -> None:
+        self.compiled, self.name = compiled, name
+
+    def update(self, prediction: Any, target: Any, *weight: Any) -> None:
+        """All meters are moved on together, by the task."""
+
+    def result(self) -> Any:
+        """The value now."""
+        return self.compiled.results()[self.name]
+
+
+class KerasTask(Task):
+    """How a compiled model is trained: Keras' losses, penalties, clipping and constraints.
+
+    Parameters
+    ----------
+    model : Model
+    batches : Batches
+    optimizer : Optimizer
+        Of `keras.optimizers`, built.
+    epochs, first_epoch : int
+    validation : iterable of Step, optional
+    frequency : int or collection of int
+        After which epochs to validate: every so many, or those named.
+    fresh : bool
+        Whether metrics forget what they have gathered when an epoch begins.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batches: Batches,
+        optimizer: Optimizer,
+        epochs: int = 1,
+        first_epoch: int = 0,
+        validation: Iterable[Step] | None = None,
+        frequency: Any = 1,
+        fresh: bool = True,
+    ) -> None:
+        assert optimizer.inner is not None
+        loss = losses.Loss("loss", _no_loss, "free")
+        super().__init__(
+            model, batches, loss, optimizer.inner, epochs, first_epoch=first_epoch, where="fit"
+        )
+        self.compiled: Compiled = model._compiled
+        self.keras_optimizer = optimizer
+        self.validation, self.frequency, self.fresh = validation, frequency, fresh
+        self.penalties = Penalties(model)
+        self.constrained = [v for v in model.trainable_weights if v.constraint is not None]
+        self.epoch = first_epoch  # the one that runs, counted from 0
+        self.rows = 0  # of the batch that ran last
+        self.seen, self.total = 0, 0.0  # rows of the epoch, and their losses
+
+    def forward(self, batch: Batch) -> Any:
+        self.rows = batch.rows
+        return call_model(self.where, self.model, batch.x)
+
+    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float]:
+        loss = self.compiled.loss(batch.target, prediction, batch.weight)
+        penalty = self.penalties.total()
+        if loss is None:
+            loss = penalty
+        elif penalty is not None:
+            loss = loss + penalty
+        if loss is None:
+            raise ValueError(
+                "[fit] loss: expected a loss to train on, got none; model.compile(loss=...) or "
+                "add_loss in a layer"
+            )
+        if loss.ndim:
+            raise ValueError(
+                f"[fit] loss: expected one number, got shape {tuple(loss.shape)}; use a loss with "
+                "the reduction 'sum_over_batch_size'"
+            )
+        return loss, 1.0
+
+    def limit_gradients(self) -> None:
+        self.keras_optimizer.prepare_step()
+
+    def after_update(self) -> None:
+        for variable in self.constrained:
+            constrain(variable)
+        self.keras_optimizer.finish_step()
+
+    def meters(self) -> dict[str, Any]:
+        if self.fresh:
+            self.compiled.reset()
+            self.seen, self.total = 0, 0.0
+        names = [name for name, _ in self.compiled.parts]
+        names += [name for name, *_ in self.compiled.measures]
+        return {name: _Meter(self.compiled, name) for name in names}
+
+    def measure(self, meters: dict[str, Any], prediction: Any, batch: Batch) -> None:
+        if self.compiled.measures:
+            seen = (
+                prediction.detach()
+                if isinstance(prediction, Tensor)
+                else [p.detach() for p in flatten(prediction)]
+            )
+            self.compiled.update(batch.target, seen, batch.weight)
+
+    def count(self, loss: float) -> None:
+        """Takes the loss of the step that ran last into the mean of the epoch."""
+        self.total += loss * self.rows
+        self.seen += self.rows
+
+    @property
+    def validates(self) -> bool:
+        if self.validation is None:
+            return False
+        if isinstance(self.frequency, int):
+            return (self.epoch + 1) % self.frequency == 0
+        return self.epoch + 1 in self.frequency
+
+    def validate(self) -> dict[str, float]:
+        assert self.validation is not None
+        return measure(self.where, self.model, self.validation)
+
+
+def measure(
+    where: str, model: Any, steps: Iterable[Step], listener: Any = None, fresh: bool = True
+) -> dict[str, Any]:
+    """Loss and metrics of a compiled model on batches, in evaluation mode."""
+    compiled: Compiled = model._compiled
+    if fresh:
+        compiled.reset()
+    penalties = Penalties(model)
+    total, rows = 0.0, 0
+    with mode(model, False), no_grad():
+        for number, step in enumerate(steps):
+            if listener is not None:
+                listener.on_test_batch_begin(number)
+            for batch in step:
+                prediction = call_model(where, model, batch.x)
+                loss = compiled.loss(batch.target, prediction, batch.weight)
+                extra = penalties.total()
+                value = sum(float(part.item()) for part in (loss, extra) if part is not None)
+                total, rows = total + value * batch.rows, rows + batch.rows
+                compiled.update(batch.target, prediction, batch.weight)
+            if listener is not None:
+                listener.on_test_batch_end(number, {"loss": total / rows, **compiled.results()})
+    if not rows:
+        raise ValueError(f"[{where}] x: expected at least one batch, got none")
+    return {"loss": total / rows, **compiled.results()}
+
+
+def predict(where: str, model: Any, steps: Sequence[Step] | Any, listener: Any = None) -> Any:
+    """A model's outputs for batches, as NumPy arrays in the structure of the outputs."""
+    parts: list[list[Any]] = []
+    outputs: Any = None
+    with mode(model, False), no_grad():
+        for number, step in enumerate(steps):
+            if listener is not None:
+                listener.on_predict_batch_begin(number)
+            for batch in step:
+                outputs = call_model(where, model, batch.x)
+                parts.append([t.numpy() for t in flatten(outputs)])
+            if listener is not None:
+                listener.on_predict_batch_end(number, {"outputs": outputs})
+    if not parts:
+        raise ValueError(f"[{where}] x: expected at least one batch, got none")
+    joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_structure(lambda _: next(joined), outputs)
