@@ -317,11 +317,6 @@ Tensor along_classes(const Tensor& weight, int dims) {
   return reshape({weight}, {shape});
 }
 
-Tensor cast_to(const Tensor& t, DType dtype) {
-  static const Op cast("cast");
-  return t.dtype() == dtype ? t : cast({t}, {static_cast<int64_t>(dtype)});
-}
-
 Aims aims_by_ops(const Tensors& in, size_t at, const AttrReader& args) {
   static const Op sum("sum"), unsqueeze("unsqueeze"), put("scatter_add"), where("where"), ne("ne");
   const Tensor& x = in[at];

@@ -329,7 +329,9 @@ def test_accumulation_steps() -> None:
     assert steps == [1, 2, 3]  # 24, 24 and 2 rows
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "half_squared_error", nn.MSELoss("sum")])
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", "mse", "half_squared_error", nn.MSELoss(reduction="sum")]
+)
 def test_accumulation_is_the_larger_batch(loss: Any) -> None:
     """Also where targets, weights and metrics are of other kinds; here to rounding."""
     y = LABELS if loss == "cross_entropy" else np.eye(3)[LABELS]

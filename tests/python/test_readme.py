@@ -11,6 +11,7 @@ import io
 import os
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,16 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```\n)?", re.M | re.S)
 
 
+class Terminal(io.StringIO):
+    """Standard output as a reader has it, who types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def outcome(code: str, names: dict[str, Any]) -> str:
     """What a program prints; if it ends with an error, then also the error as Python shows it."""
-    printed = io.StringIO()
+    printed = Terminal()
     with contextlib.redirect_stdout(printed):
         try:
             exec(compile(code, "README.md", "exec"), names)
@@ -36,7 +44,7 @@ def outcome(code: str, names: dict[str, Any]) -> str:
             kind = type(error)
             module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
             print(f"{module}{kind.__qualname__}: {error}")
-    return printed.getvalue()
+    return "\n".join(line.split("\r")[-1] for line in printed.getvalue().split("\n"))
 
 
 def comparable(text: str) -> list[str]:
@@ -50,6 +58,9 @@ def comparable(text: str) -> list[str]:
 @pytest.mark.filterwarnings("default")
 def test_every_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TERM", "xterm")
+    for bar in ("tqdm", "rich"):  # drawn by them where they are installed
+        monkeypatch.setitem(sys.modules, bar, None)
     blocks = BLOCKS.findall(README.read_text(encoding="utf-8"))
     assert len(blocks) >= 4
     names: dict[str, Any] = {"__name__": "__main__"}

@@ -55,13 +55,18 @@ class NonFiniteError(RuntimeError):
         self.history = history
 
 
+_MANY = 12  # names
+
+
 def look_up(where: str, name: str, table: Mapping[str, T]) -> T:
     """The entry of that name, in any case of letters; a ValueError with near misses otherwise."""
     found = table.get(name.lower())
     if found is not None:
         return found
-    hint = near_misses(name, table) or "; see the list"
-    raise ValueError(f"{where}: expected one of {', '.join(table)}, got {name!r:.60}{hint}")
+    near = near_misses(name, table)
+    # A long list hides what was most likely meant.
+    known = "a name that it knows" if near and len(table) > _MANY else f"one of {', '.join(table)}"
+    raise ValueError(f"{where}: expected {known}, got {name!r:.60}{near}")
 
 
 def near_misses(name: str, names: Iterable[str]) -> str:

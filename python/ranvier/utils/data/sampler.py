@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from ranvier import _C
 from ranvier._C import Generator, Tensor
-from ranvier._random import multinomial, randint, randperm
+from ranvier._random import randint, randperm
+from ranvier._random_after import multinomial
 
 T_co = TypeVar("T_co", covariant=True)
 
