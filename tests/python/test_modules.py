@@ -264,6 +264,24 @@ def test_buffers_by_assignment() -> None:
     assert isinstance(m.inner, nn.ReLU)
 
 
+def test_a_name_that_is_taken_is_refused() -> None:
+    m = nn.Module()
+    m.plain, m.weight, m.inner = 3, nn.Parameter(rv.ones(1)), nn.ReLU()
+    m.register_buffer("seen", rv.zeros(1))
+    for name in ("plain", "weight", "inner", "forward", "training"):
+        with pytest.raises(KeyError, match="free"):
+            m.register_buffer(name, rv.zeros(1))
+    for name in ("plain", "weight", "seen", "eval"):
+        with pytest.raises(KeyError, match="free"):
+            m.add_module(name, nn.ReLU())
+    for name in ("plain", "inner", "seen"):
+        with pytest.raises(KeyError, match="free"):
+            m.register_parameter(name, nn.Parameter(rv.ones(1)))
+    m.register_buffer("seen", rv.ones(1), persistent=False)
+    m.add_module("inner", nn.Tanh())
+    assert list(m.state_dict()) == ["weight"] and repr(m.inner) == "Tanh()"
+
+
 def test_registering_before_super_init_says_so() -> None:
     class Forgetful(nn.Module):
         def __init__(self) -> None:

@@ -161,7 +161,7 @@ class ParameterDict(_Named):
     def __setitem__(self, key: str, value: Any) -> None:
         keys: list[str] = self.__dict__["_keys"]
         if key not in keys:
-            self._check_new(key)
+            self._check_new(key, Tensor)
         setattr(self, key, _as_parameter(value))
         if key not in keys:
             keys.append(key)

@@ -146,7 +146,7 @@ class Module(Tree):
             Whether it is part of `state_dict`.
         """
         buffers = self._own_buffers("register_buffer")
-        self._check_new(name)
+        self._check_new(name, () if name not in buffers else Tensor)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"[nn.Module] {name}: expected a Tensor or None, got {tensor!r}")
         object.__setattr__(self, name, tensor)
@@ -155,7 +155,7 @@ class Module(Tree):
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None keeps the name free."""
         self._own_buffers("register_parameter")
-        self._check_new(name)
+        self._check_new(name, Parameter)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"[nn.Module] {name}: expected a Parameter or None, got {param!r}")
         setattr(self, name, param)
@@ -163,7 +163,7 @@ class Module(Tree):
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a module under a name; None keeps the name free."""
         self._own_buffers("add_module")
-        self._check_new(name)
+        self._check_new(name, Module)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"[nn.Module] {name}: expected a Module or None, got {module!r}")
         setattr(self, name, module)
@@ -172,11 +172,17 @@ class Module(Tree):
         """Adds a module under a name, as `add_module` does."""
         self.add_module(name, module)
 
-    def _check_new(self, name: str) -> None:
+    def _check_new(self, name: str, kind: Any) -> None:
+        """A KeyError unless nothing stands under the name, or something of this kind."""
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"[nn.Module] expected a name without '.', got {name!r}")
-        if hasattr(self, name) and name not in self.__dict__:
-            raise KeyError(f"[nn.Module] expected a name that is free, got {name!r}")
+        old = self.__dict__.get(name)
+        taken = old is not None and not isinstance(old, kind)
+        if taken or (name not in self.__dict__ and hasattr(self, name)):
+            raise KeyError(
+                f"[nn.Module] expected a name that is free, got {name!r}, which "
+                f"{type(self).__name__} has already"
+            )
 
     # What PyTorch's programs look into: read only, as the attributes are where everything lives.
 
