@@ -189,8 +189,8 @@ void declare_stream(Registry& r) {
          .infer = [](const InferArgs& args) -> Metas {
            if (!(args.in[0].shape == Dims{3}) || args.in[0].dtype != DType::int64)
              args.mismatch("seed, step and first row, int64 (3,)");
-           if (args.integer(1) < 0)
-             fail(ErrorKind::value, "[row_state] row_size: expected 0 or more, got ",
+           if (args.integer(1) < 0 || args.integer(1) > int64_t{1} << 62)
+             fail(ErrorKind::value, "[row_state] row_size: expected 0 to 2^62, got ",
                   args.integer(1));
            return {{{2}, DType::int64}};
          },

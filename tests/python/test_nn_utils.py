@@ -121,6 +121,7 @@ def test_clipping_can_be_recorded() -> None:
         (lambda p: utils.max_norm_(p, 1.0, dim=2), IndexError),
         (lambda p: utils.parameters_to_vector([]), ValueError),
         (lambda p: utils.parameters_to_vector([3]), TypeError),
+        (lambda p: utils.parameters_to_vector(3), TypeError),
         (lambda p: utils.vector_to_parameters(rv.ones(3), [p]), rv.ShapeError),
         (lambda p: utils.vector_to_parameters([1.0] * 4, [p]), TypeError),
     ],

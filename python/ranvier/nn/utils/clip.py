@@ -32,7 +32,8 @@ def _number(where: str, name: str, value: Any, least: float | None = None) -> fl
     return number
 
 
-def _listed(where: str, tensors: Any) -> list[Tensor]:
+def listed(where: str, tensors: Any) -> list[Tensor]:
+    """The tensors of an iterable, or the one that was given; a TypeError for anything else."""
     if isinstance(tensors, Tensor):
         return [tensors]
     if not isinstance(tensors, Iterable) or isinstance(tensors, str):
@@ -45,7 +46,7 @@ def _listed(where: str, tensors: Any) -> list[Tensor]:
 
 def _gradients(where: str, parameters: Any) -> list[Tensor]:
     """The gradients that are there; a shared one once."""
-    found = {id(p): p.grad for p in _listed(where, parameters)}
+    found = {id(p): p.grad for p in listed(where, parameters)}
     return [grad for grad in found.values() if grad is not None]
 
 
@@ -84,7 +85,7 @@ def get_total_norm(
     tensor(5.)
     """
     p = _number("get_total_norm", "norm_type", norm_type)
-    given = _listed("get_total_norm", tensors)
+    given = listed("get_total_norm", tensors)
     if not given:
         return _C.zeros((), _C.float32)
     norms = [ops.norm(t.detach(), p) for t in given]
@@ -264,7 +265,7 @@ def max_norm_(
     most = _number("max_norm_", "max_norm", max_norm, 0)
     p = _number("max_norm_", "norm_type", norm_type)
     kept = dim if isinstance(dim, tuple) else (dim,)
-    for weight in _listed("max_norm_", parameters):
+    for weight in listed("max_norm_", parameters):
         if weight.ndim < 2:
             continue
         for axis in kept:

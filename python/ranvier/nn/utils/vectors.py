@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor, ops
 from ranvier._grad import no_grad
+from ranvier.nn.utils.clip import listed
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -33,7 +34,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     >>> rv.nn.utils.parameters_to_vector(layer.parameters()).shape
     (8,)
     """
-    given = [tensor_in("parameters_to_vector", p, "parameters") for p in parameters]
+    given = listed("parameters_to_vector", parameters)
     if not given:
         raise ValueError("[parameters_to_vector] parameters: expected at least one, got none")
     return ops.cat([p.reshape(-1) for p in given])
@@ -61,7 +62,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     ([[1.0, 2.0]], [3.0])
     """
     tensor_in("vector_to_parameters", vec, "vec")
-    given = [tensor_in("vector_to_parameters", p, "parameters") for p in parameters]
+    given = listed("vector_to_parameters", parameters)
     wanted = sum(p.numel() for p in given)
     if vec.shape != (wanted,):
         raise ShapeError(
