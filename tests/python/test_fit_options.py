@@ -356,8 +356,10 @@ def test_accumulation_has_the_bytes_of_the_larger_batch(loss: str, rows: int, ba
         found = []
         for size, together in ((batch, 4), (4 * batch, 1)):
             rv.manual_seed(0)
-            net = nn.Sequential(nn.Linear(20, 33), nn.ReLU(), nn.Dropout(0.3), nn.Linear(33, 17),
-                                nn.Tanh(), nn.Dropout(0.2), nn.Linear(17, 10))  # fmt: skip
+            net = nn.Sequential(
+                nn.Linear(20, 33), nn.ReLU(), nn.Dropout(0.3), nn.LayerNorm(33),
+                nn.Linear(33, 17), nn.RMSNorm(17), nn.Tanh(), nn.Dropout(0.2), nn.Linear(17, 10),
+            )  # fmt: skip
             rv.fit(net, x, target, loss=loss, batch_size=size, accumulate=together, seed=0, lr=0.01,
                    epochs=3, sample_weight=weight, l2=1e-3, verbose=0)  # fmt: skip
             found.append(weights(net))
@@ -555,3 +557,67 @@ def test_every_loss_has_its_name() -> None:
                 assert resolve("fit", name).kind == known.kind
                 assert type(resolve("fit", name).function).__name__ == known.module
                 assert resolve("fit", name).each is not None
+
+
+def test_a_softmax_before_a_loss_that_applies_it() -> None:
+    rv.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+    words = r"expected scores for CrossEntropyLoss, which applies Softmax itself"
+    with pytest.warns(RanvierWarning, match=words):
+        fit(net, epochs=1)
+    fit(net, epochs=1)  # once
+    with pytest.warns(RanvierWarning, match="which applies Softmax itself"):
+        function = nn.functional.cross_entropy
+        fit(nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1)), loss=function, epochs=1)
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+    fit(net, X, np.eye(3)[LABELS], loss="half_squared_error", epochs=1)
+
+
+def test_lbfgs() -> None:
+    net = line()
+    optimizer = optim.LBFGS(net.parameters(), line_search_fn="strong_wolfe")
+    named: dict[str, Any] = {"loss": "mse", "batch_size": None, "shuffle": False}
+    history = fit(net, X, VALUES, optimizer=optimizer, epochs=3, **named)
+    assert history.history["loss"][-1] < 1e-10
+    assert np.allclose(net.weight.detach().numpy(), [[1, -2, 0.5, 0]], atol=1e-4)
+    other, again = line(), line()
+    fit(other, X, VALUES, optimizer="lbfgs", lr=0.1, epochs=2, l2=0.01, **named)
+    by_hand = optim.LBFGS(again.parameters(), lr=0.1)
+
+    def closure() -> rv.Tensor:
+        by_hand.zero_grad()
+        loss = nn.MSELoss()(again(rv.tensor(X)), rv.tensor(VALUES[:, None]))
+        loss.backward()
+        penalty = (again.weight * again.weight).sum() * 0.01
+        penalty.backward()
+        return loss + penalty
+
+    for _ in range(2):
+        by_hand.step(closure)
+    assert np.allclose(parameters(other), parameters(again), atol=1e-6)
+
+
+def test_layers_in_a_plain_list() -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.Linear(4, 3)]
+
+        def forward(self, x: rv.Tensor) -> rv.Tensor:
+            return self.layers[0](x)
+
+    with pytest.raises(ValueError, match=r"got none; layers in a plain list .* nn.ModuleList"):
+        fit(Hidden())
+
+
+def test_a_forward_that_gives_nothing() -> None:
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x: rv.Tensor) -> None:
+            self.inner(x)
+
+    with pytest.raises(TypeError, match="expected one tensor as output, got NoneType"):
+        fit(Silent())  # type: ignore[arg-type]

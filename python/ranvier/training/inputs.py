@@ -274,7 +274,7 @@ def _labels(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) ->
     if bad.any():
         raise ValueError(
             f"[{where}] {name}: expected labels from 0 to {classes - 1} for the {classes} outputs "
-            f"of the model, got {describe_bad(array, bad)}; labels count from 0"
+            f"of the model, got {describe_bad(array, bad)}; labels start at 0"
         )
     return Rows(y, _C.int64, wanted)
 

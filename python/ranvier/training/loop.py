@@ -127,6 +127,8 @@ class Run:
         self.stopping = False
         # Seed, step, and the number of the first row: what dropout draws by.
         self.key = None if task.seed is None else _C.zeros((3,), _C.int64)
+        # L-BFGS asks for loss and gradients several times a step.
+        self.looks_again = isinstance(task.optimizer, optim.LBFGS)
         self.updates = WholeSteps()
         self.listeners = events.listeners(callbacks)
 
@@ -242,25 +244,37 @@ class Run:
         self.step += 1
         if self.listeners["on_step_begin"]:
             self.tell("on_step_begin", {})
-        self.clear_gradients()
-        value, row = 0.0, 0
-        for batch in step:
-            value += self.add_gradients(batch, step, row, meters)
-            row += batch.rows
-        penalty = task.penalty()
-        if penalty is not None:
-            value += float(penalty.item())
-            penalty.backward()
+        value = self.all_gradients(step, meters)
         for parameter in self.parameters:
             if parameter.grad is not None and not diagnosis.is_finite(parameter.grad):
                 self.fail_at_gradient()
         task.limit_gradients()
         self.updates.begin()
         try:
-            task.optimizer.step()
+            if self.looks_again:
+                task.optimizer.step(lambda: self.all_gradients(step, None))
+            else:
+                task.optimizer.step()
             task.after_update()
         finally:
             self.updates.end()
+        return value
+
+    def all_gradients(self, step: Step, meters: dict[str, metric_names.Meter] | None) -> float:
+        """The loss of a step, and its gradients in place of those that are there.
+
+        Without meters the optimizer asks again in the middle of an update: nothing is counted, and
+        a loss that is not finite is the optimizer's to deal with.
+        """
+        self.clear_gradients()
+        value, row = 0.0, 0
+        for batch in step:
+            value += self.add_gradients(batch, step, row, meters)
+            row += batch.rows
+        penalty = self.task.penalty()
+        if penalty is not None:
+            value += float(penalty.item())
+            penalty.backward()
         return value
 
     def forward(self, batch: Batch, row: int) -> Any:
@@ -272,14 +286,14 @@ class Run:
             return self.task.forward(batch)
 
     def add_gradients(
-        self, batch: Batch, step: Step, row: int, meters: dict[str, metric_names.Meter]
+        self, batch: Batch, step: Step, row: int, meters: dict[str, metric_names.Meter] | None
     ) -> float:
         """Forward and backward of a batch; its part of the step's loss."""
         task = self.task
         prediction = self.forward(batch, row)
         loss, scale = task.loss_of(prediction, batch, step)
         value = float(loss.item()) * scale
-        if not math.isfinite(value):
+        if meters is not None and not math.isfinite(value):
             self.fail_at_loss(value, lambda: self.forward(batch, row))
         if meters:
             with no_grad():

@@ -18,7 +18,7 @@ from ranvier.training.losses import Loss
 
 _CLASSES = (
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Lion",
-    "ASGD", "Rprop",
+    "ASGD", "Rprop", "LBFGS",
 )  # fmt: skip
 _ATTRIBUTE = "_ranvier_last_fit"
 
@@ -71,7 +71,8 @@ def resolve(
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
-            f"[{where}] model: expected at least one parameter that requires a gradient, got none"
+            f"[{where}] model: expected at least one parameter that requires a gradient, got none; "
+            "layers in a plain list belong to nobody: nn.ModuleList or nn.Sequential holds them"
         )
     if isinstance(optimizer, optim.Optimizer):
         if rate is not None:
@@ -120,7 +121,7 @@ def _kind(where: str, optimizer: Any) -> type[optim.Optimizer]:
 
 
 def _named() -> dict[str, type[optim.Optimizer]]:
-    """Every optimizer that is there and needs no closure, by its name."""
+    """Every optimizer that is there, by its name."""
     return {name.lower(): getattr(optim, name) for name in _CLASSES if hasattr(optim, name)}
 
 
