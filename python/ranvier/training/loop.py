@@ -125,6 +125,7 @@ class Run:
         self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
         self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
         self.stopping = False
+        self.changing = [p.detach() for p in self.parameters if p.dtype.is_floating_point]
         # Seed, step, and the number of the first row: what dropout draws by.
         self.key = None if task.seed is None else _C.zeros((3,), _C.int64)
         # L-BFGS asks for loss and gradients several times a step.
@@ -325,6 +326,8 @@ class Run:
 
     def check_parameters(self) -> None:
         """An update of finite numbers can still overflow: seen at the end of the epoch."""
+        if all(map(diagnosis.is_finite, self.changing)):  # a walk through the modules costs more
+            return
         found = diagnosis.bad_parameter(self.model)
         if found:
             self.fail(
