@@ -513,6 +513,12 @@ def test_data_that_come_with_the_package() -> None:
     history = rv.fit(net, Squares(), loss="mse", lr=0.01, verbose=0, validation=Squares())
     assert history.history["loss"][-1] < history.history["loss"][0]
     assert rv.predict(net, Squares()).shape == (20, 1)
+    starts = [nn.Linear(1, 1) for _ in range(3)]
+    for start, seed in zip(starts, (1, 1, 2), strict=True):
+        start.load_state_dict(net.state_dict())
+        rv.rand(3)
+        rv.fit(start, Squares(), loss="mse", lr=0.01, seed=seed, batch_size=4, verbose=0)
+    assert weights(starts[0]) == weights(starts[1]) != weights(starts[2])
 
 
 # --- predictions ----------------------------------------------------------------------------------
@@ -557,20 +563,6 @@ def test_every_loss_has_its_name() -> None:
                 assert resolve("fit", name).kind == known.kind
                 assert type(resolve("fit", name).function).__name__ == known.module
                 assert resolve("fit", name).each is not None
-
-
-def test_a_softmax_before_a_loss_that_applies_it() -> None:
-    rv.manual_seed(0)
-    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
-    words = r"expected scores for CrossEntropyLoss, which applies Softmax itself"
-    with pytest.warns(RanvierWarning, match=words):
-        fit(net, epochs=1)
-    fit(net, epochs=1)  # once
-    with pytest.warns(RanvierWarning, match="which applies Softmax itself"):
-        function = nn.functional.cross_entropy
-        fit(nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1)), loss=function, epochs=1)
-    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
-    fit(net, X, np.eye(3)[LABELS], loss="half_squared_error", epochs=1)
 
 
 def test_lbfgs() -> None:

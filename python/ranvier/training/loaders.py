@@ -63,6 +63,8 @@ class LoaderBatches:
         Of the DataLoader that is made; one that is given has its own.
     accumulate : int
         Batches to a step.
+    generator : Generator, optional
+        What the DataLoader that is made shuffles by.
     """
 
     def __init__(
@@ -74,12 +76,14 @@ class LoaderBatches:
         batch_size: int | None,
         accumulate: int,
         shuffle: bool,
+        generator: _C.Generator | None = None,
     ) -> None:
         self.where, self.model, self.loss = where, model, loss
         self.accumulate = accumulate
         if not _is_loader(data):
             made = importlib.import_module("ranvier.utils.data").DataLoader
-            data = made(data, batch_size=batch_size or len(data), shuffle=shuffle)
+            size = batch_size or len(data)
+            data = made(data, batch_size=size, shuffle=shuffle, generator=generator)
         self.loader = data
 
     @property

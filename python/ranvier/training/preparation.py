@@ -33,14 +33,6 @@ _PART = 4096  # rows looked at together
 _VALIDATION_BATCH = 256
 _SCALES = 100.0  # how far the scales of columns may differ without a word
 
-# What these losses do themselves.
-_INCLUDED = {
-    "CrossEntropyLoss": "Softmax",
-    "cross_entropy": "Softmax",
-    "BCEWithLogitsLoss": "Sigmoid",
-    "binary_cross_entropy_with_logits": "Sigmoid",
-}
-
 Weights = Any  # an array of float64, or None
 
 
@@ -218,7 +210,14 @@ class _Preparation:
                 )
         how = self.how
         self.loader = loaders.LoaderBatches(
-            "fit", given.X, self.model, self.loss, how.batch_size, how.accumulate, how.shuffle
+            "fit",
+            given.X,
+            self.model,
+            self.loss,
+            how.batch_size,
+            how.accumulate,
+            how.shuffle,
+            how.generator,
         )
         for layer in self.layers:
             if not layer.fitted:
@@ -379,24 +378,10 @@ class _Preparation:
                     f"[fit] y: expected at least two classes, got only class {present[0]} in "
                     f"{len(labels)} rows; the model will learn to always give it"
                 )
-        chain = list(_after_preprocessors(self.model))
-        self.applied_twice(chain[-1] if chain else None)
-        first = chain[0] if chain else None
+        first = next(iter(_after_preprocessors(self.model)), None)
         normal = any(layer.scales for layer in self.layers) or "Norm" in type(first).__name__
         if not normal and not isinstance(X, SparseRows) and len(X.shape) == 1:
             self.compare_scales(X)
-
-    def applied_twice(self, last: Module | None) -> None:
-        """Warn where the loss applies once more what the last layer does; once a model."""
-        loss, layer = type(self.loss.function).__name__, type(last).__name__
-        twice = _INCLUDED.get(loss) or _INCLUDED.get(self.loss.name)
-        if layer != twice or self.model.__dict__.get("_ranvier_twice_told"):
-            return
-        object.__setattr__(self.model, "_ranvier_twice_told", True)
-        warn(
-            f"[fit] model: expected scores for {self.loss.name}, which applies {layer} itself, got "
-            f"a model that ends with {layer}; leave the layer out, and apply it to predictions"
-        )
 
     def compare_scales(self, X: Rows) -> None:
         """Warn where the columns' ranges differ by more than a factor of 100; once a model."""
