@@ -37,7 +37,6 @@ ELSEWHERE = {
     "pow": "ranvier.pow(x, y)",
     "identity": "x.clone()",
     "stop_gradient": "x.detach()",
-    "data": "ranvier.utils.data.TensorDataset and DataLoader, or arrays given to fit as they are",
     "math": "functions of tensors are in ranvier itself: ranvier.exp(x), ranvier.mean(x)",
     "config": "ranvier.show_config() says what this installation can do",
     "test": "ranvier.show_config() says what this installation can do",
@@ -64,6 +63,16 @@ def advice(name: str) -> str:
         return f"; keras.{name} has them: ranvier.keras.{name}"
     where = ELSEWHERE.get(name)
     return f"; TensorFlow's {name}: {where}" if where else ""
+
+
+def data_advice(name: str) -> str:
+    """What to write in the place of `tf.data.<name>`."""
+    if name in ("Dataset", "AUTOTUNE", "experimental"):
+        return (
+            "; TensorFlow's data: ranvier.utils.data.TensorDataset and DataLoader, or arrays given "
+            "to fit as they are"
+        )
+    return ""
 
 
 def nn_advice(name: str) -> str:

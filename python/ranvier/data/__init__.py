@@ -10,3 +10,9 @@ from ranvier.data.digits import load_digits
 from ranvier.data.preprocess import Impute, MinMax, OneHot, Preprocessor, Standardize
 
 __all__ = ["Impute", "MinMax", "OneHot", "Preprocessor", "Standardize", "load_digits"]
+
+
+def __getattr__(name: str) -> object:
+    from ranvier._tensorflow import data_advice
+
+    raise AttributeError(f"module 'ranvier.data' has no attribute {name!r}{data_advice(name)}")

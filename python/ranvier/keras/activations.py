@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from ranvier._C import Tensor, ops
 from ranvier.keras._names import Registry
 from ranvier.keras._names import serialize as serialize
 from ranvier.keras.tensors import traceable
+from ranvier.nn import functional as F
 
 
 @traceable
@@ -53,7 +53,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
 @traceable
 def relu6(x: Tensor) -> Tensor:
     """min(max(x, 0), 6)."""
-    return x.clamp(0.0, 6.0)
+    return F.relu6(x)
 
 
 @traceable
@@ -71,25 +71,25 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 @traceable
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x above 0, alpha (exp(x) - 1) below. Clevert et al., 2015, equation 15."""
-    return ops.relu(x) + ops.expm1(x.clamp(max=0.0)) * alpha
+    return F.elu(x, alpha)
 
 
 @traceable
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x above 0, alpha (exp(x / alpha) - 1) below. Barron, 2017, equation 2."""
-    return ops.relu(x) + ops.expm1(x.clamp(max=0.0) / alpha) * alpha
+    return F.celu(x, alpha)
 
 
 @traceable
 def selu(x: Tensor) -> Tensor:
     """An ELU that keeps mean 0 and variance 1. Klambauer et al., 2017, equation 2."""
-    return (ops.relu(x) + ops.expm1(x.clamp(max=0.0)) * 1.6732632423543772) * 1.0507009873554805
+    return F.selu(x)
 
 
 @traceable
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x))."""
-    return ops.relu(x) + ops.log1p(ops.exp(-x.abs()))
+    return F.softplus(x)
 
 
 @traceable
@@ -101,13 +101,13 @@ def softsign(x: Tensor) -> Tensor:
 @traceable
 def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by the threshold."""
-    return ops.relu(x - threshold) - ops.relu(-x - threshold)
+    return F.softshrink(x, threshold)
 
 
 @traceable
 def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """x where |x| is above the threshold, else 0."""
-    return ops.where(x.abs() > threshold, x, 0.0)
+    return F.hardshrink(x, threshold)
 
 
 @traceable
@@ -125,10 +125,7 @@ def silu(x: Tensor) -> Tensor:
 @traceable
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     """x times the normal distribution function of x. Hendrycks and Gimpel, 2016, equation 1."""
-    if not approximate:
-        return ops.gelu(x)
-    inner = (x + x * x.square() * 0.044715) * math.sqrt(2.0 / math.pi)
-    return x * (ops.tanh(inner) + 1.0) * 0.5
+    return F.gelu(x, "tanh" if approximate else "none")
 
 
 @traceable
@@ -147,7 +144,7 @@ def tanh(x: Tensor) -> Tensor:
 @traceable
 def tanh_shrink(x: Tensor) -> Tensor:
     """x - tanh(x)."""
-    return x - ops.tanh(x)
+    return F.tanhshrink(x)
 
 
 @traceable
@@ -159,13 +156,13 @@ def sigmoid(x: Tensor) -> Tensor:
 @traceable
 def log_sigmoid(x: Tensor) -> Tensor:
     """The logarithm of sigmoid."""
-    return -(ops.relu(-x) + ops.log1p(ops.exp(-x.abs())))
+    return F.logsigmoid(x)
 
 
 @traceable
 def hard_sigmoid(x: Tensor) -> Tensor:
     """min(max(x / 6 + 1/2, 0), 1)."""
-    return (x + 3.0).clamp(0.0, 6.0) / 6.0
+    return F.hardsigmoid(x)
 
 
 @traceable
@@ -177,7 +174,7 @@ def sparse_sigmoid(x: Tensor) -> Tensor:
 @traceable
 def hard_silu(x: Tensor) -> Tensor:
     """x hard_sigmoid(x)."""
-    return x * (x + 3.0).clamp(0.0, 6.0) / 6.0
+    return F.hardswish(x)
 
 
 @traceable
@@ -195,7 +192,7 @@ def exponential(x: Tensor) -> Tensor:
 @traceable
 def mish(x: Tensor) -> Tensor:
     """x tanh(softplus(x)). Misra, 2019, equation 1."""
-    return x * ops.tanh(ops.relu(x) + ops.log1p(ops.exp(-x.abs())))
+    return F.mish(x)
 
 
 @traceable

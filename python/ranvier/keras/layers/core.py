@@ -155,7 +155,6 @@ class Dense(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._activate = plain(self.activation)
 
     def check_input(self, inputs: tuple[Any, ...]) -> None:
         """Rows of numbers, with a last axis whose size is known."""
@@ -189,7 +188,7 @@ class Dense(Layer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Any:
         """(..., in) -> (..., units)"""
         outputs = ops.linear(inputs, self.kernel.transpose(0, 1), self.bias)
-        return outputs if self._activate is None else self._activate(outputs)
+        return activated(self.activation, outputs)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""
@@ -205,12 +204,11 @@ class Dense(Layer):
         return config
 
 
-def plain(activation: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The activation without what symbolic tensors need; None for `linear`."""
+def activated(activation: Callable[..., Any], x: Any) -> Any:
+    """An activation of a tensor, without the detour that symbolic tensors need."""
     if activation is activations.linear:
-        return None
-    unwrapped: Callable[..., Any] = getattr(activation, "__wrapped__", activation)
-    return unwrapped
+        return x
+    return getattr(activation, "__wrapped__", activation)(x)
 
 
 class Activation(Layer):
@@ -226,11 +224,10 @@ class Activation(Layer):
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
-        self._activate = plain(self.activation)
 
     def call(self, inputs: Any) -> Any:
         """The activation of every element."""
-        return inputs if self._activate is None else self._activate(inputs)
+        return activated(self.activation, inputs)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier._C import ShapeError, Tensor, ops
+from ranvier._grad import no_grad
 from ranvier.keras import constraints, initializers, regularizers
 from ranvier.keras._names import auto_name, near, snake
 from ranvier.keras.backend import to_dtype, to_tensor
@@ -40,6 +41,9 @@ _NOT_OWNED = ("_init_args", "_loss_layers")
 
 class Layer(Module):
     """Base class of layers.
+
+    Arrays that go in outside of training come out as tensors without a gradient; give tensors, or
+    `training=True`, where one is wanted.
 
     A layer of one's own defines `call(self, inputs)`, with `training=None` if it matters, and
     makes its weights in `__init__` or in `build(self, input_shape)` with `add_weight`.
@@ -218,7 +222,22 @@ class Layer(Module):
     def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if is_symbolic((args, kwargs)):
             return self._symbolic_call(args, kwargs)
-        args = tuple(map_structure(self._converted, as_arrays(part)) for part in args)
+        given = tuple(as_arrays(part) for part in args)
+        if self._only_asks(given, kwargs):
+            with no_grad():
+                return self._called(given, kwargs)
+        return self._called(given, kwargs)
+
+    def _only_asks(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether arrays go in outside of training: an answer is wanted, and no gradient."""
+        if self.training or kwargs.get("training") or calls.training:
+            return False
+        leaves = flatten(args)
+        arrays = any(isinstance(leaf, np.ndarray) for leaf in leaves)
+        return arrays and not any(isinstance(leaf, Tensor) for leaf in leaves)
+
+    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args = tuple(map_structure(self._converted, part) for part in args)
         if not self.built:
             self._build_for(args)
         names = parameters_of(type(self).call)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import _C
 from ranvier._C import Tensor, ops
-from ranvier._grad import no_grad
 from ranvier.keras import constraints, initializers, regularizers
 from ranvier.keras._names import serialize
 from ranvier.keras.layers.layer import Layer
@@ -139,27 +137,17 @@ class BatchNormalization(_Affine):
         if not training:
             moving = (self.moving_mean, self.moving_variance)
             return ops.batch_norm_by(x, *moving, self.gamma, self.beta, self.epsilon)
-        count = x.numel() // max(x.shape[1], 1)
-        if count < 2:  # one number a feature: no variance to speak of
-            return self._of_one(x)
-        # The op's averages are those of the unbiased variance: it gets some of its own.
-        mean, variance = (_C.zeros(tuple(self.moving_mean.shape), x.dtype) for _ in range(2))
-        outputs = ops.batch_norm(x, mean, variance, self.gamma, self.beta, None, 1.0, self.epsilon)
-        self._follow(mean, variance * ((count - 1) / count))
-        return outputs
-
-    def _of_one(self, x: Tensor) -> Tensor:
-        shape = [1, x.shape[1]] + [1] * (x.ndim - 2)
-        mean = x.detach().reshape(-1)
-        self._follow(mean, mean * 0.0)
-        outputs = x - mean.reshape(*shape)
-        return outputs if self.beta is None else outputs + self.beta.reshape(*shape)
-
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """moving = moving momentum + new (1 - momentum)"""
-        with no_grad():
-            self.moving_mean.lerp_(mean, 1.0 - self.momentum)
-            self.moving_variance.lerp_(variance, 1.0 - self.momentum)
+        return ops.batch_norm(
+            x,
+            self.moving_mean,
+            self.moving_variance,
+            self.gamma,
+            self.beta,
+            None,
+            1.0 - self.momentum,
+            self.epsilon,
+            0.0,  # moving averages of the variance with divisor n
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal layer."""

@@ -9,6 +9,7 @@ from ranvier._C import Tensor, ops
 from ranvier.keras.backend import epsilon
 from ranvier.keras.losses import functions as F
 from ranvier.keras.losses.loss import FunctionLoss
+from ranvier.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 _MEAN = "sum_over_batch_size"
 
@@ -170,11 +171,13 @@ class BinaryCrossentropy(FunctionLoss):
         super().__init__(F.binary_crossentropy, name, reduction, dtype, **settings)
 
     def fused(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
-        """The mean by one op, where probabilities are given."""
-        if not self.averages or self.options["from_logits"]:
+        """The mean by one op."""
+        if not self.averages:
             return None
         t, p = F.matched("binary_crossentropy", y_true, y_pred)
         y_true = F.smoothed_binary(t, self.options["label_smoothing"])
+        if self.options["from_logits"]:
+            return binary_cross_entropy_with_logits(p, y_true)
         inside = p.clamp(epsilon(), 1.0 - epsilon())
         return ops.binary_cross_entropy(inside, y_true)
 
@@ -233,6 +236,13 @@ class CategoricalCrossentropy(FunctionLoss):
     ) -> None:
         settings = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(F.categorical_crossentropy, name, reduction, dtype, **settings)
+
+    def fused(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
+        """The mean by one op, where scores are given."""
+        if not (self.averages and self.options["from_logits"] and y_pred.ndim == 2):
+            return None
+        t, p = F.matched("categorical_crossentropy", y_true, y_pred)
+        return cross_entropy(p, t, label_smoothing=self.options["label_smoothing"])
 
 
 class CategoricalFocalCrossentropy(FunctionLoss):

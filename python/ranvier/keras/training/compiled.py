@@ -161,9 +161,11 @@ class Compiled:
                 )
             return [y_true.get(name) for name in names]
         flat = flatten(y_true)
-        if len(flat) != count:
-            if y_true is None:
+        if y_true is None:
+            if self._given[0] is not None:
                 raise ValueError("[fit] y: expected targets, as the model has a loss, got None")
+            return [None] * count
+        if len(flat) != count:
             raise ValueError(f"[fit] y: expected targets for {count} outputs, got {len(flat)}")
         return flat
 

@@ -18,6 +18,7 @@ from ranvier.keras.callbacks.usual import History
 from ranvier.keras.metrics.metric import Mean, Metric
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training import data
+from ranvier.keras.training.advice import warn_of_losses
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
@@ -386,6 +387,7 @@ class Trainer:
             prediction = call_model(where, self, batch.x)
             if not self._compiled.built:
                 self._compiled.build(batch.target, prediction, self.output_names)
+                warn_of_losses(self, self._compiled.losses)
             self._compiled.loss(batch.target, prediction, batch.weight, keep_parts=False)
 
     def _prepare(self, batches: Any) -> None:
