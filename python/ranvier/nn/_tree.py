@@ -87,11 +87,9 @@ class Tree:
     def _collect(self, found: dict[Tree, None]) -> None:
         """What `named_modules` gives, without names and in a third of the time."""
         if self not in found:
-            self._own_buffers("it")
             found[self] = None
-            for value in list(self.__dict__.values()):
-                if isinstance(value, Tree):
-                    value._collect(found)
+            for _, module in self._own_modules():
+                cast(Tree, module)._collect(found)
 
     # --- tensors
 
@@ -127,9 +125,8 @@ class Tree:
         self._own_buffers("parameters()")
         found: dict[int, Parameter] = {}
         for module in self.modules() if recurse else (self,):
-            for value in module.__dict__.values():
-                if isinstance(value, Parameter):
-                    found.setdefault(id(value), value)
+            for _, value in module._own_parameters():
+                found.setdefault(id(value), cast(Parameter, value))
         return iter(found.values())
 
     def named_buffers(
