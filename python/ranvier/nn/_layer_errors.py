@@ -57,7 +57,7 @@ def tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
     if path := paths.get(id(failure.module)):
         shown = f"layer {path}" if path.split(".")[0].isdigit() else path
         shown += _kind(path, failure.module)
-        rest = failure.rest
+        rest = failure.rest.removeprefix(f"{path.rpartition('.')[2]}: ")  # it may say so itself
         if failure.before is not None:
             name = paths.get(id(failure.before)) or type(failure.before).__name__
             rest += f"; the layer before, '{name}'{_kind(name, failure.before)}, "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier._C import Tensor
+from ranvier._C import Tensor, int64, ops
 from ranvier.keras import losses as losses_of
 from ranvier.keras import metrics as metrics_of
 from ranvier.keras._names import near
+from ranvier.keras.losses.functions import check_labels
 from ranvier.keras.metrics.metric import Averaged, Mean, Metric
 from ranvier.keras.tensors import flatten
 
@@ -168,6 +169,17 @@ class Compiled:
         if len(flat) != count:
             raise ValueError(f"[fit] y: expected targets for {count} outputs, got {len(flat)}")
         return flat
+
+    def check_labels(self, y_true: Any, y_pred: Any) -> None:
+        """A ValueError where some row has a label that the model has no output for."""
+        preds = flatten(y_pred)
+        for loss, rows, pred in zip(
+            self.losses, self.targets(y_true, len(preds)), preds, strict=True
+        ):
+            sparse = isinstance(loss, losses_of.SparseCategoricalCrossentropy)
+            if sparse and loss.options["ignore_class"] is None:
+                labels = ops.cast(rows.tensor, int64)
+                check_labels("sparse_categorical_crossentropy", labels, pred.shape[-1])
 
     # --- a batch
 

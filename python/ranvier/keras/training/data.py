@@ -225,7 +225,12 @@ def class_weights(where: str, y: Any, weights: Mapping[Any, float]) -> Any:
     if array.ndim > 1:
         array = array.argmax(-1) if array.shape[-1] > 1 else array[..., 0]
     labels = np.round(array).astype(np.int64)
-    table = {int(k): float(v) for k, v in weights.items()}
+    try:
+        table = {int(k): float(v) for k, v in weights.items()}
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"[{where}] class_weight: expected whole-number labels and numbers, got {weights!r:.60}"
+        ) from None
     result = np.ones(labels.shape, dtype=np.float32)
     for label, weight in table.items():
         result[labels == label] = weight

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ranvier._C import ShapeError
 from ranvier._grad import no_grad
 from ranvier.keras import optimizers
 from ranvier.keras.callbacks.callback import Bridge, CallbackList
@@ -378,6 +379,14 @@ class Trainer:
 
     def _try(self, where: str, batches: Any) -> None:
         """Runs the first rows: builds model and metrics, and raises where things do not fit."""
+        try:
+            self._run_first(where, batches)
+        except ShapeError as error:
+            if isinstance(batches, data.ArrayBatches) and batches.rows > _SAMPLE:
+                error.args = (f"{error}; shapes of the first {_SAMPLE} of {batches.rows} rows",)
+            raise
+
+    def _run_first(self, where: str, batches: Any) -> None:
         assert self._compiled is not None
         if isinstance(batches, data.ArrayBatches):
             batch = batches.batch(0, min(_SAMPLE, batches.rows))
@@ -389,9 +398,16 @@ class Trainer:
                 self._compiled.build(batch.target, prediction, self.output_names)
                 warn_of_losses(self, self._compiled.losses)
             self._compiled.loss(batch.target, prediction, batch.weight, keep_parts=False)
+            if isinstance(batches, data.ArrayBatches):
+                self._compiled.check_labels(batches.y, prediction)
 
     def _prepare(self, batches: Any) -> None:
-        """Builds what is not built yet, by a first batch."""
+        """Builds what is not built yet, by a first batch; all numbers must be finite."""
+        if isinstance(batches, data.ArrayBatches):
+            for name, rows in (("x", batches.x), ("y", batches.y)):
+                for leaf in flatten(rows):
+                    if leaf is not None:
+                        leaf.check_finite("fit", name)
         self._try("fit", batches)
         learned = self.trainable_weights
         if not learned:
