@@ -212,7 +212,9 @@ class Layer(Module):
         """Builds the layer if it is new, and calls it."""
         if self._quick and len(args) == 1 and not kwargs:
             x = args[0]
-            if isinstance(x, Tensor) and x.dtype is self._dtype:
+            if isinstance(x, Tensor):
+                if x.dtype is not self._dtype:
+                    x = self._converted(x)
                 if not self._takes_training:
                     return self.call(x)
                 told = calls.training
@@ -350,6 +352,13 @@ class Layer(Module):
             while taken.setdefault(name, module) is not module:
                 name += "_"
         return iter(list(taken.items()))
+
+    def _collect(self, found: dict[Any, None]) -> None:
+        if self not in found:
+            self._own_buffers("it")
+            found[self] = None
+            for _, module in self.inner_layers():
+                module._collect(found)
 
     def _own_parameters(self) -> Iterator[tuple[str, Tensor]]:
         taken: dict[str, Variable] = {}

@@ -95,7 +95,9 @@ class Model(Trainer, Layer):
     def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._quick and len(args) == 1 and not kwargs:
             x = args[0]
-            if isinstance(x, Tensor) and x.dtype is self._dtype:
+            if isinstance(x, Tensor):
+                if x.dtype is not self._dtype:
+                    x = self._converted(x)
                 if not self._takes_training:
                     return self.call(x)
                 told = calls.training
