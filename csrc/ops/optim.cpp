@@ -437,6 +437,9 @@ void declare_asgd(Registry& r) {
 void ftrl_forward(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::power, &U::low, &U::l1, &U::l2, &U::shrinkage, &U::second_rate,
                                  &U::weight_decay, &U::maximize, &U::decoupled});
+  if (!(u.lr > 0))
+    fail(ErrorKind::value, "[ftrl_update] expected 'lr' above 0, by which it divides, got ", u.lr,
+         "; begin a schedule with a small rate");
   u.power = -u.power;
   u.l2 += u.second_rate / (2 * u.lr);
   u.first = count_step(args, 5) == 1;

@@ -412,6 +412,9 @@ def update(
             ("grad", "float32", "float64"),
         )
 
+        if name == "ftrl_update":
+            yield Bad((*good[:2], np.array(0.0), *good[3:]), {}, ValueError, ("lr", "above 0"))
+
     def arranged() -> Iterator[Any]:
         for inputs, attrs, layouts in samples():
             arrays = tuple(relaid(x, layout) for x, layout in zip(inputs, layouts, strict=True))

@@ -47,10 +47,10 @@ def _with_hooks(step: Step) -> Step:
             return step(self, *args, **kwargs)
         self._stepping, given = True, (self, *args)
         try:
-            for before in list(self._pre_hooks.values()):
+            for before in tuple(self._pre_hooks.values()):
                 given, kwargs = _replaced(before(self, given, kwargs), given, kwargs)
             result = step(*given, **kwargs)
-            for after in list(self._post_hooks.values()):
+            for after in tuple(self._post_hooks.values()):
                 after(self, given, kwargs)
         finally:
             self._stepping = False
