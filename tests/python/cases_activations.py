@@ -103,6 +103,7 @@ SHAPES: list[tuple[int, ...]] = [(1,), (17,), (3, 5), (2, 3, 7), (0, 3), ()]
 EACH: Any = lambda low, high: lambda rng: rng.uniform(low, high, ())  # noqa: E731
 MATRIX: Any = lambda low, high: lambda rng: rng.uniform(low, high, (5, 3))  # noqa: E731
 AWAY: Any = lambda shape: lambda rng: draw(rng, shape, away_from=(0.0,))  # noqa: E731
+QUARTERS: Any = lambda shape: lambda rng: rng.integers(-12, 12, shape) / 4  # noqa: E731
 BROKEN = (Bad(((3, 5), (3, 5), (4,)), {}, _C.ShapeError, ("(3, 5)", "(4,)")),)
 
 rows(
@@ -127,7 +128,7 @@ rows(
     lambda x, low=-1.0, high=1.0: np.clip(
         x, -1.0 if low is None else low, 1.0 if high is None else high
     ),
-    *[((s, EACH(-1.1, -1.05), EACH(0.9, 0.95)), {}) for s in SHAPES],
+    *[((QUARTERS(s), EACH(-1.15, -1.05), EACH(0.85, 0.95)), {}) for s in SHAPES],
     (((lambda rng: np.array([-3.0, -0.5, 0.5, 3.0])), None, None), {}),
     ((MATRIX(-0.5, 0.5), MATRIX(-3, -2), MATRIX(2, 3)), {}, ("transposed", "strided", "packed")),
     ((MATRIX(-1, -0.5), MATRIX(-0.4, 0), MATRIX(2, 3)), {}),

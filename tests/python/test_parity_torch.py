@@ -30,7 +30,30 @@ TOTAL = int(os.environ.get("RANVIER_CASES", "300"))
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
 
 ALONE = {
-    **dict.fromkeys(("step", "step_", "half_squared_error", "log_loss", "log_loss_"), "textbook's"),
+    **dict.fromkeys(("step", "step_", "half_squared_error"), "textbook's"),
+    **dict.fromkeys(("step_straight_through", "step_straight_through_"), "textbook's"),
+    **dict.fromkeys(("gelu_tanh", "rectify", "rectify_"), "gelu's second form, prelu's kernel"),
+    **dict.fromkeys(("kl_div_log_target", "soft_cross_entropy"), "options of a Python function"),
+    **dict.fromkeys(
+        [
+            f"{name}_"
+            for name in (
+                "gelu_tanh",
+                "relu6",
+                "mish",
+                "hardsigmoid",
+                "hardswish",
+                "logsigmoid",
+                "tanhshrink",
+                "softshrink",
+                "hardshrink",
+                "softplus",
+                "logaddexp",
+                "logaddexp2",
+            )
+        ],
+        "forms in place",
+    ),
     **dict.fromkeys(("slice", "cast", "all_finite", "index"), "what indexing, to(), fit() run on"),
     **dict.fromkeys(("gelu_", "silu_", "softsign_", "maximum_", "minimum_"), "forms in place"),
     **dict.fromkeys(("logaddexp_", "logaddexp2_"), "forms in place"),
@@ -40,6 +63,7 @@ ALONE = {
     ),
     **dict.fromkeys(("repeat_each", "repeat_each_by", "tensordot"), "under a Python function"),
     **dict.fromkeys(("unique", "unique_consecutive"), "under a Python function"),
+    **dict.fromkeys(("row_state", "batch_norm_by"), "under a Python function"),
     **dict.fromkeys(("uniform", "integers", "permutation", "normal"), "draw from a state tensor"),
     **dict.fromkeys([n for n in REGISTRY if "state" in REGISTRY[n]["inputs"]], "the same"),
     **dict.fromkeys([n for n in REGISTRY if n.endswith("_update")], "an optimizer's step"),
@@ -91,7 +115,21 @@ DIFFERENCES: dict[tuple[str, str, str], str] = {
     **{(name, "*", "bad"): "at most 8 dimensions" for name in ("kron", "repeat", "stack")},
     ("unsqueeze", "*", "bad"): "at most 8 dimensions",
     ("linear", "*", "bad"): "a weight of one dimension is refused",
-    ("mse_loss", "*", "bad"): "shapes that would broadcast are refused: PyTorch only warns",
+    **{(name, "*", "bad"): "shapes that would broadcast are refused: PyTorch only warns"
+       for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div",
+                    "hinge_embedding_loss", "soft_margin_loss")},
+    **{(name, "*", what): "integers are taken as floats, and targets of another dtype promoted"
+       for name in ("l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "hinge_embedding_loss",
+                    "soft_margin_loss") for what in ("takes", "dtype")},
+    ("tanhshrink", "*", "values"): "PyTorch rounds the tanh of half precision on the way",
+    ("tanhshrink", "bool", "takes"): "True is 1",
+    ("hardsigmoid", "float64", "gradient"): "PyTorch's 1/6 is a float32",
+    **{(name, "*", "takes"): "a weight of another floating dtype is converted"
+       for name in ("cross_entropy", "nll_loss")},
+    **{(name, "*", "takes"): "its settings may be tensors"
+       for name in ("hardtanh", "hardtanh_", "softplus", "threshold", "threshold_")},
+    **{(name, "*", "dtype"): "it gives floats" for name in ("hardtanh", "threshold")},
+    **{(name, "*", "raises"): "it gives floats" for name in ("hardtanh_", "threshold_")},
     ("pad", "*", "bad"): "circular padding is not cut off at the same time",
     ("take_along_dim", "*", "bad"): "PyTorch reads past the end",
     **{(name, "*", "bad"): "an op of two dtypes, or half of an integer, is refused"
@@ -139,7 +177,7 @@ def torch_call(name: str, inputs: list[Any], attrs: dict[str, Any]) -> Any:
     by_name = {**given, **attrs}
     rest = {k: x for k, x in by_name.items() if k != names[0]}
     ways: list[Callable[[], Any]] = []
-    for module in (torch, F):
+    for module in (F, torch):  # torch's losses take the reduction as a number
         if hasattr(module, name):
             function = getattr(module, name)
             ways += [

@@ -44,6 +44,13 @@ DIFFERENCES = {
     "einsum": "PyTorch's names no argument",
     "chain_matmul": "PyTorch's names no argument",
     "set_num_threads": "PyTorch's names no argument",
+    **dict.fromkeys(
+        ("binary_cross_entropy_with_logits", "hinge_embedding_loss", "kl_div"),
+        "the kernel of a function in nn.functional; PyTorch's takes the reduction as a number",
+    ),
+    **dict.fromkeys(
+        ("group_norm", "layer_norm", "rms_norm"), "the kernel of a function in nn.functional"
+    ),
 }
 
 
