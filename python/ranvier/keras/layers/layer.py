@@ -353,13 +353,6 @@ class Layer(Module):
                 name += "_"
         return iter(list(taken.items()))
 
-    def _collect(self, found: dict[Any, None]) -> None:
-        if self not in found:
-            self._own_buffers("it")
-            found[self] = None
-            for _, module in self.inner_layers():
-                module._collect(found)
-
     def _own_parameters(self) -> Iterator[tuple[str, Tensor]]:
         taken: dict[str, Variable] = {}
         for variable in self._own:
