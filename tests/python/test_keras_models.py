@@ -305,3 +305,17 @@ def test_helpers():
     keras.backend.clear_session()
     assert L.Dense(1).name == "dense"
     assert L.Dense(1).name == "dense_1"
+
+
+def test_compiled_functional_models_are_copied_with_their_optimizer():
+    inputs = keras.Input((6,))
+    hidden = L.Dense(4, "relu")(inputs)
+    joined = L.Concatenate()([hidden, keras.ops.tanh(hidden) * 2.0, hidden[:, :1]])
+    model = keras.Model(inputs, L.Dense(2)(joined))
+    model.compile("adam", "mse")
+    y = X[:, :2]
+    model.fit(X, y, epochs=2, verbose=0)
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    expected = model.fit(X, y, epochs=2, verbose=0, shuffle=False).history["loss"]
+    for again in copies:
+        assert again.fit(X, y, epochs=2, verbose=0, shuffle=False).history["loss"] == expected

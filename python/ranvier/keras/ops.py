@@ -65,7 +65,7 @@ def _unary(name: str) -> Callable[..., Any]:
     def function(x: Any) -> Any:
         return getattr(x, name)()
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"`{name}` of every element."
     return traceable(function)
 
@@ -82,7 +82,7 @@ def _binary(name: str) -> Callable[..., Any]:
             second = x2 if isinstance(x2, (Tensor, int, float)) else to_tensor(x2)
         return getattr(first, method)(second)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"`{name}` of two tensors, element by element."
     return traceable(function)
 
@@ -100,7 +100,7 @@ def _reduction(name: str, method: str) -> Callable[..., Any]:
             return _one_by_one(tensor, method, axes, keepdims)
         return getattr(tensor, method)(axes, keepdim=keepdims, **options)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The {name} along axes; of everything where no axis is given."
     return traceable(function)
 

@@ -76,12 +76,38 @@ class KerasTensor:
         return self._refuse("NumPy")
 
     def __getitem__(self, key: Any) -> Any:
-        return record(lambda x: x[key], "get_item", (self,), {})
+        return record(_Item(key), "get_item", (self,), {})
+
+
+class _Item:
+    """x[key], as an object that can be copied and kept in files."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __call__(self, x: Any) -> Any:
+        return x[self.key]
+
+
+class _Method:
+    """x.name(...), as an object that can be copied and kept in files."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, x: Any, *rest: Any) -> Any:
+        result = getattr(x, self.name)(*rest)
+        if result is NotImplemented:
+            raise TypeError(
+                f"[KerasTensor] {self.name.strip('_')}: expected tensors or numbers, got "
+                f"{type(rest[0]).__name__}"
+            )
+        return result
 
 
 def _operator(name: str) -> Callable[..., Any]:
     def operate(self: KerasTensor, *others: Any) -> Any:
-        return record(lambda x, *rest: getattr(x, name)(*rest), name.strip("_"), (self, *others))
+        return record(_Method(name), name.strip("_"), (self, *others))
 
     operate.__name__ = name
     return operate
@@ -205,7 +231,7 @@ def traceable(function: Callable[..., Any]) -> Callable[..., Any]:
         if args and isinstance(args[0], Tensor) and not is_symbolic(args[1:]):
             return function(*args, **kwargs)
         if is_symbolic((args, kwargs)):
-            return record(function, function.__name__, args, kwargs)
+            return record(wrapper, function.__name__, args, kwargs)
         if args and not isinstance(args[0], (Tensor, list, tuple)):
             args = (to_tensor(args[0]), *args[1:])
         return function(*args, **kwargs)

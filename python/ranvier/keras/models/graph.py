@@ -110,6 +110,10 @@ class Graph:
 
     # --- running it
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Places go by identity, and copies are other objects.
+        return {k: v for k, v in self.__dict__.items() if k not in ("_places", "_known", "_seen")}
+
     def _compile(self) -> None:
         """Gives every tensor a place in a list, so that running needs no look-ups."""
         self._places = {id(t): i for i, t in enumerate(self.inputs)}
@@ -130,6 +134,8 @@ class Graph:
 
     def run(self, where: str, inputs: Any) -> Any:
         """The outputs for inputs in the structure of the model's own, or a list of them."""
+        if "_places" not in self.__dict__:
+            self._compile()
         values: list[Any] = self._arranged(where, inputs)
         values += [None] * (len(self._places) - len(values))
         for layer, single, node, targets in self._steps:
