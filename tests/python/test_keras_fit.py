@@ -505,3 +505,17 @@ def test_losses_that_do_not_go_with_the_last_layer_are_named():
     model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
     with pytest.warns(rv.RanvierWarning, match="applies sigmoid itself"):
         model.fit(X, BITS, verbose=0)
+
+
+def test_lists_of_results_are_in_the_order_of_keras():
+    model = small()
+    model.compile("sgd", "mse", metrics=["mse", "mae"])
+    listed = model.evaluate(X, Y, verbose=0)
+    named = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert listed == [named["loss"], named["mae"], named["mse"]]
+    model = forked(keras)
+    model.compile("sgd", ["mse", "binary_crossentropy"], metrics=[["mse"], ["accuracy"]])
+    listed = model.evaluate([X, X], [Y, BITS], verbose=0)
+    named = model.evaluate([X, X], [Y, BITS], verbose=0, return_dict=True)
+    order = ("loss", "one_loss", "two_loss", "one_mse", "two_accuracy")
+    assert listed == [named[name] for name in order]

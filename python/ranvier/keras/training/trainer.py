@@ -97,6 +97,11 @@ class Trainer:
         """The names of the metrics."""
         return [metric.name for metric in self.metrics]
 
+    @property
+    def _parts(self) -> int:
+        """How many outputs' losses are reported."""
+        return len(self._compiled.parts) if self._compiled is not None else 0
+
     def reset_metrics(self) -> None:
         """Metrics forget what train_on_batch and test_on_batch have gathered."""
         for metric in self.metrics:
@@ -226,7 +231,7 @@ class Trainer:
         listeners.tell("on_test_end", results)
         if _verbosity(verbose):
             print(f"{batches.steps or '?'}/{batches.steps or '?'}{values(results)}")
-        return _given(results, return_dict)
+        return _given(results, return_dict, self._parts)
 
     def predict(
         self,
@@ -279,7 +284,7 @@ class Trainer:
         assert tracker is not None
         tracker.total += results["loss"] * rows
         tracker.count += rows
-        return _given({**results, "loss": tracker.value()}, return_dict)
+        return _given({**results, "loss": tracker.value()}, return_dict, self._parts)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for the rows of one batch, as NumPy arrays."""
@@ -464,8 +469,10 @@ def _no_more(where: str, kwargs: dict[str, Any]) -> None:
         raise ValueError(f"[{where}] expected the arguments of Keras' {where}, got {key!r}")
 
 
-def _given(results: dict[str, Any], as_dict: bool) -> Any:
+def _given(results: dict[str, Any], as_dict: bool, parts: int = 0) -> Any:
+    """Results by name, or as a list in Keras' order: losses first, then metrics by their names."""
     if as_dict:
         return results
-    found = list(results.values())
+    losses = list(results)[: 1 + parts]
+    found = [results[name] for name in [*losses, *sorted(set(results) - set(losses))]]
     return found[0] if len(found) == 1 else found
