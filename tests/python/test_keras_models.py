@@ -233,6 +233,43 @@ def test_a_model_is_a_module():
     assert all(v.grad is not None for v in model.trainable_weights)
 
 
+def test_layers_of_both_kinds_go_into_an_nn_module():
+    class Net(rv.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.out = L.Dense(3), rv.nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.out(self.hidden(x))
+
+    net = Net()
+    net(rv.tensor(X))
+    assert len(list(net.parameters())) == 4
+    with pytest.raises(TypeError, match="layers of both kinds"):
+        keras.Model().inner = rv.nn.Linear(3, 1)
+    model = keras.Sequential([keras.Input((6,)), L.Dense(2)])
+    history = rv.fit(model, X, X[:, :2], loss="mse", epochs=2, verbose=0)
+    assert history.history["loss"][1] < history.history["loss"][0]
+
+
+def test_batches_of_a_loader_and_a_loop_by_hand():
+    from ranvier.utils.data import DataLoader, TensorDataset
+
+    model = keras.Sequential([keras.Input((6,)), L.Dense(2)])
+    model.compile("sgd", "mse")
+    loader = DataLoader(TensorDataset(rv.tensor(X), rv.tensor(X[:, :2])), batch_size=10)
+    losses = model.fit(loader, epochs=3, verbose=0, validation_data=loader).history
+    assert losses["val_loss"][-1] < losses["val_loss"][0]
+    optimizer, loss_of = keras.optimizers.Adam(0.01), keras.losses.MeanSquaredError()
+    before = model.evaluate(loader, verbose=0)
+    for _ in range(5):
+        for x, y in loader:
+            loss_of(y, model(x, training=True)).backward()
+            weights = model.trainable_weights
+            optimizer.apply([w.grad for w in weights], weights)
+    assert model.evaluate(loader, verbose=0) < before
+
+
 def test_what_is_no_model_is_refused():
     a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
     for call, match in (

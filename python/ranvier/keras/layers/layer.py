@@ -195,6 +195,12 @@ class Layer(Module):
         self._call_losses.extend(flatten(loss))
 
     def __setattr__(self, name: str, value: Any) -> None:
+        foreign = isinstance(value, Module) and not isinstance(value, Layer)
+        if foreign and next(value.parameters(), None) is not None:
+            raise TypeError(
+                f"[{type(self).__name__}] {name}: expected a layer of keras.layers, got "
+                f"{type(value).__name__} of ranvier.nn; an nn.Module takes layers of both kinds"
+            )
         super().__setattr__(name, value)
         if isinstance(value, Parameter):
             if not isinstance(value, Variable):
