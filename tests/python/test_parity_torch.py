@@ -64,6 +64,8 @@ ALONE = {
     **dict.fromkeys(("repeat_each", "repeat_each_by", "tensordot"), "under a Python function"),
     **dict.fromkeys(("unique", "unique_consecutive"), "under a Python function"),
     **dict.fromkeys(("row_state", "batch_norm_by"), "under a Python function"),
+    "batch_norm": "counts its batches; test_layers.py compares function and module",
+    "perceptron_pass": "Rosenblatt's rule",
     **dict.fromkeys(("uniform", "integers", "permutation", "normal"), "draw from a state tensor"),
     **dict.fromkeys([n for n in REGISTRY if "state" in REGISTRY[n]["inputs"]], "the same"),
     **dict.fromkeys([n for n in REGISTRY if n.endswith("_update")], "an optimizer's step"),
@@ -114,6 +116,8 @@ DIFFERENCES: dict[tuple[str, str, str], str] = {
        for name in ("scatter_reduce", "scatter_reduce_")},
     **{(name, "*", "bad"): "at most 8 dimensions" for name in ("kron", "repeat", "stack")},
     ("unsqueeze", "*", "bad"): "at most 8 dimensions",
+    ("layer_norm", "*", "gradient"): "of one element it is 0; PyTorch's is what rounding left",
+    ("rms_norm", "*", "bad"): "a weight of another dtype is refused, as layer_norm's",
     ("linear", "*", "bad"): "a weight of one dimension is refused",
     **{(name, "*", "bad"): "shapes that would broadcast are refused: PyTorch only warns"
        for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div",
