@@ -197,7 +197,7 @@ Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b) {
 }
 
 Tensors matmul_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul"), unsqueeze("unsqueeze");
+  static const Op unsqueeze("unsqueeze");
   const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
   Tensor a = args.in[0], b = args.in[1], g = args.grad[0];
   if (shape_a.size() == 1) {

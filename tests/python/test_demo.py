@@ -177,9 +177,33 @@ def test_regression(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_mnist_says_where_its_files_go(tmp_path: Path) -> None:
+    changes = {"RANVIER_DATA": str(tmp_path), "RANVIER_CACHE": str(tmp_path / "cache")}
+    changes |= {"HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
+    changes |= {"http_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", "ranvier", "demo", "mnist"],
+        cwd=tmp_path,
+        env=environment(changes),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    assert "train-images-idx3-ubyte.gz" in done.stderr and "RANVIER_DATA" in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("RANVIER_DATA" not in os.environ, reason="RANVIER_DATA names no data")
+def test_mnist(tmp_path: Path) -> None:
+    text = ranvier(tmp_path, "demo", "mnist")
+    found = re.search(r"^The 10,000 it has never seen:  (\d\d\.\d) % right$", text, re.MULTILINE)
+    assert found and float(found[1]) >= 97.0
+
+
 def test_lists_demos(tmp_path: Path) -> None:
     text = ranvier(tmp_path, "demo")
-    for name in ("digits", "regression", "spirals", "xor"):
+    for name in ("digits", "mnist", "perceptron", "regression", "spirals", "xor"):
         assert re.search(rf"^  {name}  ", text, re.MULTILINE)
 
 

@@ -6,10 +6,14 @@ beyond ASCII where the output cannot show it.
 
 from __future__ import annotations
 
-from ranvier._demo import digits, perceptron, regression, spirals, xor
+from collections.abc import Callable
 
-DEMOS = {
+from ranvier._demo import digits, mnist, perceptron, regression, spirals, xor
+
+# Each gets a seed, and returns an exit status or None for 0.
+DEMOS: dict[str, tuple[Callable[[int], int | None], str]] = {
     "digits": (digits.run, "reads real handwritten digits, 98 of 100 right; about a second"),
+    "mnist": (mnist.run, "60,000 digits; a download of 11 MB where they are not at hand"),
     "perceptron": (perceptron.run, "the first rule of learning, and what it cannot do"),
     "regression": (regression.run, "a curve through noisy points"),
     "spirals": (spirals.run, "the border between two spirals, drawn"),
@@ -20,8 +24,7 @@ DEMOS = {
 def run(name: str | None, seed: int = 0) -> int:
     """Run a demo, or list them; the exit status."""
     if name is not None:
-        DEMOS[name][0](seed)
-        return 0
+        return DEMOS[name][0](seed) or 0
     print("python -m ranvier demo NAME, where NAME is")
     for each, (_, words) in DEMOS.items():
         print(f"  {each:<12}{words}")
