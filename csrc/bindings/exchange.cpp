@@ -305,7 +305,8 @@ template <class T>
 py::object list_of(const Tensor& t, const T* data, int axis) {
   if (axis == t.dim()) return number_of(*data);
   const int64_t n = t.shape()[axis], stride = t.strides()[axis];
-  py::list list(static_cast<size_t>(n));
+  const auto list = py::reinterpret_steal<py::list>(PyList_New(n));
+  if (!list) throw py::error_already_set();
   for (int64_t i = 0; i < n; ++i)
     PyList_SET_ITEM(list.ptr(), i, list_of(t, data + i * stride, axis + 1).release().ptr());
   return list;
@@ -321,6 +322,14 @@ py::object item(const Tensor& t) {
 
 py::object tolist(const Tensor& t) {
   forbid_while_recording("tolist()");
+  // Without elements a tensor can have any sizes: nobody could hold, or wait for, so many lists.
+  constexpr double most = 1 << 24;
+  double lists = t.numel() == 0 ? 1 : 0;
+  for (int i = 0; i < t.dim() && t.shape()[i] > 0 && lists > 0; ++i)
+    lists *= static_cast<double>(t.shape()[i]);
+  if (lists > most)
+    fail(ErrorKind::shape, "[tolist] expected at most 16777216 lists, got shape ",
+         to_string(t.shape()));
   return visit_all(t.dtype(), [&]<class T>(Tag<T>) { return list_of(t, t.data<T>(), 0); });
 }
 

@@ -372,6 +372,14 @@ int64_t size_to_split(const Tensors& in, const AttrReader& args, int attr, int64
   return in[0].shape()[static_cast<int>(*axis)];
 }
 
+// An axis of a tensor without elements can have any size: nobody could hold, or wait for, so many.
+void check_parts(const Tensors& in, const AttrReader& args, int64_t parts) {
+  constexpr int64_t most = int64_t{1} << 24;
+  if (parts > most)
+    fail(ErrorKind::shape, "[", args.op().name, "] expected at most ", most, " parts, got ", parts,
+         " of shape ", to_string(in[0].shape()));
+}
+
 Tensors split_composite(const Tensors& in, const AttrReader& args) {
   int64_t axis = 0, left = size_to_split(in, args, 1, &axis);
   const int64_t size = left;
@@ -400,6 +408,7 @@ Tensors chunk_composite(const Tensors& in, const AttrReader& args) {
   if (chunks < 1)
     fail(ErrorKind::value, "[chunk] expected a number of chunks of at least 1, got ", chunks);
   const int64_t each = (size - 1) / chunks + 1;
+  check_parts(in, args, size / each);
   Tensors parts;
   if (size == 0)  // that many empty ones, unless nobody could hold them
     for (int64_t i = 0; i < std::min<int64_t>(chunks, 1 << 16); ++i)
@@ -413,6 +422,7 @@ Tensors unbind_composite(const Tensors& in, const AttrReader& args) {
   static const Op select("select");
   int64_t axis = 0;
   const int64_t size = size_to_split(in, args, 0, &axis);
+  check_parts(in, args, size);
   Tensors parts;
   for (int64_t i = 0; i < size; ++i) parts.push_back(select({in[0]}, {axis, i}));
   return parts;

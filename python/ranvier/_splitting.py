@@ -13,6 +13,16 @@ from ranvier import _C
 from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor
 
+_MOST_PARTS = 2**24  # as `unbind` and `chunk` have it
+
+
+def _check_parts(where: str, parts: int, tensor: Tensor) -> None:
+    """An axis of a tensor without elements can have any size; nobody could hold so many parts."""
+    if parts > _MOST_PARTS:
+        raise ShapeError(
+            f"[{where}] expected at most {_MOST_PARTS} parts, got {parts} of shape {tensor.shape}"
+        )
+
 
 def split(
     tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
@@ -55,6 +65,7 @@ def split(
             f"shape {tensor.shape}, got {each}"
         )
     full, rest = divmod(size, each) if each else (0, 0)
+    _check_parts("split", full, tensor)
     sizes = [each] * full + ([rest] if rest or not full else [])
     return _C.ops.split_with_sizes(tensor, sizes, dim)
 
@@ -101,6 +112,7 @@ def tensor_split(
         raise ValueError(
             f"[tensor_split] indices_or_sections: expected at least one part, got {parts}"
         )
+    _check_parts("tensor_split", parts, input)
     each, larger = divmod(size, parts)
     sizes = [each + 1] * larger + [each] * (parts - larger)
     return _C.ops.split_with_sizes(input, sizes, dim)

@@ -314,3 +314,20 @@ def test_strided_refuses_layouts_that_cannot_be(strides: tuple[int, ...], offset
     x = rv.ones(3, 4, requires_grad=True)
     with pytest.raises(ValueError, match="strides and the offset of the input"):
         _C.ops.strided(x, (2, 2), (1, 1), 0, strides, offset)
+
+
+def test_axes_that_nobody_could_list() -> None:
+    """An axis beside one of size 0 can have any size: refused at once."""
+    x = rv.from_numpy(np.zeros((0, 2**40)))
+    for split in (
+        lambda: x.unbind(1),
+        lambda: x.chunk(2**40, 1),
+        lambda: x.split(1, 1),
+        lambda: x.tensor_split(2**40, 1),
+        lambda: x.hsplit(2**40),
+        lambda: x.T.tolist(),
+    ):
+        with pytest.raises(rv.ShapeError, match="expected at most 16777216"):
+            split()
+    assert x.tolist() == [] and len(x.T.chunk(3)) == 3
+    assert [len(part) for part in rv.zeros(2, 0).tolist()] == [0, 0]
