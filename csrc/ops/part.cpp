@@ -408,7 +408,7 @@ Tensors chunk_composite(const Tensors& in, const AttrReader& args) {
   if (chunks < 1)
     fail(ErrorKind::value, "[chunk] expected a number of chunks of at least 1, got ", chunks);
   const int64_t each = (size - 1) / chunks + 1;
-  check_parts(in, args, size / each);
+  check_parts(in, args, size == 0 ? 0 : size / each);
   Tensors parts;
   if (size == 0)  // that many empty ones, unless nobody could hold them
     for (int64_t i = 0; i < std::min<int64_t>(chunks, 1 << 16); ++i)

@@ -51,6 +51,7 @@ struct Product {
 
 template <template <class> class State>
 void accumulate_forward(const ForwardArgs& args) {
+  if (args.in[0].numel() == 0) return;  // of any number of lines
   const Tensor x = packed(args.in[0]), &out = args.out[0];
   const AxisSplit s = axis_split(args, x);
   visit(x.dtype(), [&]<class T>(Tag<T>) {
@@ -91,6 +92,7 @@ struct Extreme {
 
 template <bool Largest>
 void extreme_forward(const ForwardArgs& args) {
+  if (args.in[0].numel() == 0) return;  // of any number of lines
   const Tensor x = packed(args.in[0]);
   visit(x.dtype(), [&]<class T>(Tag<T>) {
     T* const y = args.out[0].data<T>();
@@ -125,6 +127,7 @@ struct LogSum {
 };
 
 void logcumsumexp_forward(const ForwardArgs& args) {
+  if (args.in[0].numel() == 0) return;  // of any number of lines
   const Tensor x = packed(args.in[0]);
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     T* const y = args.out[0].data<T>();

@@ -331,3 +331,5 @@ def test_axes_that_nobody_could_list() -> None:
             split()
     assert x.tolist() == [] and len(x.T.chunk(3)) == 3
     assert [len(part) for part in rv.zeros(2, 0).tolist()] == [0, 0]
+    for same in (x.sort(0).values, x.cumsum(0), x.cummax(0).values, x.chunk(1, 0)[0]):
+        assert same.shape == x.shape
