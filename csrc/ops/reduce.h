@@ -154,6 +154,7 @@ void add_tree(T* values, int64_t n, int64_t width) {
 // block where to[k] points, and block sums are added in a fixed tree.
 template <class T, int N, class F>
 void block_sums(const AxisSplit& s, T* const (&y)[N], F block_sum) {
+  if (s.outer * s.inner == 0) return;  // however long the axis is
   const int64_t block = s.inner == 1 ? kSumBlock : kSumRows;
   const int64_t blocks = std::max<int64_t>((s.size + block - 1) / block, 1);
   const int64_t plane = s.outer * blocks * s.inner;

@@ -333,3 +333,5 @@ def test_axes_that_nobody_could_list() -> None:
     assert [len(part) for part in rv.zeros(2, 0).tolist()] == [0, 0]
     for same in (x.sort(0).values, x.cumsum(0), x.cummax(0).values, x.chunk(1, 0)[0]):
         assert same.shape == x.shape
+    for empty in (x.sum(1), x.mean(1), x.var(1), x.nanmean(1), x.count_nonzero(1)):
+        assert empty.shape == (0,)
