@@ -155,6 +155,13 @@ void connect(const Ref<Node>& node, const Tensors& inputs, const Tensors& output
 
 }  // namespace
 
+InputSet asked_for(const Tensors& inputs) {
+  InputSet asked = 0;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (asks(inputs[i])) asked |= input_bit(i);
+  return asked;
+}
+
 void record_function(std::unique_ptr<Function> function, const Tensors& inputs,
                      const Tensors& outputs) {
   if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
@@ -168,7 +175,8 @@ void record_function(std::unique_ptr<Function> function, const Tensors& inputs,
 
 void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
                      const Tensors& outputs) {
-  if (!enabled || std::none_of(inputs.begin(), inputs.end(), asks)) return;
+  const InputSet asked = enabled ? asked_for(inputs) : 0;
+  if (!asked) return;
   const Ref<Node> node(new Node);
   node->op = &op;
   node->attrs = attrs;
@@ -177,16 +185,17 @@ void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
   const auto keep = [&](size_t i) {
     if (inputs[i].defined()) node->inputs[i] = {inputs[i], inputs[i].impl()->storage->version};
   };
-  for (const int saved : op.saved_in) {
-    if (static_cast<size_t>(saved) < inputs.size()) keep(static_cast<size_t>(saved));
+  for (const SavedValue& saved : op.saved_in) {
+    if (!(saved.serves & asked)) continue;
+    if (static_cast<size_t>(saved.place) < inputs.size()) keep(static_cast<size_t>(saved.place));
     // A variadic input is saved as a whole.
-    if (op.variadic && saved + 1 == static_cast<int>(op.inputs.size()))
+    if (op.variadic && saved.place + 1 == static_cast<int>(op.inputs.size()))
       for (size_t i = op.inputs.size(); i < inputs.size(); ++i) keep(i);
   }
   // An output that held itself through its node would never be freed: keep another handle.
   const bool results = !op.saves_results || op.saves_results(AttrReader(op, attrs));
-  for (const int i : op.saved_out)
-    if (results && static_cast<size_t>(i) < outputs.size())
+  for (const auto& [i, serves] : op.saved_out)
+    if (results && (serves & asked) && static_cast<size_t>(i) < outputs.size())
       node->outputs[i] = {outputs[i].detach(), outputs[i].impl()->storage->version};
   connect(node, inputs, outputs);
 }

@@ -52,6 +52,8 @@ Tensor seen_through(const Tensor& t);
 // The history of a view made anew from its base's (ops/in_place.cpp).
 void renew_view(const Tensor& t);
 
+// The inputs that require a gradient.
+InputSet asked_for(const Tensors& inputs);
 // Attaches a new node to `outputs` if gradients are on and an input asks for one.
 void record_gradient(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
                      const Tensors& outputs);

@@ -307,7 +307,7 @@ void declare_training(Registry& r, const std::vector<Derivative>& slopes) {
          .forward = train_forward,
          .backward = train_backward,
          .composite = train_composite,
-         .saves = {"input", "weight", "_mean", "_rstd"},
+         .saves = {"input", "weight for input", "_mean", "_rstd"},
          .mutates = {"running_mean", "running_var", "num_batches_tracked"},
          .formula = {"(x - mean) / sqrt(var + eps) w + b over the batch",
                      R"(\frac{x-\mu_B}{\sqrt{\sigma_B^2+\epsilon}}\,w+b)", slopes},

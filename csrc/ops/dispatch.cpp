@@ -220,9 +220,10 @@ Tensors run_in_place(const OpDef& op, const Tensors& inputs, const Attrs& attrs)
   Tensors in = inputs;
   const OpDef* form = op.in_place_of.empty() ? nullptr : registry().find(op.in_place_of);
   // What backward needs of the memory that is about to change is kept as it was.
+  const InputSet asked = asked_for(inputs);
   if (form)
-    for (const int i : form->saved_in)
-      if (in[i].defined() && in[i].impl()->storage == target.impl()->storage)
+    for (const auto& [i, serves] : form->saved_in)
+      if ((serves & asked) && in[i].defined() && in[i].impl()->storage == target.impl()->storage)
         in[i] = clone_op({in[i]});
   Tensor values = form ? run(*form, in, attrs)[0] : op.new_values(in, AttrReader(op, attrs))[0];
   if (values.dtype() != target.dtype())

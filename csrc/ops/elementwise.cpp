@@ -141,20 +141,31 @@ Tensors backward(const BackwardArgs& args) {
   return grads;
 }
 
-// The names of what derivatives read, but for the gradient.
-std::vector<std::string> saved(const std::vector<std::string>& inputs, unsigned uses) {
+// The names of what a derivative reads, but for the gradient.
+std::vector<std::string> read_by(const std::vector<std::string>& inputs, unsigned uses) {
   std::vector<std::string> names;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (uses & (i == 0 ? kX : i == 1 ? kY : kW))
-      names.push_back(inputs[i].substr(0, inputs[i].find('?')));
+    if (uses & (i == 0 ? kX : i == 1 ? kY : kW)) names.push_back(inputs[i]);
   if (uses & kZ) names.emplace_back("result");
   return names;
+}
+
+// What the derivatives read, each for the inputs whose derivatives read it.
+std::vector<std::string> saved(std::vector<std::string> inputs, const std::vector<unsigned>& uses) {
+  for (std::string& name : inputs) name = name.substr(0, name.find('?'));
+  std::map<std::string, std::string> readers;
+  for (size_t i = 0; i < uses.size(); ++i)
+    for (const std::string& name : read_by(inputs, uses[i] == kPass ? 0 : uses[i]))
+      readers[name] += (readers.contains(name) ? ", " : " for ") + inputs[i];
+  std::vector<std::string> saves;
+  for (const auto& [name, served] : readers) saves.push_back(name + served);
+  return saves;
 }
 
 void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first) {
   if (slope.uses == kPass) return;
   const std::string of = op.inputs[first ? 0 : 1];
-  std::vector<std::string> saves = saved({"input", "other"}, slope.uses);
+  std::vector<std::string> saves = read_by({"input", "other"}, slope.uses);
   saves.emplace_back("grad");
   r.add({.name = backward_name(op.name, op.inputs.size() == 1, first),
          .doc = "Gradient of " + op.name + " with respect to '" + of + "'.",
@@ -183,7 +194,7 @@ const char* keyword_form(Row row) {
 void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const bool unary = op.inputs.size() == 1;
   op.keyword_form = keyword_form(static_cast<Row>(op.row));
-  op.saves = saved(op.inputs, (x.uses | (unary ? 0u : y.uses)) & ~unsigned{kPass});
+  op.saves = saved(op.inputs, unary ? std::vector{x.uses} : std::vector{x.uses, y.uses});
   op.formula.derivatives = {{"x", x.text, x.latex}};
   if (!unary) op.formula.derivatives.push_back({"y", y.text, y.latex});
   const OpDef& added = r.add(std::move(op));
@@ -271,7 +282,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
 
 namespace {
 
-void declare_ternary(Registry& r, OpDef op, unsigned uses) {
+void declare_ternary(Registry& r, OpDef op, const std::vector<unsigned>& uses) {
   op.backward = ternary_backward(static_cast<Row>(op.row));
   op.saves = saved(op.inputs, uses);
   op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]), 0.5)";
@@ -349,13 +360,13 @@ void declare_elementwise(Registry& r) {
     declare_row(r, std::move(op), {ux, dxt, dxl, derivative<true>},                     \
                 {uy, dyt, dyl, derivative<false>});                                     \
   }
-#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, uses, dx, dxt, dxl, dy, \
-                   dyt, dyl, dw, dwt, dwl)                                                        \
-  {                                                                                               \
-    OpDef op = row_op(Row::name, #name, doc, {"input", second, third});                           \
-    op.attrs = attr;                                                                              \
-    op.formula = {text, latex, {{"x", dxt, dxl}, {"y", dyt, dyl}, {"w", dwt, dwl}}};              \
-    declare_ternary(r, std::move(op), uses);                                                      \
+#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, ux, dx, dxt, dxl, uy, \
+                   dy, dyt, dyl, uw, dw, dwt, dwl)                                              \
+  {                                                                                             \
+    OpDef op = row_op(Row::name, #name, doc, {"input", second, third});                         \
+    op.attrs = attr;                                                                            \
+    op.formula = {text, latex, {{"x", dxt, dxl}, {"y", dyt, dyl}, {"w", dwt, dwl}}};            \
+    declare_ternary(r, std::move(op), {ux, uy, uw});                                            \
   }
 #define RV_TEST(name, doc, f, text, latex)                                \
   {                                                                       \

@@ -121,12 +121,12 @@ Tensors gradients(const BackwardArgs& args) {
   const auto put = [&](size_t i, const auto& slope_of) {
     if (args.needs[i]) grads[i] = reduce_to(like(slope_of(), g.t), args.in_meta[i].shape);
   };
-#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, uses, dx, dxt, dxl, dy, \
-                   dyt, dyl, dw, dwt, dwl)                                                        \
-  if constexpr (row == Row::name) {                                                               \
-    put(0, [&] { return dx; });                                                                   \
-    put(1, [&] { return dy; });                                                                   \
-    put(2, [&] { return dw; });                                                                   \
+#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, ux, dx, dxt, dxl, uy, \
+                   dy, dyt, dyl, uw, dw, dwt, dwl)                                              \
+  if constexpr (row == Row::name) {                                                             \
+    put(0, [&] { return dx; });                                                                 \
+    put(1, [&] { return dy; });                                                                 \
+    put(2, [&] { return dw; });                                                                 \
   }
 #include "ops/elementwise.def"
   return grads;

@@ -504,7 +504,7 @@ void declare_soft_cross_entropy(Registry& r) {
        .forward = cross_entropy_forward,
        .backward = soft_cross_entropy_backward,
        .composite = cross_entropy_composite,
-       .saves = {"input", "target", "weight", "_lse"},
+       .saves = {"input", "target for input", "weight", "_lse for input"},
        .formula =
            {"-sum(q log(softmax(x))), q = w ((1 - e) t + e / C), then the reduction",
             R"(-\sum_c q_c\ln\operatorname{softmax}(x)_c,\ q=w((1-\varepsilon)t+\tfrac{\varepsilon}{C}))",

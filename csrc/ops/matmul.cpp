@@ -201,26 +201,26 @@ Tensors matmul_backward(const BackwardArgs& args) {
   const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
   Tensor a = args.in[0], b = args.in[1], g = args.grad[0];
   if (shape_a.size() == 1) {
-    a = unsqueeze({a}, {int64_t{0}});
+    if (a.defined()) a = unsqueeze({a}, {int64_t{0}});
     g = unsqueeze({g}, {int64_t{shape_b.size() == 1 ? -1 : -2}});
   }
   if (shape_b.size() == 1) {
-    b = unsqueeze({b}, {int64_t{1}});
+    if (b.defined()) b = unsqueeze({b}, {int64_t{1}});
     g = unsqueeze({g}, {int64_t{-1}});
   }
-  const auto back_to = [&](const Tensor& grad, const Tensor& matrix, const Dims& shape) {
-    return reshaped_to(reduce_to(grad, matrix.shape()), shape);
+  const auto back_to = [&](const Tensor& grad, const Dims& matrix, const Dims& shape) {
+    return reshaped_to(reduce_to(grad, matrix), shape);
   };
   Tensors grads(2);
   // A gradient that is there is gone on from: see multiplied_onto.
   const bool matrices = shape_a.size() == 2 && shape_b.size() == 2;
   const Tensor none;
   if (args.needs[0])
-    grads[0] =
-        back_to(multiplied_onto(matrices ? args.held_by(0) : none, g, swapped(b)), a, shape_a);
+    grads[0] = back_to(multiplied_onto(matrices ? args.held_by(0) : none, g, swapped(b)),
+                       shape_a.size() == 1 ? Dims{1, shape_a[0]} : shape_a, shape_a);
   if (args.needs[1])
-    grads[1] =
-        back_to(multiplied_onto(matrices ? args.held_by(1) : none, swapped(a), g), b, shape_b);
+    grads[1] = back_to(multiplied_onto(matrices ? args.held_by(1) : none, swapped(a), g),
+                       shape_b.size() == 1 ? Dims{shape_b[0], 1} : shape_b, shape_b);
   return grads;
 }
 
@@ -332,17 +332,17 @@ Tensors linear_backward(const BackwardArgs& args) {
   Tensor g = args.grad[0];
   if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
   const Tensor &x = args.in[0], &w = args.in[1];
-  const Dims& shape = args.in_meta[0].shape;
+  const Dims &shape = args.in_meta[0].shape, &weight_shape = args.in_meta[1].shape;
   const int64_t n = count(Dims(shape.begin(), static_cast<size_t>(shape.size() - 1)));
   const auto rows = [&](const Tensor& t, int64_t width) { return reshaped_to(t, {n, width}); };
   Tensors grads(3);
   if (args.needs[0]) grads[0] = matmul({g, w});
-  const Tensor flat = rows(g, w.shape()[0]);
+  const Tensor flat = rows(g, weight_shape[0]);
   // Computed as (in, out), which is how the weight is stored, and seen as (out, in).
   const Tensor weight = args.held_by(1), bias = args.held_by(2);
   if (args.needs[1]) {
     const Tensor sum = weight.defined() ? swapped(weight) : weight;
-    const Tensor all = multiplied_onto(sum, swapped(rows(x, w.shape()[1])), flat);
+    const Tensor all = multiplied_onto(sum, swapped(rows(x, weight_shape[1])), flat);
     grads[1] = all.same(sum) ? weight : swapped(all);
   }
   if (args.needs[2] && bias.defined() && bias.dtype() == g.dtype()) {
@@ -378,7 +378,7 @@ void declare_matmul(Registry& r) {
          .infer = infer_matmul,
          .forward = matmul_forward,
          .backward = matmul_backward,
-         .saves = {"input", "other"},
+         .saves = {"input for other", "other for input"},
          .continues = true,
          .cost = matmul_cost,
          .formula = {"x y", "x\\,y", {{"x", "g y^T", "g\\,y^T"}, {"y", "x^T g", "x^T g"}}},
@@ -405,7 +405,7 @@ void declare_matmul(Registry& r) {
          .forward = linear_forward,
          .backward = linear_backward,
          .composite = linear_composite,
-         .saves = {"input", "weight", "result"},
+         .saves = {"input for weight", "weight for input", "result"},
          .saves_results = [](const AttrReader& args) { return args.given(0); },
          .continues = true,
          .cost = linear_cost,

@@ -241,7 +241,7 @@ void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
   op.forward = rows_forward<Center>;
   op.backward = rows_backward;
   op.composite = rows_composite<Center>;
-  op.saves = {"input", "weight", "_mean", "_rstd"};
+  op.saves = {"input", "weight for input", "_mean", "_rstd"};
   op.continues = true;
   r.add(std::move(op));
   r.add({.name = name + "_backward",

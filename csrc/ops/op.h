@@ -122,6 +122,16 @@ struct Formula {
   std::vector<Derivative> derivatives;
 };
 
+// Inputs as bits; all beyond the 32nd share the last one.
+using InputSet = uint32_t;
+inline InputSet input_bit(size_t i) { return InputSet{1} << std::min<size_t>(i, 31); }
+
+// An input or an output that backward reads, and the inputs whose gradients it is read for.
+struct SavedValue {
+  int place = 0;
+  InputSet serves = ~InputSet{0};
+};
+
 struct OpDef {
   std::string name;
   std::string doc = {};  // one or two sentences; first line of the help
@@ -150,7 +160,9 @@ struct OpDef {
   bool (*view)(const AttrReader&, const Layout& in, Layout* out) = nullptr;
   bool view_may_copy = false;  // where no view exists, the input is packed first
 
-  std::vector<std::string> saves = {};                 // inputs and outputs that backward reads
+  // Inputs and outputs that backward reads. "weight for input": kept only where the gradient of
+  // 'input' is asked for; several are listed with commas. Needs a backward that looks at `needs`.
+  std::vector<std::string> saves = {};
   bool (*saves_results)(const AttrReader&) = nullptr;  // whether results are needed; null: yes
   std::vector<std::string> mutates = {};  // inputs that forward changes; no other result is theirs
   bool overwrites = false;                // what it mutates it does not read
@@ -173,7 +185,8 @@ struct OpDef {
 
   // Derived when the op is added.
   std::vector<bool> optional = {};
-  std::vector<int> saved_in = {}, saved_out = {}, mutated = {};
+  std::vector<SavedValue> saved_in = {}, saved_out = {};
+  std::vector<int> mutated = {};
   int dtype_attr = -1;  // of an op that casts
 
   size_t positional = 0;         // arguments that need no name

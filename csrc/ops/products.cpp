@@ -379,7 +379,7 @@ void declare_two_factors(Registry& r) {
        .infer = infer_dot,
        .forward = dot_forward,
        .backward = dot_backward,
-       .saves = {"input", "tensor"},
+       .saves = {"input for tensor", "tensor for input"},
        .formula = {"sum(x y)", R"(\sum_i x_i y_i)", {{"x", "g y", "g\\,y"}, {"y", "g x", "g\\,x"}}},
        .example = "rv.dot(rv.tensor([1.0, 2.0]), rv.tensor([3.0, 4.0]))",
        .method = true});

@@ -15,6 +15,20 @@ int index_of(const std::vector<std::string>& names, const std::string& name) {
   return it == names.end() ? -1 : static_cast<int>(it - names.begin());
 }
 
+// "weight for input, bias" as "weight" and {"input", "bias"}.
+std::pair<std::string, std::vector<std::string>> name_and_served(const std::string& save) {
+  static const std::string word = " for ";
+  const size_t at = save.find(word);
+  std::vector<std::string> served;
+  for (size_t from = at; from != std::string::npos;) {
+    from += from == at ? word.size() : 2;  // ", "
+    const size_t end = save.find(", ", from);
+    served.push_back(save.substr(from, end - from));
+    from = end;
+  }
+  return {save.substr(0, at), served};
+}
+
 }  // namespace
 
 const OpDef& Registry::add(OpDef def) {
@@ -35,13 +49,21 @@ const OpDef& Registry::add(OpDef def) {
     if (def.casts && def.attrs[i].name == "dtype") def.dtype_attr = static_cast<int>(i);
   if (def.casts && def.dtype_attr < 0) broken("casts, and has no attribute 'dtype'");
   if (def.view) def.moves = true;
-  for (const std::string& name : def.saves) {
+  for (const std::string& save : def.saves) {
+    const auto [name, served] = name_and_served(save);
     const int in = index_of(def.inputs, name), out = index_of(def.outputs, name);
     if (in < 0 && out < 0) broken("saves unknown '" + name + "'");
-    if (in >= 0)
-      def.saved_in.push_back(in);
-    else
-      def.saved_out.push_back(out);
+    SavedValue value{in >= 0 ? in : out};
+    if (!served.empty()) {
+      if (!def.backward) broken("has no backward that could do without '" + name + "'");
+      value.serves = 0;
+    }
+    for (const std::string& input : served) {
+      const int place = index_of(def.inputs, input);
+      if (place < 0) broken("saves '" + name + "' for unknown '" + input + "'");
+      value.serves |= input_bit(static_cast<size_t>(place));
+    }
+    (in >= 0 ? def.saved_in : def.saved_out).push_back(value);
   }
   for (const std::string& name : def.mutates) {
     if (index_of(def.inputs, name) < 0) broken("mutates unknown '" + name + "'");
