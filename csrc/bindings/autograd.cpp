@@ -124,6 +124,16 @@ py::tuple next_of(const Node& node) {
   return next;
 }
 
+// Whether a tensor is what an op gave, or that in another shape or dtype.
+bool made_by(const py::object& tensor, const std::string& op) {
+  if (!py::isinstance<TensorImpl>(tensor)) return false;
+  const Tensor t = tensor.cast<Tensor>();
+  if (is_leaf(t)) return false;
+  const Node* node = autograd_meta(t).node.get();
+  while (node && node->op && node->op->moves && node->op->name != op) node = node->parents[0].get();
+  return node && node->op && node->op->name == op;
+}
+
 void bind_nodes(py::module_& m, py::class_<TensorImpl, Ref<TensorImpl>>& tensor) {
   py::class_<Node, Ref<Node>>(m, "Node", "An operation of a graph, as backward walks it.")
       .def(
@@ -144,6 +154,7 @@ void bind_autograd(py::module_& m) {
   bind_members(tensor);
   bind_nodes(m, tensor);
   m.def("is_grad_enabled", &grad_enabled);
+  m.def("made_by", &made_by, py::arg("tensor"), py::arg("op"));
   m.def("set_grad_enabled", [](Flag mode) { set_grad_enabled(mode); }, py::arg("mode"));
   m.def("add_hook", [](const Tensor& t, const py::object& function) {
     return py::cpp_function(add_hook(t, hook_of(function)));

@@ -247,7 +247,7 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composit
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i].defined() && !op.is_optional(i))
       fail(ErrorKind::type, "[", op.name, "] expected a tensor for '", op.input_name(i),
-           "', got None");
+           "', got None; a forward() without `return` gives None");
   cast_inputs(op, attrs, inputs);
   if (!op.moves && op.forward) check_arithmetic(op, inputs);
   if (op.types == Types::floats) check_floats(op, inputs);

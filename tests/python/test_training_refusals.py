@@ -44,7 +44,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"y": np.ones((50, 3)), "loss": "bce"}, ValueError, "model: .*end it with nn.Sigmoid"),
     ({"loss": "cross_entropi"}, ValueError, "did you mean 'cross_entropy'"),
     ({"loss": "zzzz"}, ValueError, "loss: expected one of cross_entropy, mse.* got 'zzzz'"),
-    ({"loss": nn.MSELoss, "y": np.ones((50, 3))}, TypeError, "loss: expected a name"),
+    ({"loss": nn.MSELoss, "y": np.ones((50, 3))}, TypeError, r"class MSELoss; write MSELoss\(\)"),
     ({"loss": None}, TypeError, "loss: expected a name"),
     (
         {"loss": nn.CrossEntropyLoss(reduction="none")},

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ranvier._arguments import tensor_in
-from ranvier._C import ShapeError, Tensor, ops
+from ranvier._C import ShapeError, Tensor, made_by, ops
 from ranvier._creation import ones_like
 from ranvier.nn._reduction import REDUCTIONS, reduction_from
 
@@ -35,6 +37,31 @@ def _weighted(where: str, each: Tensor, weight: Tensor, reduction: str) -> Tenso
     if reduction == "mean":
         return ops.sum(_times(where, each, weight)) / ops.sum(weight)
     return reduced(_times(where, each, weight), reduction)
+
+
+def warn_if_applied(where: str, input: Tensor, op: str, instead: str) -> None:
+    """A warning where the input of a loss went through what the loss applies itself."""
+    if not made_by(input, op):
+        return
+    from ranvier.training.errors import warn  # is made of this package
+
+    warn(
+        f"[{where}] expected scores, got the result of {op}, which this loss applies itself; "
+        f"leave it out, or use {instead}"
+    )
+
+
+def _check_shapes(where: str, input: Tensor, target: Tensor) -> None:
+    """A ShapeError where the target would spread the input to more values than it has."""
+    shapes = [tuple(input.shape), tuple(target.shape)]
+    if shapes[0] == shapes[1] or np.broadcast_shapes(*shapes) == shapes[0]:
+        return
+    column = shapes[0] == (*shapes[1], 1)
+    raise ShapeError(
+        f"[{where}] expected a target of the input's shape {shapes[0]}, got {shapes[1]}; "
+        f"{'use target.unsqueeze(1)' if column else 'reshape one of them'}, as broadcasting would "
+        "compare every row with every other"
+    )
 
 
 def mse_loss(
@@ -236,10 +263,18 @@ def cross_entropy(
     tensor(0.6931)
     """
     how = reduction_from("cross_entropy", reduction, size_average, reduce)
+    warn_if_applied("cross_entropy", input, "softmax", "nll_loss of log_softmax")
+    return cross_entropy_of(input, target, weight, ignore_index, label_smoothing, how)
+
+
+def cross_entropy_of(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignored: int, smoothing: float, how: str
+) -> Tensor:
+    """`cross_entropy` by the op that the target asks for."""
     target = tensor_in("cross_entropy", target, "target")
     if target.dtype.is_floating_point and target.shape == input.shape:
-        return ops.soft_cross_entropy(input, target, weight, label_smoothing, how)
-    return ops.cross_entropy(input, target, weight, ignore_index, label_smoothing, how)
+        return ops.soft_cross_entropy(input, target, weight, smoothing, how)
+    return ops.cross_entropy(input, target, weight, ignored, smoothing, how)
 
 
 def nll_loss(
@@ -338,6 +373,14 @@ def binary_cross_entropy_with_logits(
     """
     where = "binary_cross_entropy_with_logits"
     how = reduction_from(where, reduction, size_average, reduce)
+    warn_if_applied(where, input, "sigmoid", "binary_cross_entropy")
+    return binary_cross_entropy_of_logits(input, target, weight, how, pos_weight)
+
+
+def binary_cross_entropy_of_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None, how: str, pos_weight: Tensor | None
+) -> Tensor:
+    """`binary_cross_entropy_with_logits` by its op, with the weights that few use."""
     if weight is None and pos_weight is None:
         return ops.binary_cross_entropy_with_logits(input, target, how)
     each = ops.binary_cross_entropy_with_logits(input, target, "none")
@@ -401,7 +444,7 @@ def poisson_nll_loss(
     Parameters
     ----------
     input, target : Tensor, any shape
-        Of one shape, or shapes that broadcast.
+        Of one shape; a target that broadcasts to the input's counts for each value.
     log_input : bool, default True
         Whether the input is the rate's logarithm; else the rate itself, and the loss
         x - t log(x + eps).
@@ -419,6 +462,7 @@ def poisson_nll_loss(
     tensor(1.)
     """
     how = reduction_from("poisson_nll_loss", reduction, size_average, reduce)
+    _check_shapes("poisson_nll_loss", input, target)
     if log_input:
         each = ops.exp(input) - target * input
     else:
@@ -465,6 +509,7 @@ def gaussian_nll_loss(
     tensor(2.)
     """
     how = reduction_from("gaussian_nll_loss", reduction)
+    _check_shapes("gaussian_nll_loss", input, target)
     variance = _variance(input, var)
     # Clamped in value; the gradient goes on as if it were not.
     held = variance.detach()

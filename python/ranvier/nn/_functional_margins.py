@@ -5,7 +5,8 @@ Put together from ops; the two that are single ops, hinge and soft margin, stand
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ranvier._C import ShapeError, Tensor, ops
 from ranvier._creation import arange, zeros_like
@@ -337,9 +338,29 @@ def _as_rows(where: str, input: Tensor, target: Tensor, labels: bool) -> tuple[T
         raise ShapeError(
             f"[{where}] target: expected shape {wanted} for input {input.shape}, got {target.shape}"
         )
+    if target.dtype.is_floating_point:
+        raise TypeError(
+            f"[{where}] target: expected integer labels, got {target.dtype.name}; call .long() on "
+            "it"
+        )
     if input.ndim == 2:
         return input, target
     return input.unsqueeze(0), target.unsqueeze(0)
+
+
+@contextmanager
+def _labels_named(where: str, labels: Tensor, classes: int) -> Iterator[None]:
+    """An error of gather or scatter, told as what it means: labels that are no class."""
+    try:
+        yield
+    except IndexError:
+        each = labels.reshape(-1)
+        bad = ((each < 0) | (each >= classes)).nonzero().reshape(-1).tolist()
+        row = bad[0] * labels.shape[0] // each.shape[0]
+        raise IndexError(
+            f"[{where}] expected labels from 0 to {classes - 1} for {classes} classes, got "
+            f"{each[bad[0]].item()} in row {row}; labels start at 0"
+        ) from None
 
 
 def multi_margin_loss(
@@ -366,6 +387,11 @@ def multi_margin_loss(
     size_average, reduce, reduction
         As those of `hinge_embedding_loss`.
 
+    Raises
+    ------
+    IndexError
+        Labels that are no class; the message names the value and how many classes there are.
+
     Examples
     --------
     >>> import ranvier as rv
@@ -376,11 +402,13 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"[multi_margin_loss] p: expected 1 or 2, got {p!r}")
     rows, labels = _as_rows("multi_margin_loss", input, target, labels=True)
-    right = ops.gather(rows, 1, labels.long().unsqueeze(1))
+    labels = labels.long()
+    with _labels_named("multi_margin_loss", labels, rows.shape[1]):
+        right = ops.gather(rows, 1, labels.unsqueeze(1))
     lacking = _at_least_0(margin - right + rows)
     each = lacking if p == 1 else ops.square(lacking)
     if weight is not None:
-        each = each * weight[labels.long()].unsqueeze(1)
+        each = each * weight[labels].unsqueeze(1)
     wrong = arange(rows.shape[1]) != labels.unsqueeze(1)
     losses = ops.sum(ops.where(wrong, each, 0.0), 1) / rows.shape[1]
     return reduced(losses if input.ndim == 2 else losses[0], how)
@@ -403,6 +431,11 @@ def multilabel_margin_loss(
     size_average, reduce, reduction
         As those of `hinge_embedding_loss`.
 
+    Raises
+    ------
+    IndexError
+        Labels that are no class; the message names the value and how many classes there are.
+
     Examples
     --------
     >>> import ranvier as rv
@@ -415,7 +448,8 @@ def multilabel_margin_loss(
     classes = classes.long()
     counts = ops.cumprod((classes >= 0).long(), 1)  # 1 up to the first -1
     labels = classes * counts
-    right = ops.scatter_add(zeros_like(labels), 1, labels, counts) > 0
+    with _labels_named("multilabel_margin_loss", labels, rows.shape[1]):
+        right = ops.scatter_add(zeros_like(labels), 1, labels, counts) > 0
     lacking = _at_least_0(1 - ops.gather(rows, 1, labels).unsqueeze(2) + rows.unsqueeze(1))
     pairs = (counts.unsqueeze(2) > 0) & ~right.unsqueeze(1)
     losses = ops.sum(ops.where(pairs, lacking, 0.0), (1, 2)) / rows.shape[1]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ranvier.nn.module import Module
 
 
+def nothing() -> None:
+    """In place of a reference: what a forward without `return` gave."""
+
+
 class _LastRun(threading.local):
     """What the module that ran last in this thread gave, and the module, for error messages."""
 
@@ -29,7 +33,7 @@ class _Failure(NamedTuple):
     rest: str
     module: Module
     before: Module | None
-    width: int
+    gave: str
 
 
 def tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
@@ -44,12 +48,14 @@ def tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
             return
         output, before = (reference() for reference in last.run)
         given = inputs[0] if inputs else None
-        width = 0
+        gave = ""
         if isinstance(given, Tensor) and given is output and given.ndim:
-            width = given.shape[-1]
+            gave = str(given.shape[-1])
+        elif inputs and given is None and last.run[0] is nothing:
+            gave = "None"
         else:
             before = None
-        failure = _Failure(text[1], text[2], root, before, width)
+        failure = _Failure(text[1], text[2], root, before, gave)
         error.layer = failure  # type: ignore[attr-defined]
     if "_persistence" not in root.__dict__:  # no super().__init__(): nothing belongs to it
         return
@@ -61,7 +67,7 @@ def tell_layer(error: Exception, root: Module, inputs: tuple[Any, ...]) -> None:
         if failure.before is not None:
             name = paths.get(id(failure.before)) or type(failure.before).__name__
             rest += f"; the layer before, '{name}'{_kind(name, failure.before)}, "
-            rest += f"gives {failure.width}"
+            rest += f"gives {failure.gave}"
         error.args = (f"[{failure.op}] {shown}: {rest}",)
 
 

@@ -5,8 +5,6 @@ Formulas and the shapes of inputs stand there. Losses of margins are in `loss_ma
 
 from __future__ import annotations
 
-import warnings
-
 from ranvier._C import Tensor
 from ranvier.nn import _functional_losses as F
 from ranvier.nn._reduction import REDUCTIONS, reduction_from
@@ -56,20 +54,8 @@ class _Applied(Loss):
         self._checked = False
 
     def _warn_if_applied(self, input: Tensor) -> None:
-        made_by = input.grad_fn
-        if made_by is None:  # no graph, nothing to look at
-            return
-        self._checked = True
-        if made_by.name() != self.applied:
-            return
-        from ranvier.training.errors import RanvierWarning  # which imports this package
-
-        warnings.warn(
-            f"[{type(self).__name__}] expected scores, got the result of {self.applied}, which "
-            f"this loss applies itself; leave it out, or use {self.instead}",
-            RanvierWarning,
-            stacklevel=4,
-        )
+        self._checked = getattr(input, "grad_fn", None) is not None  # else nothing to look at
+        F.warn_if_applied(type(self).__name__, input, self.applied, self.instead)
 
 
 class MSELoss(Loss):
@@ -211,13 +197,8 @@ class CrossEntropyLoss(_Applied):
         """Scores (N, C), (C,) or (N, C, d1, ...) and labels, or probabilities of that shape."""
         if not self._checked:
             self._warn_if_applied(input)
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
+        return F.cross_entropy_of(
+            input, target, self.weight, self.ignore_index, self.label_smoothing, self.reduction
         )
 
 
@@ -339,8 +320,8 @@ class BCEWithLogitsLoss(_Applied):
         """Scores and targets of one shape; one number, or that shape for 'none'."""
         if not self._checked:
             self._warn_if_applied(input)
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        return F.binary_cross_entropy_of_logits(
+            input, target, self.weight, self.reduction, self.pos_weight
         )
 
 

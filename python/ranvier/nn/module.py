@@ -22,7 +22,7 @@ from ranvier._grad import no_grad
 from ranvier._tensor import target_of
 from ranvier.nn import _hooks, _state
 from ranvier.nn._hooks import Hook, Hooks, RemovableHandle
-from ranvier.nn._layer_errors import last, tell_layer
+from ranvier.nn._layer_errors import last, nothing, tell_layer
 from ranvier.nn._state import LoadResult
 from ranvier.nn._tree import Tree
 from ranvier.nn.parameter import Buffer, Parameter
@@ -84,6 +84,8 @@ class Module(Tree):
             raise
         if isinstance(output, Tensor):
             last.run = (ref(output), ref(self))
+        elif output is None:
+            last.run = (nothing, ref(self))
         return output
 
     # --- what belongs to the module

@@ -56,8 +56,9 @@ def forward(where: str, model: Module, x: Tensor) -> Tensor:
     """The model's output for a batch: one tensor with a row for each row of `x`."""
     output = model(x)
     if not isinstance(output, Tensor):
+        hint = f"; end {type(model).__name__}.forward with `return`" if output is None else ""
         raise TypeError(
-            f"[{where}] model: expected one tensor as output, got {type(output).__name__}"
+            f"[{where}] model: expected one tensor as output, got {type(output).__name__}{hint}"
         )
     if output.shape[:1] != x.shape[:1]:
         raise _C.ShapeError(

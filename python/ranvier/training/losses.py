@@ -34,12 +34,12 @@ class Known(NamedTuple):
 
 _KNOWN = (
     Known("CrossEntropyLoss", "cross_entropy", ("cross_entropy",), "labels"),
-    Known("MSELoss", "mse_loss", ("mse", "mse_loss"), "values"),
+    Known("MSELoss", "mse_loss", ("mse", "mse_loss", "mean_squared_error"), "values"),
     Known("HalfSquaredError", "half_squared_error", ("half_squared_error",), "values"),
     Known("BCELoss", "binary_cross_entropy", ("binary_cross_entropy", "bce"), "shares"),
     Known("BCEWithLogitsLoss", "binary_cross_entropy_with_logits",
           ("binary_cross_entropy_with_logits", "bce_with_logits"), "targets"),
-    Known("L1Loss", "l1_loss", ("l1", "l1_loss", "mae"), "values"),
+    Known("L1Loss", "l1_loss", ("l1", "l1_loss", "mae", "mean_absolute_error"), "values"),
     Known("SmoothL1Loss", "smooth_l1_loss", ("smooth_l1", "smooth_l1_loss"), "values"),
     Known("HuberLoss", "huber_loss", ("huber", "huber_loss"), "values"),
     Known("NLLLoss", "nll_loss", ("nll", "nll_loss"), "labels"),
@@ -130,12 +130,43 @@ def _weight_of(function: Any, step: Step) -> float:
     return total
 
 
+def that_count(where: str, loss: Loss, labels: Any) -> Any:
+    """Those of some labels that a loss does not leave out.
+
+    Raises
+    ------
+    ValueError
+        If it leaves out all of them: their mean would be 0 / 0.
+    """
+    ignored = getattr(loss.function, "ignore_index", None)
+    if ignored is None:
+        return labels
+    counted = labels[labels != ignored]
+    if not len(counted):
+        raise ValueError(
+            f"[{where}] y: expected rows with other labels than {loss.name}'s ignore_index, got "
+            f"only {ignored}"
+        )
+    weight = getattr(loss.function, "weight", None)
+    if weight is not None and not weight.detach().numpy()[counted].any():
+        raise ValueError(
+            f"[{where}] loss: expected a weight above 0 for at least one class of y, got "
+            f"{loss.name} with 0 for all of {counted.tolist()!s:.60}"
+        )
+    return counted
+
+
 def resolve(where: str, loss: Any) -> Loss:
     """The loss that a name, an `nn` module or a function of prediction and target means."""
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
         loss = look_up(f"[{where}] loss", loss, _named())()
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        raise TypeError(
+            f"[{where}] loss: expected an object, got the class {loss.__name__}; write "
+            f"{loss.__name__}()"
+        )
     if isinstance(loss, type) or not callable(loss):
         raise TypeError(
             f"[{where}] loss: expected a name ({', '.join(_named())}), a module such as "

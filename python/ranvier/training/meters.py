@@ -68,16 +68,27 @@ def answers(
 class MeanOfBatches:
     """The mean of what a function says of each batch, weighted by rows."""
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    def __init__(self, function: Function, name: str = "") -> None:
+        self.function, self.name = function, name
         self.total, self.rows = 0.0, 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add a batch."""
-        value = self.function(prediction, target)
         rows = prediction.shape[0]
-        self.total += float(value.item() if isinstance(value, Tensor) else value) * rows
+        self.total += self.number(self.function(prediction, target)) * rows
         self.rows += rows
+
+    def number(self, value: Any) -> float:
+        """What the function gave, which a user may have written."""
+        try:
+            return float(value.item() if isinstance(value, Tensor) else value)
+        except (TypeError, ValueError, RuntimeError):
+            shape = getattr(value, "shape", None)
+            got = type(value).__name__ if shape is None else f"shape {tuple(shape)}"
+            raise TypeError(
+                f"[fit] metrics: {self.name}: expected a function of prediction and target that "
+                f"returns one number, got {got}"
+            ) from None
 
     def result(self) -> float:
         """The mean so far."""

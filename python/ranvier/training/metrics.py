@@ -43,7 +43,7 @@ class Metric:
         if self.meter is not None:
             return self.meter()
         assert self.function is not None
-        return MeanOfBatches(self.function)
+        return MeanOfBatches(self.function, self.name)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> float:
         meter = self.start()

@@ -84,6 +84,7 @@ def resolve(
                 f"[{where}] optimizer: expected one made with this model's parameters, got "
                 f"{type(optimizer).__name__} over others; make it from model.parameters()"
             )
+        warn_of_strangers(where, model, optimizer)
         return None, optimizer
     make: Callable[..., optim.Optimizer] = _kind(where, optimizer)
     made = make(parameters) if rate is None else make(parameters, lr=rate)
@@ -127,6 +128,23 @@ def _named() -> dict[str, type[optim.Optimizer]]:
 
 def _parameters_of(optimizer: optim.Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def warn_of_strangers(where: str, model: Module, optimizer: optim.Optimizer) -> None:
+    """Warns where an optimizer holds others in place of some parameters of the model.
+
+    To hold only some, or others besides all (those of a loss), is nothing to speak of.
+    """
+    own = {id(p): p.requires_grad for p in model.parameters()}
+    held = _parameters_of(optimizer)
+    strange = sum(id(p) not in own for p in held)
+    lacks = any(trains for p, trains in own.items() if p not in set(map(id, held)))
+    if strange and lacks:
+        warn(
+            f"[{where}] optimizer: expected this model's parameters, got {strange} of {len(held)} "
+            "that belong to others or to a layer that was replaced; make it from "
+            "model.parameters() after the last change of the model"
+        )
 
 
 def _shares(some: list[Tensor], others: list[Tensor]) -> bool:

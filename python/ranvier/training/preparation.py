@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _C, optim
-from ranvier._C import Tensor
+from ranvier._C import ShapeError, Tensor
 from ranvier._grad import no_grad
 from ranvier._random import checked_seed, randint
 from ranvier.data.preprocess import Preprocessor, leading
@@ -305,7 +305,12 @@ class _Preparation:
         answers = inputs.rows("fit", "validation y", validation[1])
         inputs.check_lengths("fit", X, answers, "validation X and validation y")
         self.check_finite("validation X", X)
-        y = self.try_out("validation X", "validation y", X, answers)
+        try:
+            y = self.try_out("validation X", "validation y", X, answers)
+        except ShapeError as error:
+            if "validation" not in str(error):
+                error.args = (f"{error}; these rows are those of `validation`",)
+            raise
         weight = None
         if len(validation) == 3:
             each = row_weights.of_samples("fit", "validation weight", validation[2], len(X))
@@ -370,18 +375,28 @@ class _Preparation:
 
     def remarks(self, X: Rows) -> None:
         """Warn of data that train badly."""
-        labels = self.y.tensor
-        if self.loss.kind == "labels" and not labels.dtype.is_floating_point:
-            present = np.unique(labels.numpy())
-            if len(labels) > 1 and len(present) == 1:
-                warn(
-                    f"[fit] y: expected at least two classes, got only class {present[0]} in "
-                    f"{len(labels)} rows; the model will learn to always give it"
-                )
+        if len(self.y) > 1:
+            self.compare_answers()
         first = next(iter(_after_preprocessors(self.model)), None)
         normal = any(layer.scales for layer in self.layers) or "Norm" in type(first).__name__
         if not normal and not isinstance(X, SparseRows) and len(X.shape) == 1:
             self.compare_scales(X)
+
+    def compare_answers(self) -> None:
+        """Warn where all rows have one answer; refuse labels of which none counts."""
+        answers = self.y.tensor
+        labels = self.loss.kind == "labels" and not answers.dtype.is_floating_point
+        single = self.loss.kind in ("shares", "targets") and answers.numel() == len(answers)
+        if not (labels or single):
+            return
+        present = np.unique(answers.numpy())
+        if labels:
+            present = losses.that_count("fit", self.loss, present)
+        if len(present) == 1 and (labels or present[0] in (0, 1)):
+            warn(
+                f"[fit] y: expected at least two classes, got only class {present[0]:g} in "
+                f"{len(answers)} rows; the model will learn to always give it"
+            )
 
     def compare_scales(self, X: Rows) -> None:
         """Warn where the columns' ranges differ by more than a factor of 100; once a model."""

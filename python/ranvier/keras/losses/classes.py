@@ -9,7 +9,6 @@ from ranvier._C import Tensor, ops
 from ranvier.keras.backend import epsilon
 from ranvier.keras.losses import functions as F
 from ranvier.keras.losses.loss import FunctionLoss
-from ranvier.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 _MEAN = "sum_over_batch_size"
 
@@ -177,7 +176,7 @@ class BinaryCrossentropy(FunctionLoss):
         t, p = F.matched("binary_crossentropy", y_true, y_pred)
         y_true = F.smoothed_binary(t, self.options["label_smoothing"])
         if self.options["from_logits"]:
-            return binary_cross_entropy_with_logits(p, y_true)
+            return ops.binary_cross_entropy_with_logits(p, y_true)
         inside = p.clamp(epsilon(), 1.0 - epsilon())
         return ops.binary_cross_entropy(inside, y_true)
 
@@ -242,7 +241,7 @@ class CategoricalCrossentropy(FunctionLoss):
         if not (self.averages and self.options["from_logits"] and y_pred.ndim == 2):
             return None
         t, p = F.matched("categorical_crossentropy", y_true, y_pred)
-        return cross_entropy(p, t, label_smoothing=self.options["label_smoothing"])
+        return ops.soft_cross_entropy(p, t, None, self.options["label_smoothing"])
 
 
 class CategoricalFocalCrossentropy(FunctionLoss):

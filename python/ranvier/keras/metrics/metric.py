@@ -228,6 +228,11 @@ class FunctionMetric(Averaged):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes a batch in."""
         values = self.function(to_tensor(y_true), to_tensor(y_pred), **self.options)
+        if values is None:
+            raise TypeError(
+                f"[metrics] {self.name}: expected a function of y_true and y_pred that returns "
+                "numbers, got None; end it with `return`"
+            )
         self.take(values if isinstance(values, Tensor) else to_tensor(values), sample_weight)
 
     def get_config(self) -> dict[str, Any]:

@@ -237,6 +237,16 @@ def class_weights(where: str, y: Any, weights: Mapping[Any, float]) -> Any:
     return result
 
 
+def check_weights(where: str, weight: Any) -> None:
+    """A ValueError where no row counts; `weight` is a structure of Rows, or None."""
+    given = [rows for rows in flatten(weight) if rows is not None]
+    if given and not any(bool(rows.tensor.any()) for rows in given):
+        raise ValueError(
+            f"[{where}] sample_weight and class_weight: expected at least one training row that "
+            "counts, got weights that are all zero"
+        )
+
+
 def _is_plain(y: Any) -> bool:
     return isinstance(y, (list, tuple)) and not any(map(_is_array, y))
 

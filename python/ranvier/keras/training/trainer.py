@@ -19,7 +19,7 @@ from ranvier.keras.callbacks.usual import History
 from ranvier.keras.metrics.metric import Mean, Metric
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training import data
-from ranvier.keras.training.advice import warn_of_losses
+from ranvier.keras.training.advice import warn_of_losses, warn_of_one_class
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
@@ -183,6 +183,8 @@ class Trainer:
                 "fit", parts[0], parts[1], (parts[2], None), size, False, validation_steps
             )
         self._prepare(batches)
+        if isinstance(batches, data.ArrayBatches):
+            warn_of_one_class(self._compiled, batches.y)
         if validation is not None:
             self._try("fit", validation)
         task = KerasTask(
@@ -409,10 +411,12 @@ class Trainer:
     def _prepare(self, batches: Any) -> None:
         """Builds what is not built yet, by a first batch; all numbers must be finite."""
         if isinstance(batches, data.ArrayBatches):
-            for name, rows in (("x", batches.x), ("y", batches.y)):
+            given = (("x", batches.x), ("y", batches.y), ("sample_weight", batches.weight))
+            for name, rows in given:
                 for leaf in flatten(rows):
                     if leaf is not None:
                         leaf.check_finite("fit", name)
+            data.check_weights("fit", batches.weight)
         self._try("fit", batches)
         learned = self.trainable_weights
         if not learned:
