@@ -38,7 +38,8 @@ inline constexpr int64_t kSumBlock = 4096;
 inline constexpr int64_t kSumRows = 256;
 
 // One tile of a matrix product, C (mr, cols) = A (mr, k) B (k, cols), with cols <= lanes * nv;
-// every element is one chain of multiply-adds over k that starts at 0, or at C when accumulating.
+// every element is one chain of multiply-adds over k that starts at 0, or at C when accumulating;
+// the bias of its column, if given, is added to the end of the chain.
 template <class T>
 struct GemmTile {
   int64_t k;
@@ -48,6 +49,7 @@ struct GemmTile {
   int64_t b_k;  // row stride of B; its columns are adjacent
   T* c;
   int64_t c_row;
+  const T* bias;
   int last_cols;  // columns in the last vector
   bool accumulate;
 };
@@ -68,6 +70,11 @@ struct GemmRow {
 };
 template <class T>
 using GemmRowFn = void (*)(const GemmRow<T>&);
+
+// A part of a matrix in the order in which tiles read it: see gemm_pack.inc.
+template <class T>
+using GemmPackFn = void (*)(int64_t n, int64_t k, const T* from, int64_t stride, T* to,
+                            int64_t width);
 
 inline constexpr int kMaxRowDepth = 8;  // rows of B that one call takes
 inline constexpr int kMaxTileRows = 12;
@@ -160,6 +167,7 @@ struct Kernels {
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);
   UpdateFn<T> update[static_cast<int>(Update::count)];
   int lanes, tile_rows, tile_vectors;
+  GemmPackFn<T> pack_rows, pack_lines;
   GemmRowFn<T> gemm_row[kMaxRowDepth + 1];                            // [rows of B]
   GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]
 };
