@@ -57,6 +57,7 @@ void bind_settings(py::module_& m) {
   m.def("set_isa", &set_isa, py::arg("name"));
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("thread_team", &thread_team);
   m.def("set_grain", &set_grain, py::arg("n"));
   m.def("empty_cache", &empty_cache);
   m.def("is_recording", [] { return recording; });

@@ -1,49 +1,27 @@
-// OpenMP behind parallel.h, and how many threads a process uses.
+// How many threads a process uses, and in which arithmetic; see parallel.h.
 #include "core/parallel.h"
-
-#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <exception>
-#include <fstream>
 #include <string>
 
+#include "core/cpus.h"
+#include "core/parallel_team.h"
 #include "ranvier/config.h"
 #include "ranvier/error.h"
 
-#if defined(__linux__)
-#include <pthread.h>
-#include <sched.h>
-#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace ranvier {
+
+constinit thread_local bool inside_team = false;
+
 namespace {
 
 std::atomic<int64_t> forced_grain{0};
-thread_local bool inside = false;
-
-// A child of fork has libgomp's state but not its threads, and would wait for them for ever.
-std::atomic<bool> forked{false};
-
-// CPUs that a container's quota allows, or 0 for no limit: cgroup v2, then v1.
-int quota_cpus() {
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (v2 >> quota >> period && quota != "max" && period > 0)
-    return static_cast<int>((std::atof(quota.c_str()) + period - 1) / period);
-  std::ifstream quota_v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream period_v1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double us = 0;
-  if (quota_v1 >> us && period_v1 >> period && us > 0 && period > 0)
-    return static_cast<int>((us + period - 1) / period);
-  return 0;
-}
 
 // A whole number above 0, or 0 where the variable is not set. Another library's variable with
 // another meaning (OMP_NUM_THREADS=4,2) is passed over; one of ours must be right.
@@ -61,22 +39,13 @@ int64_t number_from(const char* variable) {
 int default_threads() {
   for (const char* variable : {"RANVIER_NUM_THREADS", "OMP_NUM_THREADS"})
     if (const int64_t n = number_from(variable))
-      return static_cast<int>(std::min<int64_t>(n, 1024));
-  int cpus = omp_get_num_procs();
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
-#endif
-  const int quota = quota_cpus();
-  return std::max(1, quota > 0 ? std::min(cpus, quota) : cpus);
+      return static_cast<int>(std::min<int64_t>(n, kMaxThreads));
+  return usable_cpus(affinity_cpus(), quota_cpus());
 }
 
 std::atomic<int>& threads() {
   static std::atomic<int> count = [] {
     forced_grain = number_from("RANVIER_GRAIN");
-#if defined(__linux__)
-    pthread_atfork(nullptr, nullptr, [] { forked = true; });
-#endif
     return default_threads();
   }();
   return count;
@@ -114,36 +83,22 @@ int num_threads() { return threads(); }
 
 void set_num_threads(int n) {
   if (n < 1) fail(ErrorKind::value, "[set_num_threads] expected at least 1 thread, got ", n);
-  threads() = std::min(n, 1024);
+  threads() = std::min(n, kMaxThreads);
 }
 
-int max_workers() { return inside || forked ? 1 : num_threads(); }
+std::string thread_team() { return team_name(); }
 
-void parallel_chunks(int64_t chunks, int workers, void (*run)(void*, int64_t, int), void* context) {
-  const auto team = static_cast<int>(std::min<int64_t>(workers, chunks));
-  if (team <= 1) {
-    const IeeeArithmetic ieee;
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) run(context, chunk, 0);
-    return;
-  }
-  std::exception_ptr error;  // none may leave an OpenMP region
-  std::atomic<bool> failed{false};
-#pragma omp parallel num_threads(team)
-  {
-    const IeeeArithmetic ieee;
-    inside = true;
-#pragma omp for schedule(dynamic, 1) nowait
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      if (failed) continue;
-      try {
-        run(context, chunk, omp_get_thread_num());
-      } catch (...) {
-        if (!failed.exchange(true)) error = std::current_exception();
-      }
-    }
-    inside = false;
-  }
-  if (error) std::rethrow_exception(error);
+int max_workers() { return inside_team ? 1 : num_threads(); }
+
+void run_alone(int64_t chunks, ChunkFunction run, void* context) {
+  const IeeeArithmetic ieee;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) run(context, chunk, 0);
+}
+
+void parallel_chunks(int64_t chunks, int workers, ChunkFunction run, void* context) {
+  const auto team = static_cast<int>(std::min<int64_t>({workers, chunks, kMaxThreads}));
+  if (team <= 1 || inside_team) return run_alone(chunks, run, context);
+  run_in_team(chunks, team, run, context);
 }
 
 }  // namespace ranvier

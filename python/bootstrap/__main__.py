@@ -46,10 +46,13 @@ def cpp_tests() -> None:
             advice = "install GoogleTest and CMake to run them"
         say(f"C++ tests: skipped, GoogleTest not found; {advice}")
         return
+    # What .venv holds has the pool; clang has OpenMP only where libomp-dev is installed.
+    openmp = compiles(compiler, "#include <omp.h>\n")
     with alone():
         step = Step("building the C++ tests", "cpp-tests.log", "test")
         install_build_tools(step)
-        cmake_build(step, "default", compiler, [])
+        options = [f"-DRANVIER_PARALLEL={'openmp' if openmp else 'pool'}"]
+        cmake_build(step, "default", compiler, options)
         step.finish()
     run_ctest("default", "test")
 
@@ -151,8 +154,14 @@ def thread_tests() -> int:
         step.finish()
     # Its shadow memory and the kernel's random addresses may collide.
     plain_addresses = ["setarch", "-R"] if shutil.which("setarch") else []
-    tests = [str(BUILD / "tsan" / "ranvier_tests"), "--gtest_filter=Threads.*", "--gtest_brief=1"]
-    env = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
+    tests = [
+        str(BUILD / "tsan" / "ranvier_tests"),
+        "--gtest_filter=Threads*:Parallel*",
+        "--gtest_brief=1",
+    ]
+    # Children of fork make threads of their own.
+    options = "halt_on_error=1:die_after_fork=0:atexit_sleep_ms=100"
+    env = {**os.environ, "TSAN_OPTIONS": options}
     return subprocess.run([*plain_addresses, *tests], cwd=ROOT, env=env).returncode
 
 

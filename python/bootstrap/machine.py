@@ -53,8 +53,8 @@ def try_compiler(command: str) -> Compiler | None:
     found = Compiler(command, f"{kind} {version[0]}.{version[1]}", "")
     if version < OLDEST[kind]:
         return found._replace(problem="too old")
-    if not compiles(found, "#include <omp.h>\n#include <span>\n"):
-        return found._replace(problem="without OpenMP")
+    if not compiles(found, "#include <span>\n"):
+        return found._replace(problem="without C++20's headers")
     return found
 
 
@@ -67,8 +67,7 @@ def find_compiler() -> Compiler | Need:
             return found
         reason = f"is {found.name}, {found.problem}" if found else "is not a C++ compiler here"
         raise SetupError(
-            f"CXX={named} {reason}.\nUnset CXX, or let it name g++ 12, clang 14 or newer, with "
-            "OpenMP (for clang\non Debian and Ubuntu: sudo apt-get install -y libomp-dev)."
+            f"CXX={named} {reason}.\nUnset CXX, or let it name g++ 12, clang 14 or newer."
         )
     candidates = ["g++", "clang++", "c++"]
     candidates += [f"g++-{n}" for n in range(20, 11, -1)]

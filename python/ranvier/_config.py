@@ -40,13 +40,14 @@ def get_num_threads() -> int:
 
 
 def cpu_info() -> dict[str, Any]:
-    """The instruction set in use, those that this machine has, and the number of threads.
+    """The instruction set in use, those that this machine has, and threads.
 
     Returns
     -------
     dict
-        `isa`, `available`, `threads`, and `same_bits`: a sentence on which instruction sets give
-        the same bits.
+        `isa`, `available`, `threads`; `parallel`, what the threads come from, "pool" (Ranvier's
+        own, in wheels) or "openmp"; and `same_bits`: a sentence on which instruction sets give the
+        same bits.
 
     Examples
     --------
@@ -58,6 +59,7 @@ def cpu_info() -> dict[str, Any]:
         "isa": _C.current_isa(),
         "available": _C.available_isas(),
         "threads": _C.get_num_threads(),
+        "parallel": _C.thread_team(),
         "same_bits": "float32 results are the same bits with avx2 and avx512; base x86-64 has no "
         "fused multiply-add and agrees within tolerance only",
     }
@@ -75,5 +77,5 @@ def show_config() -> None:
     info = cpu_info()
     print(f"ranvier {_C.version()}")
     print(f"  kernels   {info['isa']} (this machine has {', '.join(info['available'])})")
-    print(f"  threads   {info['threads']}")
+    print(f"  threads   {info['threads']} ({info['parallel']})")
     print(f"  bits      {info['same_bits']}")

@@ -30,7 +30,8 @@ def show() -> None:
     available = _C.available_isas()
     print(f"Ranvier {rv.__version__}")
     _line("kernels", f"{_C.current_isa()}, of {', '.join(available)} (RANVIER_ISA chooses)")
-    _line("threads", f"{_C.get_num_threads()}, of {os.cpu_count()} CPUs (RANVIER_NUM_THREADS)")
+    threads = f"{_C.get_num_threads()}, of {os.cpu_count()} CPUs (RANVIER_NUM_THREADS)"
+    _line("threads", f"{threads}, {_C.thread_team()}")
     _line("python", f"{platform.python_version()}, {platform.machine()}, {sys.platform}")
     _line("numpy", np.__version__)
     for name, use in _OPTIONAL.items():

@@ -1,5 +1,5 @@
-// Threads of the user: different tensors, the same read-only tensors, graphs of their own. Kernels
-// run in the thread that calls them, so that the thread sanitizer sees all there is to see.
+// Threads of the user: different tensors, the same read-only tensors, graphs of their own. Small as
+// it all is, it is cut into pieces for several threads, which the thread sanitizer sees at work.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -24,9 +24,13 @@ class Threads : public testing::Test {
  protected:
   void SetUp() override {
     before_ = num_threads();
-    set_num_threads(1);
+    set_num_threads(3);
+    set_grain(16);
   }
-  void TearDown() override { set_num_threads(before_); }
+  void TearDown() override {
+    set_num_threads(before_);
+    set_grain(0);
+  }
 
  private:
   int before_ = 1;

@@ -17,6 +17,7 @@ void set_isa(const std::string& name);  // an Error for a name that is not avail
 
 int num_threads();
 void set_num_threads(int n);  // at least 1
+std::string thread_team();    // what the threads come from: "openmp" or "pool", chosen at build
 
 // Elements in the smallest piece of parallel work; 0 lets every kernel choose. Never changes a
 // result: tests set 1 to cut even small work into many chunks.
