@@ -356,3 +356,67 @@ def test_compiled_functional_models_are_copied_with_their_optimizer():
     expected = model.fit(X, y, epochs=2, verbose=0, shuffle=False).history["loss"]
     for again in copies:
         assert again.fit(X, y, epochs=2, verbose=0, shuffle=False).history["loss"] == expected
+
+
+# ---- clones
+
+
+def test_clone_of_a_sequential_model():
+    model = keras.Sequential([keras.Input((3,)), L.Dense(4, "relu", name="hidden"), L.Dropout(0.1)])
+    model.add(L.Dense(2, kernel_regularizer="l2"))
+    twin = keras.models.clone_model(model)
+    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
+    assert not {id(w) for w in twin.weights} & {id(w) for w in model.weights}
+    assert not np.array_equal(twin.get_weights()[0], model.get_weights()[0])
+    twin.set_weights(model.get_weights())
+    x = np.ones((2, 3), "f4")
+    np.testing.assert_array_equal(twin(x), model(x))
+    assert not twin.compiled
+    assert keras.models.clone_model(keras.Sequential([L.Dense(2)])).built is False
+
+
+def test_clone_of_a_functional_model():
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    shared = L.Dense(4, "tanh", name="shared")
+    inner = keras.Sequential([keras.Input((8,)), L.Dense(2)], name="inner")
+    joined = L.Concatenate()([shared(a), shared(b)])
+    model = keras.Model({"a": a, "b": b}, {"out": inner(joined) * 2.0 + 1.0, "raw": joined})
+    twin = keras.models.clone_model(model)
+    assert twin.count_params() == model.count_params() == 16 + 18
+    twin.set_weights(model.get_weights())
+    x = {"a": np.ones((2, 3), "f4"), "b": np.full((2, 3), 0.5, "f4")}
+    for name, values in model(x).items():
+        np.testing.assert_array_equal(twin(x)[name], values)
+    model.layers[2].kernel.assign(np.zeros((3, 4)))
+    assert twin.get_weights()[0].any()
+
+
+def test_clones_that_are_changed_on_the_way():
+    x = keras.Input((3,))
+    model = keras.Model(x, L.Dense(1)(L.Dense(4, "relu")(x)))
+
+    def wider(layer):
+        return layer.from_config(layer.get_config() | {"use_bias": False})
+
+    assert keras.models.clone_model(model, clone_function=wider).count_params() == 16
+    other = keras.Input((3,), name="other")
+    assert keras.models.clone_model(model, input_tensors=other).input_names == ["other"]
+    with pytest.raises(TypeError, match="clone_function: expected a layer, got NoneType"):
+        keras.models.clone_model(model, clone_function=lambda layer: None)
+
+
+def test_a_subclass_is_not_cloned():
+    class Net(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="expected a functional or Sequential model, got Net"):
+        keras.models.clone_model(Net())
+
+
+def test_initializers_under_their_short_names():
+    for name in ("glorot_uniform", "he_normal", "lecun_uniform", "zeros", "random_normal"):
+        made = getattr(keras.initializers, name)()
+        assert type(made) is type(keras.initializers.get(name))
+    with pytest.raises(AttributeError, match="did you mean"):
+        keras.initializers.glorot_unifrm  # noqa: B018

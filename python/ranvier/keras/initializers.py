@@ -371,3 +371,12 @@ def get(identifier: Any) -> Callable[..., Any]:
 def deserialize(config: Mapping[str, Any]) -> Any:
     """The initializer of a configuration, as `serialize` gives it."""
     return _REGISTRY.from_config(config)
+
+
+def __getattr__(name: str) -> Any:
+    """The classes under the names that configurations use: `glorot_uniform()`."""
+    if name == name.lower() and name in _REGISTRY.entries:
+        return _REGISTRY.entries[name]
+    from ranvier.keras._missing import refuse
+
+    raise refuse("initializers", name, _REGISTRY.entries)

@@ -14,8 +14,9 @@ from ranvier.keras._names import custom_objects, register
 from ranvier.keras.backend import clear_session
 
 __all__ = [
-    "clear_session", "get_custom_objects", "normalize", "register_keras_serializable",
-    "set_random_seed", "to_categorical",
+    "clear_session", "get_custom_objects", "normalize", "pack_x_y_sample_weight",
+    "register_keras_serializable", "set_random_seed", "to_categorical",
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 register_keras_serializable = register
@@ -24,6 +25,27 @@ register_keras_serializable = register
 def get_custom_objects() -> dict[str, Any]:
     """What was registered, by name; to be added to."""
     return custom_objects
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """A batch as `train_step` gets it: x, (x, y) or (x, y, sample_weight)."""
+    if y is None:
+        return (x,) if isinstance(x, (list, tuple)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """x, y and sample_weight of what `train_step` gets; None for what is not there.
+
+    Examples
+    --------
+    >>> from ranvier import keras
+    >>> keras.utils.unpack_x_y_sample_weight(([1], [2]))
+    ([1], [2], None)
+    """
+    from ranvier.keras.training.data import unpack  # which is made of much more
+
+    return unpack(data)
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> npt.NDArray[np.float64]:

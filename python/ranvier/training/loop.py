@@ -74,6 +74,16 @@ class Task:
         """The loss of a batch, and by what to multiply it to get its part of the step's loss."""
         return self.loss.part(self.where, prediction, batch, step)
 
+    steps_itself = False  # forward, backward and update are one call: `take_step`
+
+    def take_step(self, step: Step) -> float:
+        """A whole step, update included, and its loss: for a task that `steps_itself`."""
+        raise TypeError(f"[{self.where}] expected a method 'take_step', got none")
+
+    def values_of_epoch(self, loss: float, meters: dict[str, metric_names.Meter]) -> dict[str, Any]:
+        """What is kept of an epoch, by names: its mean loss, and what was counted."""
+        return {"loss": loss} | {name: meter.result() for name, meter in meters.items()}
+
     def penalty(self) -> Tensor | None:
         """What the loss has beside that of the rows, such as a sum of squared weights."""
         return None
@@ -206,8 +216,7 @@ class Run:
         try:
             with mode(self.model, True), enable_grad(), self.updates:
                 meters = self.task.meters()
-                values = {"loss": self.run_step(step, meters)}
-                return values | {name: meter.result() for name, meter in meters.items()}
+                return self.task.values_of_epoch(self.run_step(step, meters), meters)
         finally:
             self.clear_gradients()
 
@@ -235,9 +244,7 @@ class Run:
                 f"[{task.where}] X: expected at least one batch in epoch {self.epoch}, got none"
             )
         self.check_parameters()
-        values = {"loss": total / rows}
-        values.update((name, meter.result()) for name, meter in meters.items())
-        return values | self.validate()
+        return task.values_of_epoch(total / rows, meters) | self.validate()
 
     def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
         """Forward, loss, backward, update; raises before the update if a number is not finite."""
@@ -245,6 +252,8 @@ class Run:
         self.step += 1
         if self.listeners["on_step_begin"]:
             self.tell("on_step_begin", {})
+        if task.steps_itself:
+            return self.own_step(step)
         value = self.all_gradients(step, meters)
         for parameter in self.parameters:
             if parameter.grad is not None and not diagnosis.is_finite(parameter.grad):
@@ -259,6 +268,17 @@ class Run:
             task.after_update()
         finally:
             self.updates.end()
+        return value
+
+    def own_step(self, step: Step) -> float:
+        """A step that the task takes as one; its loss shows only behind the update."""
+        self.updates.begin()
+        try:
+            value = self.task.take_step(step)
+        finally:
+            self.updates.end()
+        if not math.isfinite(value):
+            self.fail("loss", str(value), "training stopped after the step, which had its update:")
         return value
 
     def all_gradients(self, step: Step, meters: dict[str, metric_names.Meter] | None) -> float:

@@ -204,9 +204,7 @@ class Bridge:
     def on_step_end(self, run: Any, logs: Any) -> None:
         """After a step: the means of the epoch so far."""
         if self.counts:
-            self.task.count(logs["loss"])
-            means = {"loss": self.task.total / self.task.seen, **self.task.compiled.results()}
-            self.callbacks.tell("on_train_batch_end", self.number, means)
+            self.callbacks.tell("on_train_batch_end", self.number, self.task.means(logs["loss"]))
         self.number += 1
         if self.model.stop_training:
             self._stop(run)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.keras.models.clone import clone_model
 from ranvier.keras.models.model import Model
 from ranvier.keras.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential", "load_model"]
+__all__ = ["Model", "Sequential", "clone_model", "load_model"]
 
 
 def load_model(filepath: Any, *args: Any, **kwargs: Any) -> Any:

@@ -229,10 +229,17 @@ class Optimizer:
         variables = trainable_variables
         if variables is None:
             variables = [p for group in self.inner.param_groups for p in group["params"]]
-        for variable, grad in zip(variables, grads, strict=True):
+        named = {id(v) for v in variables}
+        others = [p for g in self.inner.param_groups for p in g["params"] if id(p) not in named]
+        aside = [p.grad for p in others]
+        for variable, grad in (*zip(variables, grads, strict=True), *((p, None) for p in others)):
             variable.grad = grad
-        self.prepare_step()
-        self.inner.step()
+        try:
+            self.prepare_step()
+            self.inner.step()
+        finally:
+            for parameter, grad in zip(others, aside, strict=True):
+                parameter.grad = grad
         for variable in variables:
             constrain(variable)
             variable.grad = None

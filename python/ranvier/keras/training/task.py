@@ -166,10 +166,11 @@ class KerasTask(Task):
             )
             self.compiled.update(batch.target, seen, batch.weight)
 
-    def count(self, loss: float) -> None:
-        """Takes the loss of the step that ran last into the mean of the epoch."""
+    def means(self, loss: float) -> dict[str, Any]:
+        """Those of the epoch so far, with the loss of the step that ran last."""
         self.total += loss * self.rows
         self.seen += self.rows
+        return {"loss": self.total / self.seen, **self.compiled.results()}
 
     @property
     def validates(self) -> bool:
@@ -181,7 +182,8 @@ class KerasTask(Task):
 
     def validate(self) -> dict[str, float]:
         assert self.validation is not None
-        return measure(self.where, self.model, self.validation)
+        model: Any = self.model
+        return model._measured(self.where, self.validation)  # type: ignore[no-any-return]
 
 
 def measure(

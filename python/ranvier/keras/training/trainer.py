@@ -21,6 +21,7 @@ from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training import data
 from ranvier.keras.training.advice import warn_of_losses, warn_of_one_class
 from ranvier.keras.training.compiled import Compiled
+from ranvier.keras.training.steps import OwnSteps, Steps, measure_steps, overridden
 from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
 from ranvier.training.evaluation import mode
@@ -30,7 +31,7 @@ from ranvier.training.loop import Run
 _SAMPLE = 2  # rows that are tried out before anything begins
 
 
-class Trainer:
+class Trainer(Steps):
     """What `Model` can do beyond a layer. It holds what `compile` was given."""
 
     name: str
@@ -87,10 +88,14 @@ class Trainer:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics, the mean loss first; those given by name once data have shown shapes."""
+        """The metrics: the mean loss, those in attributes, and the compiled ones.
+
+        Those that were given by name are there once data have shown their shapes.
+        """
         if self._compiled is None or self._loss_tracker is None:
             return []
-        return [self._loss_tracker, *(metric for _, metric, _, _ in self._compiled.measures)]
+        named = [metric for _, metric, _, _ in self._compiled.measures]
+        return [self._loss_tracker, *self._attributes(), *named]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -183,13 +188,11 @@ class Trainer:
                 "fit", parts[0], parts[1], (parts[2], None), size, False, validation_steps
             )
         self._prepare(batches)
-        if isinstance(batches, data.ArrayBatches):
+        if isinstance(batches, data.ArrayBatches) and self._compiled and self._compiled.built:
             warn_of_one_class(self._compiled, batches.y)
         if validation is not None:
             self._try("fit", validation)
-        task = KerasTask(
-            self, batches, self.optimizer, epochs, initial_epoch, validation, validation_freq
-        )
+        task = self._task(batches, epochs, initial_epoch, validation, validation_freq)
         return self._run(task, callbacks, verbose, batches.steps)
 
     def _run(self, task: KerasTask, callbacks: Any, verbose: Any, steps: int | None) -> History:
@@ -229,7 +232,7 @@ class Trainer:
         self._try("evaluate", batches)
         listeners = CallbackList(_callbacks(callbacks), self, {"verbose": 0, "steps": steps})
         listeners.tell("on_test_begin", {})
-        results = measure("evaluate", self, batches, listeners)
+        results = self._measured("evaluate", batches, listeners)
         listeners.tell("on_test_end", results)
         if _verbosity(verbose):
             print(f"{batches.steps or '?'}/{batches.steps or '?'}{values(results)}")
@@ -267,9 +270,11 @@ class Trainer:
         self._need_compile("train_on_batch")
         batches = self._whole("train_on_batch", x, y, (sample_weight, class_weight))
         self._prepare(batches)
-        task = KerasTask(self, batches, self.optimizer, fresh=False)
-        step = next(iter(batches))
-        return self._tracked(Run(task).train_on(step), batches.rows, return_dict)
+        task = self._task(batches, fresh=False)
+        results = Run(task).train_on(next(iter(batches)))
+        if overridden(self, "train_step"):
+            return _given(results, return_dict)
+        return self._tracked(results, batches.rows, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -278,7 +283,9 @@ class Trainer:
         self._need_compile("test_on_batch")
         batches = self._whole("test_on_batch", x, y, (sample_weight, None))
         self._try("test_on_batch", batches)
-        results = measure("test_on_batch", self, batches, fresh=False)
+        results = self._measured("test_on_batch", batches, fresh=False)
+        if overridden(self, "test_step"):
+            return _given(results, return_dict)
         return self._tracked(results, batches.rows, return_dict)
 
     def _tracked(self, results: dict[str, Any], rows: int, return_dict: bool) -> Any:
@@ -318,12 +325,16 @@ class Trainer:
                 f"[{where}] {self.name}: expected a compiled model, got one that is not; call "
                 "model.compile(optimizer, loss) first"
             )
-        if "train_step" in dir(type(self)):
-            raise TypeError(
-                f"[{where}] {type(self).__name__}.train_step: expected none, as the loop is the "
-                "one of ranvier.training, got one; write a loss, a layer with add_loss, or the "
-                "loop itself with loss.backward() and optimizer.apply"
-            )
+
+    def _task(self, batches: Any, *args: Any, **kwargs: Any) -> KerasTask:
+        """The training of these batches, by the model's own steps if it has any."""
+        kind = OwnSteps if overridden(self, "train_step") else KerasTask
+        return kind(self, batches, self.optimizer, *args, **kwargs)
+
+    def _measured(self, where: str, batches: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Loss and metrics on these batches, by the model's own steps if it has any."""
+        found = measure_steps if overridden(self, "test_step") else measure
+        return found(where, self, batches, *args, **kwargs)
 
     def _arrays(
         self, where: str, parts: Any, size: Any, shuffle: bool, limit: int | None
@@ -384,22 +395,28 @@ class Trainer:
         rows = self._rows(where, x, y, weights)
         return self._arrays(where, rows, len(flatten(rows[0])[0]), False, None)
 
-    def _try(self, where: str, batches: Any) -> None:
+    def _try(self, where: str, batches: Any, step: str = "test_step") -> None:
         """Runs the first rows: builds model and metrics, and raises where things do not fit."""
         try:
-            self._run_first(where, batches)
+            self._run_first(where, batches, step)
         except ShapeError as error:
             if isinstance(batches, data.ArrayBatches) and batches.rows > _SAMPLE:
                 error.args = (f"{error}; shapes of the first {_SAMPLE} of {batches.rows} rows",)
             raise
 
-    def _run_first(self, where: str, batches: Any) -> None:
+    def _run_first(self, where: str, batches: Any, step: str) -> None:
         assert self._compiled is not None
         if isinstance(batches, data.ArrayBatches):
             batch = batches.batch(0, min(_SAMPLE, batches.rows))
         else:
             batch = batches.peek()
+        own = overridden(self, step)
+        if own and all(layer.built for layer in self.flat_layers()[1:]):
+            return  # what fits such a step, it says itself
         with mode(self, False), no_grad():  # type: ignore[arg-type]
+            if own:
+                self(batch.x)  # type: ignore[operator]
+                return
             prediction = call_model(where, self, batch.x)
             if not self._compiled.built:
                 self._compiled.build(batch.target, prediction, self.output_names)
@@ -417,7 +434,7 @@ class Trainer:
                     if leaf is not None:
                         leaf.check_finite("fit", name)
             data.check_weights("fit", batches.weight)
-        self._try("fit", batches)
+        self._try("fit", batches, "train_step")
         learned = self.trainable_weights
         if not learned:
             raise ValueError(f"[fit] {self.name}: expected at least one weight to learn, got none")
