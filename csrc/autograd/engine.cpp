@@ -123,16 +123,59 @@ Tensor fitted(const Tensor& g, const Meta& input, const Node& node) {
   return cast_to(reduce_to(g, input.shape), input.dtype);
 }
 
-// The gradients that the leaves among a node's inputs hold, where backward may add to them in
-// place: nobody else has a say in them and no graph hangs on them.
+// Whether no element of a view is seen twice; where strides leave it open, no.
+bool sees_once(const Tensor& view) {
+  SmallVector<std::pair<int64_t, int64_t>, 8> axes;  // stride and size
+  for (int i = 0; i < view.dim(); ++i)
+    if (view.shape()[i] > 1) axes.push_back({std::abs(view.strides()[i]), view.shape()[i]});
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 0;
+  for (const auto& [stride, size] : axes) {
+    if (stride <= reach) return false;
+    reach += stride * (size - 1);
+  }
+  return true;
+}
+
+// The leaf that input `i` is, or is a view of that nothing else uses; undefined for other inputs.
+Tensor leaf_behind(const Node& node, size_t i) {
+  if (node.leaves[i].defined()) return node.leaves[i];
+  const Node* const view = node.parents[i].get();
+  const bool alone = view && view->op && view->op->view && view->uses == 1 && !view->hooks &&
+                     view->retaining.empty();
+  return alone ? view->leaves[0] : Tensor();
+}
+
+// The gradients that the leaves behind a node's inputs hold, as the inputs see them, where backward
+// may add to them in place: nobody else has a say in them and no graph hangs on them.
 Tensors held_by_leaves(const Node& node) {
   Tensors held(node.leaves.size());
   for (size_t i = 0; i < held.size(); ++i) {
-    if (!node.leaves[i].defined()) continue;
-    const AutogradMeta& m = autograd_meta(node.leaves[i]);
-    if (m.grad.defined() && !m.hooks && !requires_grad(m.grad)) held[i] = m.grad;
+    const Tensor leaf = leaf_behind(node, i);
+    if (!leaf.defined()) continue;
+    const AutogradMeta& m = autograd_meta(leaf);
+    if (!m.grad.defined() || m.hooks || requires_grad(m.grad)) continue;
+    if (node.leaves[i].defined()) {
+      held[i] = m.grad;
+      continue;
+    }
+    const Node& view = *node.parents[i];
+    const Tensor seen = call(view.op->name, {m.grad}, view.attrs)[0];
+    const bool copied = seen.impl()->storage != m.grad.impl()->storage;
+    if (!copied && sees_once(seen)) held[i] = seen;
   }
   return held;
+}
+
+// Gradients that backward has added to in place through a view are where they belong: they go to
+// the leaf, past the view.
+void pass_views(const Node& node, const Tensors& held, Tensors& grads) {
+  for (size_t i = 0; i < held.size() && i < grads.size(); ++i) {
+    if (!node.parents[i] || !held[i].defined() || grads[i].impl() != held[i].impl()) continue;
+    const Tensor leaf = leaf_behind(node, i);
+    accumulate(leaf, autograd_meta(leaf).grad);
+    grads[i] = {};
+  }
 }
 
 Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves) {
@@ -156,7 +199,10 @@ Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves
         out[i] = attached(node, out[i], static_cast<int>(i));
   BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
   if (to_leaves && node->op->continues && !grad_enabled()) args.held = held_by_leaves(*node);
-  return node->op->backward ? node->op->backward(args) : through_composite(args);
+  if (!node->op->backward) return through_composite(args);
+  Tensors given = node->op->backward(args);
+  pass_views(*node, args.held, given);
+  return given;
 }
 
 uint64_t next_walk() {
@@ -164,7 +210,8 @@ uint64_t next_walk() {
   return ++walks;
 }
 
-// An earlier backward may have freed a part of the graph: said before anything is computed.
+// An earlier backward may have freed a part of the graph: said before anything is computed. Counts
+// on the way how often each node's results are used.
 void expect_whole(const Tensors& roots) {
   const uint64_t walk = next_walk();
   SmallVector<Node*, 16> open;
@@ -176,11 +223,15 @@ void expect_whole(const Tensors& roots) {
     if (node->released)
       fail(ErrorKind::runtime, "[backward] expected a graph that is still there, got one that an ",
            "earlier backward() freed ('", node->name(), "'); use retain_graph=True there");
-    for (const Ref<Node>& parent : node->parents)
-      if (parent && parent->seen != walk) {
+    for (const Ref<Node>& parent : node->parents) {
+      if (!parent) continue;
+      if (parent->seen != walk) {
         parent->seen = walk;
+        parent->uses = 0;
         open.push_back(parent.get());
       }
+      ++parent->uses;
+    }
   }
 }
 

@@ -125,13 +125,14 @@ std::string backward_name(const std::string& name, bool unary, bool first) {
 Tensor apply_slope(const BackwardArgs& args, int input, unsigned uses) {
   const Tensor& g = args.grad[0];
   if (!args.needs[input]) return {};
-  if (uses == kPass) return reduce_to(g, args.in_meta[input].shape);
+  const auto at = static_cast<size_t>(input);
+  if (uses == kPass) return reduce_to(g, args.in_meta[input].shape, args.held_by(at));
   const bool unary = args.in.size() == 1;
   const auto pick = [&](unsigned bit, const Tensor& t) { return uses & bit ? t : Tensor(); };
   const Tensors result =
       call(backward_name(args.op().name, unary, input == 0),
            {g, pick(kX, args.in[0]), pick(kY, args.in.back()), pick(kZ, args.out[0])}, args.all());
-  return reduce_to(result[0], args.in_meta[input].shape);
+  return reduce_to(result[0], args.in_meta[input].shape, args.held_by(at));
 }
 
 template <unsigned UsesX, unsigned UsesY>
@@ -195,6 +196,7 @@ void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const bool unary = op.inputs.size() == 1;
   op.keyword_form = keyword_form(static_cast<Row>(op.row));
   op.saves = saved(op.inputs, unary ? std::vector{x.uses} : std::vector{x.uses, y.uses});
+  op.continues = !unary;
   op.formula.derivatives = {{"x", x.text, x.latex}};
   if (!unary) op.formula.derivatives.push_back({"y", y.text, y.latex});
   const OpDef& added = r.add(std::move(op));
@@ -285,6 +287,7 @@ namespace {
 void declare_ternary(Registry& r, OpDef op, const std::vector<unsigned>& uses) {
   op.backward = ternary_backward(static_cast<Row>(op.row));
   op.saves = saved(op.inputs, uses);
+  op.continues = true;
   op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]), 0.5)";
   declare_in_place(r, r.add(std::move(op)), forward_in_place);
 }

@@ -119,7 +119,8 @@ Tensors gradients(const BackwardArgs& args) {
   const Graph y{args.in[1], not_given.second}, w{args.in[2], not_given.third};
   Tensors grads(3);
   const auto put = [&](size_t i, const auto& slope_of) {
-    if (args.needs[i]) grads[i] = reduce_to(like(slope_of(), g.t), args.in_meta[i].shape);
+    if (args.needs[i])
+      grads[i] = reduce_to(like(slope_of(), g.t), args.in_meta[i].shape, args.held_by(i));
   };
 #define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, ux, dx, dxt, dxl, uy, \
                    dy, dyt, dyl, uw, dw, dwt, dwl)                                              \

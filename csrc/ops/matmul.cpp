@@ -327,7 +327,7 @@ void linear_forward(const ForwardArgs& args) {
 }
 
 Tensors linear_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul"), bias_grad("bias_grad"), unsqueeze("unsqueeze");
+  static const Op matmul("matmul");
   const OpDef* activation = epilogue(args);
   Tensor g = args.grad[0];
   if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
@@ -339,20 +339,13 @@ Tensors linear_backward(const BackwardArgs& args) {
   if (args.needs[0]) grads[0] = matmul({g, w});
   const Tensor flat = rows(g, weight_shape[0]);
   // Computed as (in, out), which is how the weight is stored, and seen as (out, in).
-  const Tensor weight = args.held_by(1), bias = args.held_by(2);
+  const Tensor weight = args.held_by(1);
   if (args.needs[1]) {
     const Tensor sum = weight.defined() ? swapped(weight) : weight;
     const Tensor all = multiplied_onto(sum, swapped(rows(x, weight_shape[1])), flat);
     grads[1] = all.same(sum) ? weight : swapped(all);
   }
-  if (args.needs[2] && bias.defined() && bias.dtype() == g.dtype()) {
-    const Tensor ones = reshaped_to(Tensor::full({n}, 1, g.dtype()), {1, n});
-    multiplied_onto(unsqueeze({bias}, {int64_t{0}}), ones,
-                    flat);  // 1 x + sum has the bits of x + sum
-    grads[2] = bias;
-  } else if (args.needs[2]) {
-    grads[2] = bias_grad({flat});
-  }
+  if (args.needs[2]) grads[2] = reduce_to(flat, args.in_meta[2].shape, args.held_by(2));
   return grads;
 }
 

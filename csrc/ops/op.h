@@ -232,8 +232,10 @@ Dims broadcast(const InferArgs& args, const Dims& a, const Dims& b);
 Metas same_as_first(const InferArgs& args);
 Metas infer_view(const InferArgs& args);  // a view's layout rule on a packed input
 
-// Sums a gradient over the axes along which an input of `shape` was broadcast.
-Tensor reduce_to(const Tensor& g, const Dims& shape);
+// Sums a gradient over the axes along which an input of `shape` was broadcast; the rows of axis 0
+// one after another, in place onto `held` where that is given, so that k small batches add up to
+// one large batch.
+Tensor reduce_to(const Tensor& g, const Dims& shape, const Tensor& held = {});
 // A gradient in the dtype of its input; it stays a part of the graph.
 Tensor cast_to(const Tensor& g, DType dtype);
 

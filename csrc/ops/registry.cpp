@@ -190,15 +190,42 @@ Metas infer_view(const InferArgs& args) {
 
 Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
 
-Tensor reduce_to(const Tensor& g, const Dims& shape) {
+namespace {
+
+// Whether sums down axis 0 of g, which counts the rows of a batch, are chains: of two axes or more,
+// as one number from each row of a column is no batch of rows but a sum.
+bool sums_rows(const Tensor& g, const std::vector<int64_t>& axes) {
+  return g.dim() > 1 && !axes.empty() && axes[0] == 0 && is_floating(g.dtype()) &&
+         !is_half(g.dtype());
+}
+
+// The sum of the rows of g, one after another, onto what is there.
+Tensor rows_onto(const Tensor& sum, const Tensor& g) {
+  static const Op bias_grad("bias_grad"), onto("matmul_onto_"), reshape("reshape");
+  if (!sum.defined() || sum.dtype() != g.dtype()) return bias_grad({g});
+  const int64_t rows = g.shape()[0];
+  const Tensor flat = reshape({sum}, {std::vector<int64_t>{1, g.shape()[1]}});
+  if (flat.impl()->storage != sum.impl()->storage) return sum + bias_grad({g});
+  onto({flat, Tensor::full({1, rows}, 1, g.dtype()), g});  // 1 x + sum has the bits of x + sum
+  return sum;
+}
+
+}  // namespace
+
+Tensor reduce_to(const Tensor& g, const Dims& shape, const Tensor& held) {
   if (g.shape() == shape) return g;
   static const Op sum("sum"), reshape("reshape");
   const int extra = g.dim() - shape.size();
   std::vector<int64_t> axes;
   for (int i = 0; i < g.dim(); ++i)
     if (i < extra || (shape[i - extra] == 1 && g.shape()[i] != 1)) axes.push_back(i);
-  const Tensor total = axes.empty() ? g : sum({g}, {axes, true});
-  return reshape({total}, {std::vector<int64_t>(shape.begin(), shape.end())});
+  const std::vector<int64_t> wanted(shape.begin(), shape.end());
+  if (!sums_rows(g, axes)) return reshape({axes.empty() ? g : sum({g}, {axes, true})}, {wanted});
+  axes.erase(axes.begin());
+  const Tensor each = axes.empty() ? g : sum({g}, {axes, true});
+  const int64_t rows = g.shape()[0];
+  const Tensor total = rows_onto(held, reshape({each}, {std::vector<int64_t>{rows, count(shape)}}));
+  return total.same(held) ? held : reshape({total}, {wanted});
 }
 
 Tensor cast_to(const Tensor& g, DType dtype) {

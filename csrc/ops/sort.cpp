@@ -220,7 +220,8 @@ void topk_forward(const ForwardArgs& args) {
   if (args.in[0].numel() == 0) return;  // of any number of lines
   const Tensor x = packed(args.in[0]);
   const AxisSplit s = split_of(args, 1, x.shape());
-  const int64_t k = args.integer(0);
+  // Without an axis there is one element to take, even for k = 0, as in PyTorch.
+  const int64_t k = x.dim() == 0 ? 1 : args.integer(0);
   visit(x.dtype(), [&]<class T>(Tag<T>) {
     const T* const from = x.data<T>();
     T* const values = args.out[0].data<T>();

@@ -335,3 +335,9 @@ def test_axes_that_nobody_could_list() -> None:
         assert same.shape == x.shape
     for empty in (x.sum(1), x.mean(1), x.var(1), x.nanmean(1), x.count_nonzero(1)):
         assert empty.shape == (0,)
+
+
+def test_the_largest_none_of_a_number() -> None:
+    """As in PyTorch the number itself, and not memory that nobody has written."""
+    values, indices = rv.tensor(True).topk(0)
+    assert values.item() is True and indices.item() == 0

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 
 from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor, ops
-from ranvier._ops import group_norm, layer_norm, rms_norm
-from ranvier._products import einsum
+from ranvier._ops import group_norm, layer_norm, linear, rms_norm
 from ranvier._random import state_of
 
 __all__ = [
@@ -280,5 +279,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"(k,), got {input1.shape}, {input2.shape}, {weight.shape} and "
             f"{None if bias is None else bias.shape}"
         )
-    result = einsum("...n,knm,...m->...k", input1, weight, input2)
-    return result if bias is None else result + bias
+    # As one linear map of all products: its weight gradient is a chain over the rows.
+    products = (input1.unsqueeze(-1) * input2.unsqueeze(-2)).flatten(-2)
+    return linear(products, weight.flatten(1), bias)

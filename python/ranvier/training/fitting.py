@@ -113,7 +113,9 @@ def fit(
         The largest norm that all gradients together may have.
     accumulate : int
         Batches to an update: their gradients are those of one batch that is so many times larger,
-        bit by bit. Refused for models with batch norm, whose statistics are those of each batch.
+        bit by bit where each parameter is used once (one that is used at several places gets the
+        same sum in another order). Refused for models with batch norm, whose statistics are those
+        of each batch.
     l1 : float
         After each update, weights go towards 0 by the learning rate times `l1`, and those that
         would cross it become exactly 0 (a proximal step; never biases).
