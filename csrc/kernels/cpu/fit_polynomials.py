@@ -20,10 +20,10 @@ mp.mp.dps = 60
 GRID = 1200  # points on which the error is watched
 
 
-def grid(lo, hi):
+def grid(lo, hi, points):
     """Chebyshev points: dense where minimax errors peak, at the ends."""
     mid, half = (mp.mpf(lo) + hi) / 2, (mp.mpf(hi) - lo) / 2
-    return [mid - half * mp.cos(mp.pi * (i + mp.mpf(1) / 2) / GRID) for i in range(GRID)]
+    return [mid - half * mp.cos(mp.pi * (i + mp.mpf(1) / 2) / points) for i in range(points)]
 
 
 def remez(xs, target, weight, n):
@@ -86,9 +86,9 @@ def rounded(x, dtype):
     return min(near_by, key=lambda v: abs(mp.mpf(float(v)) - x))
 
 
-def fit(f, weight, lo, hi, degree, dtype):
+def fit(f, weight, lo, hi, degree, dtype, points=GRID):
     """Coefficients c_0..c_degree of dtype with weight * (c(x) - f(x)) small on [lo, hi]."""
-    xs = grid(lo, hi)
+    xs = grid(lo, hi, points)
     target, w = [f(x) for x in xs], [abs(weight(x)) for x in xs]
     done, refitted = [], 3
     while len(done) <= degree:
@@ -216,6 +216,56 @@ def atanh_rest(z):
     if s < mp.mpf(10) ** -6:
         return mp.mpf(2) / 5 + 2 * z / 7 + 2 * z * z / 9
     return (2 * mp.atanh(s) / s - 2 - 2 * z / 3) / z**2
+
+
+def logistic(x):
+    return 1 / (1 + mp.exp(-x))
+
+
+def upper_tail(z):
+    """Q(z) = 1 - Phi(z), of the normal distribution"""
+    return mp.erfc(z / mp.sqrt(2)) / 2
+
+
+def piece(f, center, half, first, degree):
+    """One of them."""
+    low = mp.mpf(0) if first and center == 0 else -half
+
+    def whole(u):
+        return f(center + u)
+
+    def slope(u):  # where f goes through the origin: without a factor u the error stays relative
+        return f(u) / u if abs(u) > mp.mpf(10) ** -25 else mp.diff(f, 0)
+
+    if whole(0) != 0:
+        return fit(whole, lambda u: 1 / whole(u), low, half, degree, np.float32, 200)
+    c, error = fit(slope, lambda u: 1 / slope(u), low, half, degree - 1, np.float32, 200)
+    return [0.0, *c], error
+
+
+def pieces(f, width, first, degree):
+    """16 polynomials in x - k width, k from `first`, relative to f on [(k - 1/2), (k + 1/2)] width.
+
+    Row j holds the coefficients of power j, that of piece k at k mod 16. Where k = 0 is first, f is
+    wanted for x >= 0 alone. The piece is found by a rounded product: it reaches a bit further.
+    """
+    table, worst = [[0.0] * 16 for _ in range(degree + 1)], 0
+    for k in range(first, first + 16):
+        half = mp.mpf(width) / 2 * mp.mpf("1.00001")
+        c, error = piece(f, mp.mpf(k) * width, half, k == first, degree)
+        worst = max(worst, error)
+        for j in range(degree + 1):
+            table[j][k % 16] = float(c[j])
+    return table, worst
+
+
+def pieces_text(label, made):
+    table, error = made
+    said = f"degree {len(table) - 1}, weighted error {float(error):.2e}"
+    print(f"// {label}: {said}", file=sys.stderr)
+    rows = [", ".join(text(x, np.float32) for x in row) for row in table]
+    body = "},\n{".join(rows)
+    return f"alignas(64) static constexpr float {label}[{len(rows)}][16] = {{{{{body}}}}};"
 
 
 def scalar_text(label, value, dtype, name):
@@ -379,7 +429,25 @@ def later_tables_of(dtype, name):
     )
 
 
+def piece_tables():
+    """What float32 has beside: tables of 16 that are looked up within a register."""
+    power = [rounded(mp.mpf(2) ** (mp.mpf(k) / 16), np.float32) for k in range(16)]
+    body = ", ".join(text(x, np.float32) for x in power)
+    yield f"alignas(64) static constexpr float root_p[16] = {{{body}}};"
+    # n in 16ths, |n| <= 151, takes 12 bits.
+    hi, lo = split(mp.log(2), 12, np.float32)
+    yield scalar_text("root_hi", hi, np.float32, "float")
+    yield scalar_text("root_lo", lo, np.float32, "float")
+    half = mp.log(2) / 32 * mp.mpf("1.001")
+    fitted = fit(exp_tail, lambda r: r**2 / mp.exp(r), -half, half, 1, np.float32)
+    yield table_text("exp_rest", fitted, np.float32, "float")
+    yield pieces_text("tanh_p", pieces(mp.tanh, mp.mpf("0.59375"), 0, 7))
+    yield pieces_text("sigmoid_p", pieces(logistic, mp.mpf(1), -8, 6))
+    yield pieces_text("tail_p", pieces(upper_tail, mp.mpf("0.25"), 0, 6))
+
+
 def tables():
+    yield from piece_tables()
     for dtype, name in ((np.float32, "float"), (np.float64, "double")):
         yield from tables_of(dtype, name)
         yield from later_tables_of(dtype, name)
