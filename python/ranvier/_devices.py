@@ -190,7 +190,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     >>> rv.set_float32_matmul_precision("highest")
     """
     global _matmul_precision
-    if precision not in ("highest", "high", "medium"):
+    if not isinstance(precision, str) or precision not in ("highest", "high", "medium"):
         raise ValueError(
             "[set_float32_matmul_precision] precision: expected 'highest', 'high' or 'medium', "
             f"got {precision!r}"

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from ranvier import _C
+from ranvier._arguments import number_in
 from ranvier._C import Generator, Tensor
 from ranvier._random import state_of
 from ranvier._random_after import bernoulli as bernoulli_of
@@ -65,6 +66,7 @@ def cauchy_(
     self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None
 ) -> Tensor:
     """Fills with Cauchy's random numbers: median + sigma * (ratio of two normal ones)."""
+    median, sigma = number_in("cauchy_", median, "median"), number_in("cauchy_", sigma, "sigma")
     if not sigma > 0:
         raise RuntimeError(f"[cauchy_] sigma: expected a number above 0, got {sigma}")
     pairs = _C.ops.normal(state_of(generator), (2, *self.shape), 0.0, 1.0, self.dtype)
@@ -73,6 +75,7 @@ def cauchy_(
 
 def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fills with the number of the first success in trials that succeed with probability p."""
+    p = number_in("geometric_", p, "p")
     if not 0 < p < 1:
         raise RuntimeError(f"[geometric_] p: expected a number between 0 and 1, got {p}")
     rate = -math.log1p(-p)

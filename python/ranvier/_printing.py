@@ -65,7 +65,7 @@ def set_printoptions(
     """
     changes: dict[str, Any] = {}
     if profile is not None:
-        if profile not in _PROFILES:
+        if not isinstance(profile, str) or profile not in _PROFILES:
             raise ValueError(
                 f"[set_printoptions] profile: expected one of {', '.join(_PROFILES)}, "
                 f"got {profile!r}"

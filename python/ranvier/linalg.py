@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier._arguments import number_in
 from ranvier._C import Tensor
 from ranvier._reductions import norm as _norm
 
@@ -52,4 +53,4 @@ def vector_norm(
     >>> rv.linalg.vector_norm(rv.tensor([[3.0, 4.0], [6.0, 8.0]]), dim=1)
     tensor([ 5., 10.])
     """
-    return _norm(x, ord, dim, keepdim, out, dtype)
+    return _norm(x, number_in("vector_norm", ord, "ord"), dim, keepdim, out, dtype)

@@ -305,3 +305,37 @@ def test_losses_by_names_that_people_type() -> None:
         )
     with pytest.raises(TypeError, match=r"got the class CrossEntropyLoss; write CrossEntropyLoss"):
         rv.fit(net(), X, LABELS, loss=nn.CrossEntropyLoss, **QUIET)
+
+
+# ---- arguments of other kinds
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: rv.EarlyStopping(monitor=3), r"\[EarlyStopping\] monitor: .*got 3"),
+        (lambda: keras.callbacks.EarlyStopping(patience="a"), r"patience: .* got 'a'"),
+        (lambda: keras.callbacks.EarlyStopping(min_delta="a"), r"min_delta: .* number, got 'a'"),
+        (lambda: keras.callbacks.EarlyStopping(None), r"monitor: expected the name .* got None"),
+        (lambda: keras.callbacks.ReduceLROnPlateau(factor="a"), r"factor: .* number, got 'a'"),
+        (lambda: keras.callbacks.ReduceLROnPlateau(patience=-1), r"patience: .* got -1"),
+        (lambda: rv.distributions.Independent(3, 1), r"\[Independent\] base_dist.*got int"),
+        (
+            lambda: rv.distributions.Independent(rv.distributions.Normal(rv.zeros(2), 1.0), "a"),
+            r"reinterpreted_batch_ndims: expected a whole number, got 'a'",
+        ),
+        (lambda: rv.distributions.Distribution(3), r"\[Distribution\] batch_shape: .* got 3"),
+        (lambda: rv.linalg.vector_norm(rv.ones(2), "fro"), r"\[vector_norm\] ord: .* got 'fro'"),
+        (lambda: F.rrelu(rv.ones(2), "a"), r"\[rrelu\] lower: expected a number, got 'a'"),
+        (lambda: F.softmin("a"), r"\[softmin\] input: expected a tensor, got str"),
+        (lambda: F.pairwise_distance(1, 2), r"\[pairwise_distance\] x1: expected a tensor"),
+        (lambda: rv.ones(2).cauchy_("a"), r"\[cauchy_\] median: expected a number, got 'a'"),
+        (lambda: F.gaussian_nll_loss(rv.ones(2), rv.ones(2), None), r"var: .* number, got None"),
+        (lambda: F.gaussian_nll_loss(rv.ones(2), rv.ones(3), 1.0), r"shape \(2,\), got \(3,\)"),
+        (lambda: F.poisson_nll_loss(rv.ones(2), rv.ones(3)), r"shape \(2,\), got \(3,\)"),
+        (lambda: rv.set_printoptions(profile=[]), r"\[set_printoptions\] profile: .* got \[\]"),
+    ],
+)
+def test_arguments_of_another_kind(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        call()

@@ -78,6 +78,11 @@ class Distribution:
         event_shape: Sequence[int] = (),
         validate_args: bool | None = None,
     ) -> None:
+        for name, shape in (("batch_shape", batch_shape), ("event_shape", event_shape)):
+            if not isinstance(shape, (tuple, list)):
+                raise TypeError(
+                    f"[{type(self).__name__}] {name}: expected sizes, got {shape!r:.60}"
+                )
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         if validate_args is not None:
             self._validate_args = validate_args

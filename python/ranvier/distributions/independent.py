@@ -59,7 +59,17 @@ class Independent(Distribution):
         reinterpreted_batch_ndims: int,
         validate_args: bool | None = None,
     ) -> None:
+        if not isinstance(base_distribution, Distribution):
+            raise TypeError(
+                "[Independent] base_distribution: expected a distribution, got "
+                f"{type(base_distribution).__name__}"
+            )
         batch = base_distribution.batch_shape
+        if not isinstance(reinterpreted_batch_ndims, int):
+            raise TypeError(
+                "[Independent] reinterpreted_batch_ndims: expected a whole number, got "
+                f"{reinterpreted_batch_ndims!r:.60}"
+            )
         if not 0 <= reinterpreted_batch_ndims <= len(batch):
             raise ValueError(
                 "Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), "

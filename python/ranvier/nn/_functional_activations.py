@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ranvier._arguments import number_in, tensor_in
 from ranvier._C import Generator, Tensor, ops
 from ranvier._random import state_of
 
@@ -268,6 +269,7 @@ def rrelu(
     >>> rv.nn.functional.rrelu(rv.tensor([-2.0, 2.0]), 0.25, 0.75)
     tensor([-1.,  2.])
     """
+    lower, upper = number_in("rrelu", lower, "lower"), number_in("rrelu", upper, "upper")
     if lower > upper:
         raise ValueError(f"[rrelu] upper: expected {lower} (lower) or more, got {upper}")
     if not training:
@@ -363,6 +365,7 @@ def softmin(
     >>> rv.nn.functional.softmin(rv.tensor([0.0, 1.0]), dim=0)
     tensor([0.7311, 0.2689])
     """
+    input = tensor_in("softmin", input)
     return ops.softmax(-input, _axis("softmin", input, dim), dtype)
 
 

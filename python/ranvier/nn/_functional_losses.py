@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ranvier._arguments import tensor_in
+from ranvier._arguments import number_in, tensor_in
 from ranvier._C import ShapeError, Tensor, made_by, ops
 from ranvier._creation import ones_like
 from ranvier.nn._reduction import REDUCTIONS, reduction_from
@@ -53,9 +53,13 @@ def warn_if_applied(where: str, input: Tensor, op: str, instead: str) -> None:
 
 def _check_shapes(where: str, input: Tensor, target: Tensor) -> None:
     """A ShapeError where the target would spread the input to more values than it has."""
-    shapes = [tuple(input.shape), tuple(target.shape)]
-    if shapes[0] == shapes[1] or np.broadcast_shapes(*shapes) == shapes[0]:
-        return
+    given = (tensor_in(where, input), tensor_in(where, target, "target"))
+    shapes = [tuple(tensor.shape) for tensor in given]
+    try:
+        if shapes[0] == shapes[1] or np.broadcast_shapes(*shapes) == shapes[0]:
+            return
+    except ValueError:  # of shapes that do not broadcast: told below
+        pass
     column = shapes[0] == (*shapes[1], 1)
     raise ShapeError(
         f"[{where}] expected a target of the input's shape {shapes[0]}, got {shapes[1]}; "
@@ -521,7 +525,7 @@ def gaussian_nll_loss(
 def _variance(input: Tensor, var: Tensor | float) -> Tensor:
     """Variances in a shape that broadcasts to the input's along one axis at most."""
     if not isinstance(var, Tensor):
-        var = ones_like(input) * float(var)
+        var = ones_like(input) * number_in("gaussian_nll_loss", var, "var")
     if bool((var < 0).any()):
         raise ValueError("[gaussian_nll_loss] var: expected variances of 0 or more, got negative")
     if var.shape == input.shape:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor, ops
 from ranvier._creation import arange, zeros_like
 from ranvier._shapes import broadcast_tensors
@@ -104,6 +105,7 @@ def pairwise_distance(
     >>> rv.nn.functional.pairwise_distance(rv.tensor([[3.0, 4.0]]), rv.zeros(1, 2))
     tensor([5.0000])
     """
+    x1, x2 = tensor_in("pairwise_distance", x1, "x1"), tensor_in("pairwise_distance", x2, "x2")
     return ops.norm(x1 - x2 + eps, p, -1, keepdim)
 
 

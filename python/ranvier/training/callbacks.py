@@ -133,6 +133,11 @@ class _Watch:
     def __init__(self, who: str, monitor: str | None, mode: Mode, min_delta: float) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"[{who}] mode: expected 'auto', 'min' or 'max', got {mode!r:.60}")
+        if not (monitor is None or isinstance(monitor, str)):
+            raise ValueError(
+                f"[{who}] monitor: expected the name of a number that is measured, such as "
+                f"'val_loss', got {monitor!r:.60}"
+            )
         self.who, self.monitor, self.mode = who, monitor, mode
         self.min_delta = abs(_number(who, "min_delta", min_delta))
         self.best = math.nan

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ranvier._arguments import number_in
 from ranvier.keras.callbacks.callback import Callback
 from ranvier.training.errors import RanvierWarning
 
@@ -55,8 +56,23 @@ class Monitor(Callback):
                 stacklevel=3,
             )
             mode = "auto"
-        self.monitor, self.mode, self.min_delta = monitor, mode, abs(min_delta)
+        if not isinstance(monitor, str):
+            raise ValueError(
+                f"[{type(self).__name__}] monitor: expected the name of a number that is measured, "
+                f"such as 'val_loss', got {monitor!r:.60}"
+            )
+        self.monitor, self.mode = monitor, mode
+        self.min_delta = abs(number_in(type(self).__name__, min_delta, "min_delta"))
         self.best: float | None = None
+
+    def count(self, name: str, value: Any) -> int:
+        """A number of epochs; a ValueError for what is none."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(
+                f"[{type(self).__name__}] {name}: expected a whole number of 0 or more, got "
+                f"{value!r:.60}"
+            )
+        return value
 
     @property
     def larger(self) -> bool:
@@ -118,9 +134,10 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.patience, self.verbose = self.count("patience", patience), verbose
+        self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = self.count("start_from_epoch", start_from_epoch)
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best_weights: list[Any] | None = None
 
@@ -267,10 +284,11 @@ class ReduceLROnPlateau(Monitor):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if factor >= 1.0:
+        if number_in("ReduceLROnPlateau", factor, "factor") >= 1.0:
             raise ValueError(f"[ReduceLROnPlateau] factor: expected less than 1, got {factor!r}")
-        self.factor, self.patience, self.verbose = factor, patience, verbose
-        self.cooldown, self.min_lr = cooldown, min_lr
+        self.factor, self.patience = factor, self.count("patience", patience)
+        self.cooldown, self.verbose = self.count("cooldown", cooldown), verbose
+        self.min_lr = number_in("ReduceLROnPlateau", min_lr, "min_lr")
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
