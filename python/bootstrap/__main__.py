@@ -171,7 +171,7 @@ def sanitize() -> int:
     os.environ["ASAN_OPTIONS"] = "allocator_may_return_null=1"
     run_ctest("asan", "sanitize")
     # A report goes to the file descriptor and ends the process: pytest must not hold it back.
-    tests = ["--capture=sys", "tests/python/test_ops.py"]
+    tests = ["--capture=sys", "tests/python/test_ops.py", "tests/python/test_ops_refusals.py"]
     return run_pytest(tests, {**env, "RANVIER_CHECK_FAST": "1"}) or run_fuzz(
         ["--calls", "20000", "--seconds", "60"], env
     )
