@@ -71,6 +71,21 @@ struct GemmRow {
 template <class T>
 using GemmRowFn = void (*)(const GemmRow<T>&);
 
+// c[j] (+)= a[0] b[j][0] + a[1] b[j][1] + ..., one chain: a row times columns that memory has from
+// end to end.
+template <class T>
+struct GemmColumns {
+  int64_t n, k;
+  const T* a;
+  int64_t a_k;
+  const T* b;
+  int64_t b_col;
+  T* c;
+  bool accumulate;
+};
+template <class T>
+using GemmColumnsFn = void (*)(const GemmColumns<T>&);
+
 // A part of a matrix in the order in which tiles read it: see gemm_pack.inc.
 template <class T>
 using GemmPackFn = void (*)(int64_t n, int64_t k, const T* from, int64_t stride, T* to,
@@ -168,6 +183,7 @@ struct Kernels {
   UpdateFn<T> update[static_cast<int>(Update::count)];
   int lanes, tile_rows, tile_vectors;
   GemmPackFn<T> pack_rows, pack_lines;
+  GemmColumnsFn<T> gemm_columns;
   GemmRowFn<T> gemm_row[kMaxRowDepth + 1];                            // [rows of B]
   GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]
 };

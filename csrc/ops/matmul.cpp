@@ -105,6 +105,8 @@ int64_t batch_offset(const Tensor& t, const Dims& batch, int64_t index) {
   return offset;
 }
 
+constexpr int64_t kManyMatrices = 16, kLargeMatrix = 1 << 22;  // multiply-adds
+
 // f(matrix of a, matrix of b, index) for the matrices of a batch, each an offset in elements.
 struct Batch {
   const Tensor &a, &b;
@@ -118,14 +120,35 @@ struct Batch {
   int64_t b_col() const { return column ? 1 : b.strides().back(); }
 };
 
+// Makes the rows of all matrices the rows of one, where all meet the same matrix b and lie at one
+// distance.
+void rows_of_one(const Batch& in, Product* p, int64_t* distance) {
+  const Dims &shape = in.a.shape(), &strides = in.a.strides();
+  if (in.row || p->batch.empty() || shape.size() != p->batch.size() + 2) return;
+  if (!in.column)
+    for (int i = 0; i < in.b.dim() - 2; ++i)
+      if (in.b.shape()[i] != 1) return;
+  int64_t rows = 1, step = *distance;
+  for (int i = shape.size() - 2; i >= 0; --i) {
+    if (shape[i] == 1) continue;
+    if (rows == 1) step = strides[i];
+    if (strides[i] != rows * step) return;
+    rows *= shape[i];
+  }
+  *distance = step;
+  p->m = rows;
+  p->batch = {};
+}
+
 template <class T>
 void float_product(const Batch& in, T* out) {
-  const Product& p = in.p;
   Gemm<T> g{};
+  g.a_row = in.a_row();
+  Product p = in.p;
+  rows_of_one(in, &p, &g.a_row);
   g.m = p.m;
   g.n = p.n;
   g.k = p.k;
-  g.a_row = in.a_row();
   g.a_k = in.a_k();
   g.b_k = in.b_k();
   g.b_col = in.b_col();
@@ -133,14 +156,20 @@ void float_product(const Batch& in, T* out) {
   const int64_t matrices = count(p.batch);
   const auto one = [&](int64_t i) {
     Gemm<T> part = g;
-    part.a = in.a.data<T>() + in.at_a(i);
-    part.b = in.b.data<T>() + in.at_b(i);
+    part.a = in.a.data<T>() + (matrices == 1 ? 0 : in.at_a(i));
+    part.b = in.b.data<T>() + (matrices == 1 ? 0 : in.at_b(i));
     part.c = out + i * p.m * p.n;
     gemm(part);
   };
-  // Many matrices share the threads out among themselves; a single one does inside.
+  // Many matrices share the threads out among themselves; a single one, or each of a few large
+  // ones, does inside.
+  const int64_t work = p.m * p.n * p.k;
+  if (matrices < kManyMatrices && work >= kLargeMatrix) {
+    for (int64_t i = 0; i < matrices; ++i) one(i);
+    return;
+  }
   if (matrices == 1) return one(0);
-  parallel_items(matrices, p.m * p.n * p.k, 1 << 18, [&](int64_t begin, int64_t end) {
+  parallel_items(matrices, work, 1 << 18, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) one(i);
   });
 }

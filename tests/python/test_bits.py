@@ -131,6 +131,34 @@ def test_matmul_rows_do_not_know_their_batch(dtype: str, isa: str) -> None:
                 assert equal_bits(_C.ops.matmul(t(a[i]), t(b)).numpy(), whole[i])
 
 
+def test_matrices_of_a_batch_are_products_of_their_own() -> None:
+    random = np.random.default_rng(5)
+    b = _C.from_numpy(random.standard_normal((70, 33)))
+    x = _C.from_numpy(random.standard_normal((3, 4, 70)))
+    y = _C.from_numpy(random.standard_normal((4, 3, 70)))
+    layouts = {
+        "packed": x,
+        "axes swapped": y.transpose(0, 1),
+        "rows taken out": _C.from_numpy(random.standard_normal((3, 8, 70)))[:, ::2],
+        "every other matrix": _C.from_numpy(random.standard_normal((6, 4, 70)))[::2],
+        "one row each": x[:, :1],
+        "one matrix": x[:1],
+        "expanded": x[:1].expand(5, 4, 70),
+        "four axes": x.reshape(3, 2, 2, 70),
+    }
+    for name, a in layouts.items():
+        flat = a.reshape(-1, *a.shape[-2:])
+        for other in (b, b.unsqueeze(0), _C.from_numpy(b.numpy().T.copy()).transpose(0, 1)):
+            got = (a @ other).reshape(-1, flat.shape[1], 33).numpy()
+            matrix = other.reshape(70, 33)
+            for i in range(flat.shape[0]):
+                np.testing.assert_array_equal(got[i], (flat[i] @ matrix).numpy(), err_msg=name)
+    large = _C.from_numpy(random.standard_normal((3, 160, 170)))
+    others = _C.from_numpy(random.standard_normal((3, 170, 180)))
+    for i, product in enumerate((large @ others).numpy()):
+        np.testing.assert_array_equal(product, (large[i] @ others[i]).numpy())
+
+
 @pytest.mark.parametrize("op", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_rows_do_not_know_their_batch(op: str, dtype: str, isa: str) -> None:

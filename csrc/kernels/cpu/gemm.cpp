@@ -13,7 +13,7 @@ namespace ranvier {
 namespace {
 
 constexpr int64_t kBlockK = 512;          // rows of a panel of B, which is packed
-constexpr int64_t kBlockBytes = 1 << 20;  // of A that a panel of B is packed for: they stay in L2
+constexpr int64_t kBlockBytes = 2 << 20;  // of A that a panel of B is packed for: they stay in L2
 constexpr int64_t kDirectBytes = 512 << 10;     // B up to this size is read where it lies
 constexpr int64_t kDirectBytesApart = 4 << 20;  // if its rows do not take each other's place in L1
 constexpr int64_t kPlaces = 2048;               // addresses that far apart share few places in L1
@@ -40,8 +40,9 @@ struct Heights {
   int64_t left, tiles;
   Heights(int64_t rows, int64_t most) : left(rows), tiles((rows + most - 1) / most) {}
   int64_t next() {
-    const int64_t height = (left + tiles - 1) / tiles--;
+    const int64_t height = (left + tiles - 1) / tiles;
     left -= height;
+    --tiles;
     return height;
   }
 };
@@ -125,22 +126,22 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
   });
 }
 
-// One row, B's columns adjacent: B is read once, some of its rows at a time, each from end to end.
+// One row, B's rows or columns from end to end: B is read once, as memory has it.
 template <class T>
 void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
   const Cut cols(g.n, std::min<int64_t>(task_count(g), 64), kernel.lanes * 4);
   for_chunks(cols.pieces(), max_workers(), [&](int64_t chunk, int) {
-    const int64_t end = cols.end(chunk);
-    for (int64_t j = cols.begin(chunk); j < end; j += kRowColumns) {
+    const int64_t begin = cols.begin(chunk), end = cols.end(chunk);
+    if (g.b_col != 1)
+      kernel.gemm_columns({end - begin, g.k, g.a, g.a_k, g.b + begin * g.b_col, g.b_col,
+                           g.c + begin, g.accumulate});
+    for (int64_t j = begin; j < end && g.b_col == 1; j += kRowColumns)
       for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
         kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
             {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
              g.c + j, g.accumulate || k > 0});
-    }
-    if (g.bias)
-      kernel.add_bias(1, end - cols.begin(chunk), g.c + cols.begin(chunk), g.c_row,
-                      g.bias + cols.begin(chunk));
-    activate(g, 0, 1, cols.begin(chunk), end);
+    if (g.bias) kernel.add_bias(1, end - begin, g.c + begin, g.c_row, g.bias + begin);
+    activate(g, 0, 1, begin, end);
   });
 }
 
@@ -220,7 +221,7 @@ bool reads_in_place(const Kernels<T>& kernel, const Gemm<T>& g) {
   constexpr auto size = static_cast<int64_t>(sizeof(T));
   const int64_t bytes = g.k * g.n * size, a_bytes = g.m * g.k * size;
   return g.m <= kernel.tile_rows || bytes <= kDirectBytes ||
-         (bytes <= kDirectBytesApart && a_bytes <= kBlockBytes && g.b_k * size % kPlaces != 0);
+         (bytes <= kDirectBytesApart && 2 * a_bytes <= kBlockBytes && g.b_k * size % kPlaces != 0);
 }
 
 }  // namespace
@@ -232,7 +233,8 @@ void gemm(const Gemm<T>& g) {
   // A product without terms is zero, and still gets its bias: the direct path writes it.
   if (g.k == 0) return gemm_direct(kernel, g);
   if (g.n == 1 && g.m > 1 && g.c_row == 1) return gemm_column(g);
-  if (g.m == 1 && g.b_col == 1 && g.n > 2 * kernel.lanes) return gemm_one_row(kernel, g);
+  const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
+  if (g.m == 1 && (rows || columns)) return gemm_one_row(kernel, g);
   reads_in_place(kernel, g) ? gemm_direct(kernel, g) : gemm_packed(kernel, g);
 }
 
