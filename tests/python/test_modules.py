@@ -531,3 +531,71 @@ def test_printing_repeats() -> None:
             return "depth=2"
 
     assert repr(Named()) == "Named(\n  depth=2\n  (act): ReLU()\n)"
+
+
+# ---- state beside tensors
+
+
+class Counted(nn.Module):
+    """A layer that keeps a number and names in its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 1)
+        self.extra = {"count": 0, "names": ["a"]}
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state) -> None:
+        self.extra = state
+
+    def forward(self, x):
+        self.extra = {**self.extra, "count": self.extra["count"] + 1}
+        return self.inner(x)
+
+
+def test_extra_state_travels() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), Counted())
+    model(rv.ones(1, 2))
+    state = model.state_dict()
+    assert list(state) == [
+        "0.weight", "0.bias", "1._extra_state", "1.inner.weight", "1.inner.bias",
+    ]  # fmt: skip
+    twin = nn.Sequential(nn.Linear(2, 2), Counted())
+    twin.load_state_dict(state)
+    assert twin[1].extra == {"count": 1, "names": ["a"]}
+    del state["1._extra_state"]
+    with pytest.raises(RuntimeError, match=r"missing 1\._extra_state"):
+        twin.load_state_dict(state)
+    assert twin.load_state_dict(state, strict=False).missing_keys == ["1._extra_state"]
+    plain = nn.Linear(2, 1)
+    with pytest.raises(RuntimeError, match="unexpected _extra_state"):
+        plain.load_state_dict({**plain.state_dict(), "_extra_state": 3})
+
+
+def test_extra_state_is_part_of_the_best_weights() -> None:
+    model = Counted()
+    stop = rv.EarlyStopping(patience=1)
+    rv.fit(model, [[0.0, 0.0]], [0.0], loss="mse", lr=1e-30, epochs=5, verbose=0, callbacks=stop)
+    assert stop.best_epoch == 1
+    assert 0 < model.extra["count"] < 6
+
+
+def test_half_of_extra_state_is_named() -> None:
+    class Half(nn.Module):
+        def set_extra_state(self, state) -> None:
+            pass
+
+    with pytest.raises(RuntimeError, match="missing _extra_state"):
+        Half().load_state_dict({})
+    with pytest.raises(RuntimeError, match="Half: expected get_extra_state to be defined"):
+        Half().get_extra_state()
+
+
+def test_a_loss_that_is_called_before_it_is_made() -> None:
+    for kind in (nn.MSELoss, nn.CrossEntropyLoss, nn.BCELoss):
+        with pytest.raises(
+            TypeError, match=rf"made, then called: {kind.__name__}\(\)\(input, target"
+        ):
+            kind(rv.rand(3, 1), rv.rand(3, 1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ranvier._C import Tensor
+
 REDUCTIONS = ("mean", "sum", "none")
 # What people write instead.
 _MEANT = {"average": "mean", "avg": "mean", "batch": "mean", "total": "sum", "no": "none"}
@@ -53,9 +55,10 @@ def _by_flags(where: str, size_average: Any, reduce: Any) -> str:
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None and not isinstance(value, bool):
             hint = f"; write reduction={value!r}" if isinstance(value, str) else ""
-            raise TypeError(
-                f"[{where}] {name}: expected True, False or None, got {value!r:.60}{hint}"
-            )
+            if isinstance(value, Tensor) and where[0].isupper():
+                hint = f"; a loss is made, then called: {where}()(input, target)"
+            got = f"shape {value.shape}" if isinstance(value, Tensor) else f"{value!r:.60}"
+            raise TypeError(f"[{where}] {name}: expected True, False or None, got {got}{hint}")
     meant = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(
         f"[{where}] size_average and reduce are the old words; write reduction={meant!r}",

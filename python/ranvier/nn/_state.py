@@ -53,6 +53,38 @@ def places(module: Module, prefix: str = "") -> Iterator[tuple[str, Place]]:
         yield from places(child, f"{prefix}{name}.")
 
 
+EXTRA = "_extra_state"  # the name of what `get_extra_state` gives
+
+
+class ExtraState:
+    """What a module keeps in its state beside tensors; a subclass overrides both methods."""
+
+    def get_extra_state(self) -> Any:
+        """What `state_dict` keeps under `_extra_state`, such as a vocabulary or a count."""
+        raise RuntimeError(
+            f"[state_dict] {type(self).__name__}: expected get_extra_state to be defined, got none"
+        )
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes over what `get_extra_state` gave; `load_state_dict` calls it."""
+        raise RuntimeError(
+            f"[load_state_dict] {type(self).__name__}: expected set_extra_state to be defined, got "
+            "none"
+        )
+
+
+def _has(module: Module, method: str) -> bool:
+    return getattr(type(module), method) is not getattr(ExtraState, method)
+
+
+def extras(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    """The modules that take extra state, by the names of it."""
+    if _has(module, "set_extra_state"):
+        yield prefix + EXTRA, module
+    for name, child in module._own_modules():
+        yield from extras(child, f"{prefix}{name}.")
+
+
 def write_state(
     module: Module, destination: OrderedDict[str, Any], prefix: str, keep_vars: bool
 ) -> None:
@@ -63,6 +95,8 @@ def write_state(
             hook.function(module, prefix, keep_vars)
     for name, tensor in own_state(module):
         destination[prefix + name] = tensor if keep_vars else tensor.detach()
+    if _has(module, "get_extra_state"):
+        destination[prefix + EXTRA] = module.get_extra_state()
     for name, child in module._own_modules():
         child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
     if hooks is not None:
@@ -80,9 +114,10 @@ def load(module: Module, state_dict: Any, strict: bool, assign: bool) -> LoadRes
     given: OrderedDict[str, Any] = OrderedDict(state_dict)
     result, messages = LoadResult([], []), list[str]()
     _run_pre_hooks(module, "", given, strict, result, messages)
-    own = dict(places(module))
-    result.missing_keys.extend(name for name in own if name not in given)
-    result.unexpected_keys.extend(name for name in given if name not in own)
+    own, further = dict(places(module)), dict(extras(module))
+    result.missing_keys.extend(name for name in (*own, *further) if name not in given)
+    known = own.keys() | further.keys()
+    result.unexpected_keys.extend(name for name in given if name not in known)
     values = {name: _value_of(name, given[name], where) for name in own if name in given}
     wrong = [
         f"{name} {own[name].tensor.shape}, got {value.shape}"
@@ -93,6 +128,9 @@ def load(module: Module, state_dict: Any, strict: bool, assign: bool) -> LoadRes
     with no_grad():
         for name, value in values.items():
             _put(own[name], value, assign)
+    for name, holder in further.items():
+        if name in given:
+            holder.set_extra_state(given[name])
     _run_post_hooks(module, result)
     return result
 

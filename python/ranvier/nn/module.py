@@ -23,7 +23,7 @@ from ranvier._tensor import target_of
 from ranvier.nn import _hooks, _state
 from ranvier.nn._hooks import Hook, Hooks, RemovableHandle
 from ranvier.nn._layer_errors import last, nothing, tell_layer
-from ranvier.nn._state import LoadResult
+from ranvier.nn._state import ExtraState, LoadResult
 from ranvier.nn._tree import Tree
 from ranvier.nn.parameter import Buffer, Parameter
 
@@ -35,7 +35,7 @@ def _no_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise TypeError(f"[{name}] expected a method 'forward', got none; define forward(self, x)")
 
 
-class Module(Tree):
+class Module(Tree, ExtraState):
     """Base class of layers and networks; `forward` says what one computes.
 
     Parameters, buffers and modules that are assigned to attributes belong to the module.

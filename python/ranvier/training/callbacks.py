@@ -6,6 +6,7 @@ what, so that a method that nobody wrote costs nothing. Nothing here trains.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranvier import _C
+from ranvier._C import Tensor
 from ranvier._grad import no_grad
 from ranvier.nn import Module
 from ranvier.training.errors import NonFiniteError, near_misses
@@ -181,7 +183,10 @@ class Weights:
 
     def __init__(self, model: Module) -> None:
         with no_grad():
-            self.state = {name: _C.ops.clone(t) for name, t in model.state_dict().items()}
+            self.state = {
+                name: _C.ops.clone(kept) if isinstance(kept, Tensor) else copy.deepcopy(kept)
+                for name, kept in model.state_dict().items()
+            }
 
     def restore(self, model: Module) -> None:
         """Put the copy back, into the tensors that are there."""
