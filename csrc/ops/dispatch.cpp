@@ -43,9 +43,13 @@ void check_floats(const OpDef& op, const Tensors& inputs) {
     if (!inputs[i].defined()) continue;
     if (!is_floating(inputs[i].dtype())) wrong_type(op, "a floating dtype", inputs[i], i);
     if (!first) first = &inputs[i];
-    if (inputs[i].dtype() != first->dtype())
-      wrong_type(op, std::string(name_of(first->dtype())) + " as for '" + op.inputs[0] + "'",
-                 inputs[i], i);
+    if (inputs[i].dtype() == first->dtype()) continue;
+    if (first->dtype() == DType::float64 && inputs[i].dtype() == DType::float32)
+      fail(ErrorKind::type, "[", op.name, "] expected float64 as for '", op.inputs[0],
+           "', got float32 for '", op.input_name(i), "'; call .float() on '", op.inputs[0],
+           "', or .double() on the rest");
+    wrong_type(op, std::string(name_of(first->dtype())) + " as for '" + op.inputs[0] + "'",
+               inputs[i], i);
   }
 }
 

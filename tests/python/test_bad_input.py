@@ -339,3 +339,10 @@ def test_losses_by_names_that_people_type() -> None:
 def test_arguments_of_another_kind(call: Callable[[], Any], said: str) -> None:
     with pytest.raises((TypeError, ValueError), match=said):
         call()
+
+
+def test_float64_rows_for_a_float32_model() -> None:
+    with pytest.raises(
+        TypeError, match=r"layer 0 .* got float32 for 'weight'; call .float\(\) on 'i"
+    ):
+        net()(rv.tensor(X.astype("f8")))

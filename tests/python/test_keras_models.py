@@ -420,3 +420,14 @@ def test_initializers_under_their_short_names():
         assert type(made) is type(keras.initializers.get(name))
     with pytest.raises(AttributeError, match="did you mean"):
         keras.initializers.glorot_unifrm  # noqa: B018
+
+
+def test_names_that_are_elsewhere_say_where():
+    for part, name, where in (
+        ("callbacks", "TensorBoard", "CSVLogger"),
+        ("utils", "PyDataset", "__getitem__"),
+        ("models", "save_model", "save_weights"),
+        ("utils", "to_categoric", "did you mean 'to_categorical'"),
+    ):
+        with pytest.raises(AttributeError, match=where):
+            getattr(getattr(keras, part), name)

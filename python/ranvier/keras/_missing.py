@@ -16,11 +16,25 @@ _ELSEWHERE = {
 }
 
 
+_PARTS_ELSEWHERE = {
+    ("callbacks", "TensorBoard"): "keras.callbacks.CSVLogger writes what was measured to a file",
+    ("callbacks", "BackupAndRestore"): "keras.callbacks.ModelCheckpoint writes weights",
+    ("callbacks", "ProgbarLogger"): "fit prints by itself; verbose says how much",
+    ("datasets", "california_housing"): "arrays of any origin go into fit as they are",
+    ("datasets", "boston_housing"): "arrays of any origin go into fit as they are",
+    ("utils", "Sequence"): "any object with __len__ and __getitem__ gives fit its batches",
+    ("utils", "PyDataset"): "any object with __len__ and __getitem__ gives fit its batches",
+    ("utils", "plot_model"): "model.summary() prints the layers and how they are joined",
+    ("models", "save_model"): "model.save_weights(path) writes the weights",
+    ("models", "model_from_json"): "keras.models.clone_model makes another of a model",
+}  # fmt: skip
+
+
 def refuse(part: str, name: str, known: Iterable[str]) -> AttributeError:
     """The error for `keras.<part>.<name>`, with near misses."""
-    return AttributeError(
-        f"module 'ranvier.keras.{part}' has no attribute {name!r}{near(name, known)}"
-    )
+    here = _PARTS_ELSEWHERE.get((part, name))
+    hint = f"; {here}" if here else near(name, known)
+    return AttributeError(f"module 'ranvier.keras.{part}' has no attribute {name!r}{hint}")
 
 
 def refuse_top(name: str, known: Iterable[str]) -> AttributeError:

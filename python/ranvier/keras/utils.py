@@ -103,3 +103,9 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any]:
     lengths = np.atleast_1d(np.linalg.norm(array, order, axis))
     lengths[lengths == 0] = 1
     return np.asarray(array / np.expand_dims(lengths, axis))
+
+
+def __getattr__(name: str) -> Any:
+    from ranvier.keras._missing import refuse
+
+    raise refuse("utils", name, __all__)
