@@ -42,7 +42,7 @@ constexpr microseconds kShortSpin{100};  // of workers that processors or quota 
 constexpr microseconds kWaitSpin{100};   // of a caller for a chunk that a worker has begun
 // To wake a sleeping worker costs the caller 10 to 20 us, and it comes 30 to 80 us later: only for
 // work that has lasted this long, without gaps of kNoGap.
-constexpr microseconds kWorthWaking{80};
+constexpr microseconds kWorthWaking{120};
 constexpr microseconds kNoGap{1000};
 constexpr int kSlots = 4;  // loops at the same time, of several callers; a further one runs alone
 
