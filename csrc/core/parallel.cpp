@@ -74,6 +74,15 @@ int64_t grain(int64_t preferred) {
   return forced > 0 ? forced : preferred;
 }
 
+int64_t items_a_piece(int64_t n, int64_t cost, int64_t amount) {
+  const int64_t least = std::max<int64_t>(grain(amount) / std::max<int64_t>(cost, 1), 1);
+  if (least == 1) return 1;
+  if (n < 2 * least) return std::max<int64_t>(n, 1);
+  const int64_t pieces = n / least / 2 * 2, items = (n + pieces - 1) / pieces;
+  // Where many items are adjacent, a piece begins with a cache line, whatever their size.
+  return items < 1024 ? items : (items + 63) / 64 * 64;
+}
+
 void set_grain(int64_t n) {
   threads();  // the first call reads the environment; it must not overwrite this one later
   forced_grain = std::max<int64_t>(n, 0);

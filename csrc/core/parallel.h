@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/grain.h"
+
 namespace ranvier {
 
 // Elements in a piece of work: `preferred`, or what the process has set for tests.
@@ -54,12 +56,15 @@ void parallel_for(int64_t n, int64_t step, F&& f) {
   });
 }
 
-// f(begin, end) over [0, n) where an item costs `cost` elements of work: pieces of about `amount`
-// elements.
+// How many of n items make a piece, where an item costs `cost` elements of work and a piece should
+// have `amount` of them or more: all, where there are not enough for two; else as even a number of
+// pieces as even pieces allow, so that two threads have the same to do.
+int64_t items_a_piece(int64_t n, int64_t cost, int64_t amount);
+
+// f(begin, end) over [0, n) in such pieces.
 template <class F>
 void parallel_items(int64_t n, int64_t cost, int64_t amount, F&& f) {
-  const int64_t step = grain(amount) / (cost > 0 ? cost : 1);
-  parallel_for(n, step > 0 ? step : 1, f);
+  parallel_for(n, items_a_piece(n, cost, amount), f);
 }
 
 }  // namespace ranvier

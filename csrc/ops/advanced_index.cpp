@@ -136,7 +136,7 @@ void add_index(const AttrReader& args, const Tensor& given, const Plan& plan, co
     copy(index, given);
   }
   const int64_t* at = index.data<int64_t>();
-  parallel_items(index.numel(), 1, 1 << 16, [&](int64_t begin, int64_t end) {
+  parallel_items(index.numel(), 1, kGrainFolded, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       if (at[b] < -size || at[b] >= size)
         fail(ErrorKind::index, "[", args.op().name, "] expected indices in [", -size, ", ",
@@ -223,15 +223,16 @@ void read(const Places& p, const Tensor& x, const Tensor& result) {
   if (result.numel() == 0) return;
   const int64_t each = p.after.count() * p.run;
   visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
-    parallel_items(p.before.count() * p.picked, each, 1 << 15, [&](int64_t begin, int64_t end) {
-      while (begin < end) {
-        const int64_t b = begin % p.picked, n = std::min(end - begin, p.picked - b);
-        int64_t one = 0, other = 0;
-        p.before.at(begin / p.picked, &one, &other);
-        read_places(p, x.data<T>() + one, result.data<T>() + other, b, b + n);
-        begin += n;
-      }
-    });
+    parallel_items(p.before.count() * p.picked, each, kGrainPicked,
+                   [&](int64_t begin, int64_t end) {
+                     while (begin < end) {
+                       const int64_t b = begin % p.picked, n = std::min(end - begin, p.picked - b);
+                       int64_t one = 0, other = 0;
+                       p.before.at(begin / p.picked, &one, &other);
+                       read_places(p, x.data<T>() + one, result.data<T>() + other, b, b + n);
+                       begin += n;
+                     }
+                   });
   });
 }
 
@@ -241,16 +242,18 @@ template <class F>
 void each_written(const Places& p, F f) {
   const int64_t pieces = (p.run + kPiece - 1) / kPiece, inner = p.after.count();
   const int64_t cost = p.picked * std::min(p.run, kPiece);
-  parallel_items(p.before.count() * inner * pieces, cost, 1 << 15, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t skip = item % pieces * kPiece, rest = item / pieces;
-      const int64_t n = std::min(kPiece, p.run - skip);
-      int64_t one = skip * p.run_one, other = skip * p.run_other;
-      p.after.at(rest % inner, &one, &other);
-      p.before.at(rest / inner, &one, &other);
-      for (int64_t b = 0; b < p.picked; ++b) f(one + p.one(b), other + p.other(b), n);
-    }
-  });
+  parallel_items(p.before.count() * inner * pieces, cost, kGrainPicked,
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t item = begin; item < end; ++item) {
+                     const int64_t skip = item % pieces * kPiece, rest = item / pieces;
+                     const int64_t n = std::min(kPiece, p.run - skip);
+                     int64_t one = skip * p.run_one, other = skip * p.run_other;
+                     p.after.at(rest % inner, &one, &other);
+                     p.before.at(rest / inner, &one, &other);
+                     for (int64_t b = 0; b < p.picked; ++b)
+                       f(one + p.one(b), other + p.other(b), n);
+                   }
+                 });
 }
 
 // x[places] = values

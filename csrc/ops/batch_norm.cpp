@@ -150,7 +150,7 @@ void train_forward(const ForwardArgs& args) {
       scale[j] = w.defined() ? rstd[j] * w.data<T>()[j] : rstd[j];
     }
     const T* const shift = b.defined() ? b.data<T>() : nullptr;
-    parallel_items(rows, cols, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
       kernels<T>().scale_rows(end - begin, cols, x.data<T>() + begin * cols, mean, scale, shift,
                               out.data<T>() + begin * cols);
     });
@@ -182,7 +182,7 @@ void train_backward_forward(const ForwardArgs& args) {
       level[j] = db[j] / static_cast<T>(rows);
       along[j] = dw[j] / static_cast<T>(rows);
     }
-    parallel_items(rows, cols, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
       kernels<T>().columns_backward(end - begin, cols, grad + begin * cols, from + begin * cols,
                                     {m, r, scale, level, along}, out.data<T>() + begin * cols);
     });
@@ -274,7 +274,7 @@ void eval_forward(const ForwardArgs& args) {
       if (w.defined()) scale[j] *= w.data<T>()[j];
     }
     const T* const shift = b.defined() ? b.data<T>() : nullptr;
-    parallel_items(rows, cols, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
       kernels<T>().scale_rows(end - begin, cols, x.data<T>() + begin * cols, mean.data<T>(), scale,
                               shift, out.data<T>() + begin * cols);
     });

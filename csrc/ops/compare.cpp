@@ -42,7 +42,7 @@ void isclose_forward(const ForwardArgs& args) {
     using Real = std::conditional_t<std::is_same_v<T, float>, float, double>;
     const auto rtol = static_cast<Real>(args.number(0)), atol = static_cast<Real>(args.number(1));
     const T *const x = a.data<T>(), *const y = b.data<T>();
-    parallel_items(out.numel(), 4, 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(out.numel(), 4, kGrainCopied, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const Real difference = std::abs(static_cast<Real>(x[i]) - static_cast<Real>(y[i]));
         const Real allowed = atol + std::abs(rtol * static_cast<Real>(y[i]));
@@ -67,7 +67,7 @@ void isin_forward(const ForwardArgs& args) {
     T* const end = std::remove_if(begin, begin + among.numel(), [](T v) { return v != v; });
     std::sort(begin, end);
     const T* const values = x.data<T>();
-    parallel_items(out.numel(), 16, 1 << 15, [&](int64_t from, int64_t to) {
+    parallel_items(out.numel(), 16, kGrainCopied, [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; ++i)
         found[i] = (values[i] == values[i] && std::binary_search(begin, end, values[i])) != invert;
     });

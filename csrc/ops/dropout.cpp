@@ -120,7 +120,7 @@ void dropout_backward_forward(const ForwardArgs& args) {
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
     const T scale[] = {T(0), static_cast<T>(args.number(0))};
     const bool* keep = mask.data<bool>();
-    parallel_items(g.numel(), 1, 1 << 14, [&](int64_t begin, int64_t end) {
+    parallel_items(g.numel(), 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
       const T* from = g.data<T>();
       T* to = args.out[0].data<T>();
       for (int64_t i = begin; i < end; ++i) to[i] = from[i] * scale[keep[i]];

@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string_view>
+#include <utility>
 
 #include "core/dtypes.h"
 #include "ops/families.h"
@@ -24,6 +26,57 @@ RowTypes types_of(Row row) {
 #include "ops/elementwise.def"
   };
   return types[static_cast<int>(row)];
+}
+
+// What an element of an expression costs, in elements copied. Called are a few instructions, for
+// which memory is as slow, or a polynomial.
+constexpr int64_t work_of(std::string_view expression) {
+  constexpr std::pair<std::string_view, int> costs[] = {
+      {"abs", 0},       {"ceil_", 0},    {"clamp", 0},     {"copysign", 0},    {"eq", 0},
+      {"floor_", 0},    {"fma", 0},      {"is_finite", 0}, {"is_infinite", 0}, {"is_nan", 0},
+      {"K", 0},         {"le", 0},       {"lt", 0},        {"max_", 0},        {"select", 0},
+      {"trunc_", 0},    {"sqrt", 1},     {"exp", 3},       {"exp2", 3},        {"log", 3},
+      {"log10", 3},     {"log2", 3},     {"expm1", 4},     {"log1p", 4},       {"sigmoid", 4},
+      {"remainder", 4}, {"round_to", 4}, {"tanh", 5},
+  };
+  int64_t sum = 1;
+  for (size_t at = 0; at < expression.size(); ++at) {
+    if (expression[at] == '/') ++sum;
+    if (expression[at] != '(') continue;
+    size_t begin = at;
+    const auto in_name = [](char c) {
+      return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    };
+    while (begin > 0 && in_name(expression[begin - 1])) --begin;
+    if (begin == at) continue;  // brackets around a term
+    int cost = 8;
+    for (const auto& [name, its] : costs)
+      if (name == expression.substr(begin, at - begin)) cost = its;
+    sum += cost;
+  }
+  return sum < 16 ? sum : 16;
+}
+
+struct Work {
+  int64_t forward, backward_x, backward_y;
+};
+
+Work work_of(int row) {
+  static constexpr Work works[] = {
+#define RV_UNARY(name, doc, types, attr, f, text, latex, ux, dx, ...) \
+  {work_of(#f), work_of(#dx), 1},
+#define RV_BINARY(name, doc, types, f, text, latex, ux, dx, dxt, dxl, uy, dy, ...) \
+  {work_of(#f), work_of(#dx), work_of(#dy)},
+#define RV_TERNARY(name, doc, types, attr, second, third, f, text, latex, ux, dx, dxt, dxl, uy, \
+                   dy, ...)                                                                     \
+  {work_of(#f), work_of(#dx), work_of(#dy)},
+#define RV_TEST(...) {1, 1, 1},
+#define RV_COMPARE(...) {1, 1, 1},
+#define RV_LOSS(name, doc, attr, f, text, latex, dx, dxt, dxl, dy, ...) \
+  {work_of(#f), work_of(#dx), work_of(#dy)},
+#include "ops/elementwise.def"
+  };
+  return works[row];
 }
 
 // An input that was not given; an infinite bound of integers is their last one.
@@ -48,13 +101,15 @@ void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
                       ? kernel_table().forward[static_cast<int>(row)][static_cast<int>(dtype)]
                       : integer_kernel(row, dtype);
   const double attribute = attribute_of(args);
-  if (in.size() == 1) return map(f, attribute, out, {in[0]});
-  if (in.size() == 2) return map(f, attribute, out, {in[0], in[1]});
+  const int64_t work = work_of(args.op().row).forward;
+  if (in.size() == 1) return map(f, attribute, out, {in[0]}, work);
+  if (in.size() == 2) return map(f, attribute, out, {in[0], in[1]}, work);
   const Defaults defaults = defaults_of(row);
   const auto given = [&](const Tensor& t, double value) {
     return t.defined() ? t : default_input(value, dtype);
   };
-  map(f, attribute, out, {in[0], given(in[1], defaults.second), given(in[2], defaults.third)});
+  map(f, attribute, out, {in[0], given(in[1], defaults.second), given(in[2], defaults.third)},
+      work);
 }
 
 void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }
@@ -68,7 +123,9 @@ void derivative(const ForwardArgs& args) {
   const KernelTable& table = kernel_table();
   const auto& kernels = First ? table.backward_x : table.backward_y;
   const MapFn f = kernels[args.op().row][static_cast<int>(args.in[0].dtype())];
-  map(f, attribute_of(args), args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]});
+  const Work work = work_of(args.op().row);
+  map(f, attribute_of(args), args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]},
+      First ? work.backward_x : work.backward_y);
 }
 
 Dims broadcast_all(const InferArgs& args) {

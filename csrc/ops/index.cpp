@@ -100,7 +100,7 @@ void select_forward(const ForwardArgs& args) {
   visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
     const T* const from = x.data<T>();
     T* const to = out.data<T>();
-    parallel_items(s.outer * n, s.inner, 1 << 14, [&](int64_t begin, int64_t end) {
+    parallel_items(s.outer * n, s.inner, kGrainPicked, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* const slice = from + (i / n * s.size + at[i % n]) * s.inner;
         if (s.inner == 1)
@@ -201,7 +201,7 @@ void take_forward(const ForwardArgs& args) {
     const T* const from = x.data<T>();
     const int64_t* const at = index.data<int64_t>();
     T* const to = args.out[0].data<T>();
-    parallel_items(index.numel(), 1, 1 << 14, [&](int64_t begin, int64_t end) {
+    parallel_items(index.numel(), 1, kGrainPicked, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to[i] = from[at[i]];
     });
   });

@@ -51,9 +51,8 @@ void each_indexed(T* x, const Dims& strides, int axis, const Tensor& index, F f)
   const int64_t* const at = index.data<int64_t>();
   const int last = std::max(index.dim() - 1, 0);
   const int64_t n = rows.size, step = strides.empty() ? 1 : strides[axis];
-  constexpr int64_t kWork = 1 << 14;
   if (axis == last) {
-    parallel_items(rows.count, n, kWork, [&](int64_t begin, int64_t end) {
+    parallel_items(rows.count, n, kGrainPicked, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         T* const base = x + rows.offset(row, strides, axis);
         for (int64_t i = row * n; i < (row + 1) * n; ++i) f(base[at[i] * step], i);
@@ -67,7 +66,7 @@ void each_indexed(T* x, const Dims& strides, int axis, const Tensor& index, F f)
   for (int i = 0; i < (Exclusive ? axis : last); ++i) outer *= index.shape()[i];
   const int64_t each = rows.count / outer, piece = std::min<int64_t>(n, 256);
   const int64_t pieces = (n + piece - 1) / piece, along = strides[last];
-  parallel_items(outer * pieces, each * piece, kWork, [&](int64_t begin, int64_t end) {
+  parallel_items(outer * pieces, each * piece, kGrainPicked, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t first = unit % pieces * piece, stop = std::min(n, first + piece);
       const int64_t o = unit / pieces;

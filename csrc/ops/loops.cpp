@@ -10,8 +10,7 @@
 namespace ranvier {
 namespace {
 
-constexpr int64_t kPiece = 1 << 15;  // elements worth a chunk
-constexpr int64_t kBlock = 512;      // elements packed at a time
+constexpr int64_t kBlock = 512;  // elements packed at a time
 constexpr int kMaxOperands = 5;
 
 struct Operand {
@@ -160,12 +159,16 @@ void map_run(const Loop& loop, MapFn f, double attribute, int64_t outer, int64_t
 
 }  // namespace
 
-void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in) {
+void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
+         int64_t work) {
   if (out.numel() == 0) return;
   const Loop loop(out, in);
-  const int64_t inner = loop.inner(), step = std::min(grain(kPiece), inner);
+  int64_t amount = kGrainCopied / work;
+  for (int i = 0; i < loop.operands(); ++i)
+    if (loop.inner_stride(i) > 1) amount = std::min(amount, kGrainStrided);
+  const int64_t inner = loop.inner(), step = items_a_piece(inner, 1, amount);
   const int64_t pieces = (inner + step - 1) / step;
-  parallel_items(loop.outer() * pieces, step, kPiece, [&](int64_t first, int64_t last) {
+  parallel_items(loop.outer() * pieces, step, amount, [&](int64_t first, int64_t last) {
     for (int64_t unit = first; unit < last; ++unit) {
       const int64_t begin = unit % pieces * step;
       map_run(loop, f, attribute, unit / pieces, begin, std::min(inner, begin + step));
@@ -192,8 +195,11 @@ void copy(const Tensor& to, const Tensor& from) {
     return visit_size(size_of(to.dtype()),
                       [&]<class T>(Tag<T>) { map(convert_run<T, T>, 0, to, {from}); });
   visit_all(to.dtype(), [&]<class To>(Tag<To>) {
-    visit_all(from.dtype(),
-              [&]<class From>(Tag<From>) { map(convert_run<To, From>, 0, to, {from}); });
+    visit_all(from.dtype(), [&]<class From>(Tag<From>) {
+      // Half precision is converted by bits, one element at a time.
+      constexpr bool by_bits = sizeof(To) == 2 || sizeof(From) == 2;
+      map(convert_run<To, From>, 0, to, {from}, by_bits ? 8 : 1);
+    });
   });
 }
 

@@ -9,7 +9,8 @@ namespace ranvier {
 
 // out = f(in...), inputs broadcast to out's shape. An undefined input is passed on as null. Inputs
 // whose inner axis is neither adjacent nor constant are packed block by block on the stack.
-void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in);
+void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
+         int64_t work = 1);
 
 // Copies with conversion; `from` is broadcast to the shape of `to`, any strides.
 void copy(const Tensor& to, const Tensor& from);

@@ -199,7 +199,7 @@ struct Rows {
 // f(row, scratch for one row) over all rows.
 template <class T, class F>
 void each_row(const Rows<T>& rows, F f) {
-  parallel_items(rows.n, rows.classes, 1 << 13, [&](int64_t begin, int64_t end) {
+  parallel_items(rows.n, rows.classes, kGrainRows, [&](int64_t begin, int64_t end) {
     const Scratch memory(static_cast<size_t>(rows.is_hard() ? 1 : rows.classes) * sizeof(T));
     for (int64_t i = begin; i < end; ++i) f(i, reinterpret_cast<T*>(memory.get()));
   });

@@ -125,7 +125,7 @@ void rows_forward(const ForwardArgs& args) {
       return;
     }
     const T *scale = data_or_null<T>(w), *shift = data_or_null<T>(b);
-    parallel_items(s.rows, s.n, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(s.rows, s.n, kGrainRows, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
         kernels<T>().norm_row[Center](s.n, x.data<T>() + r * s.n, scale, shift, eps,
                                       args.out[0].data<T>() + r * s.n, args.out[1].data<T>() + r,
@@ -146,7 +146,7 @@ void rows_backward_forward(const ForwardArgs& args) {
     const T *from = x.data<T>(), *grad = g.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
     const T* scale = data_or_null<T>(w);
     if (s.n == 0) return;
-    parallel_items(s.rows, s.n, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(s.rows, s.n, kGrainRows, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         kernels<T>().norm_row_backward[Center](s.n, grad + i * s.n, from + i * s.n, scale, m[i],
                                                r[i], args.out[0].data<T>() + i * s.n);

@@ -12,7 +12,6 @@
 namespace ranvier {
 namespace {
 
-constexpr int64_t kPiece = 1 << 14;
 constexpr int kMostArrays = 6;
 
 // Inputs that are one number for the whole parameter.
@@ -132,7 +131,7 @@ void apply(Update which, const ForwardArgs& args, const UpdateArgs& u) {
   const Flat flat(param, others);
   visit_floating(param.dtype(), [&]<class T>(Tag<T>) {
     const UpdateFn<T> update = kernels<T>().update[static_cast<int>(which)];
-    parallel_items(param.numel(), 1, kPiece, [&](int64_t begin, int64_t end) {
+    parallel_items(param.numel(), 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
       T* x[kMostArrays] = {};
       flat.arrays(x, begin);
       update(end - begin, x, u);

@@ -55,7 +55,7 @@ T dot_floats(const T* a, const T* b, int64_t n) {
   const int64_t blocks = (n + kSumBlock - 1) / kSumBlock;
   const Scratch memory(static_cast<size_t>(std::max<int64_t>(blocks, 1)) * sizeof(double));
   double* const partial = reinterpret_cast<double*>(memory.get());
-  parallel_items(blocks, kSumBlock, 1 << 15, [&](int64_t begin, int64_t end) {
+  parallel_items(blocks, kSumBlock, kGrainCopied, [&](int64_t begin, int64_t end) {
     T terms[kSumBlock];
     for (int64_t block = begin; block < end; ++block) {
       const int64_t first = block * kSumBlock, size = std::min<int64_t>(kSumBlock, n - first);

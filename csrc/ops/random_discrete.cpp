@@ -208,7 +208,7 @@ void multinomial_forward(const ForwardArgs& args) {
         checked_weights(weights.data<T>(), rows, n, replacement ? 1 : samples);
     const int64_t used = replacement ? samples : n;  // counters of a row
     const State state = take(args.in[0], rows * used);
-    parallel_items(rows, n + samples, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(rows, n + samples, kGrainRunning, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
         (replacement ? sample_with : sample_without)(w.data() + r * n, n, samples, state,
                                                      static_cast<uint64_t>(r * used),

@@ -76,7 +76,7 @@ void copy_runs(const Tensor& out, const Tensor& given, const std::vector<Runs>& 
   const int64_t width = length_of(inner) * block, rows = out.numel() / width;
   visit_size(size_of(out.dtype()), [&]<class T>(Tag<T>) {
     const T none = fill ? *static_cast<const T*>(fill) : T(0);
-    parallel_items(rows, width, 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(rows, width, kGrainCopied, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         T* to = out.data<T>() + row * width;
         int64_t offset = 0, rest = row;

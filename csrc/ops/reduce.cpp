@@ -163,7 +163,7 @@ Tensor without_nan(const Tensor& x, double instead) {
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     const T *from = x.data<T>(), other = static_cast<T>(instead);
     T* const to = clean.data<T>();
-    parallel_items(x.numel(), 1, 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(x.numel(), 1, kGrainCopied, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to[i] = from[i] == from[i] ? from[i] : other;
     });
   });
@@ -221,7 +221,7 @@ void all_finite_forward(const ForwardArgs& args) {
   std::atomic<bool> finite{true};
   if (is_floating(x.dtype()))
     visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-      parallel_items(x.numel(), 1, 1 << 16, [&](int64_t begin, int64_t end) {
+      parallel_items(x.numel(), 1, kGrainSummed, [&](int64_t begin, int64_t end) {
         if (!kernels<T>().all_finite(end - begin, from.data<T>() + begin)) finite = false;
       });
     });
@@ -233,7 +233,7 @@ void bias_grad_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]);
   const int64_t cols = g.shape()[1];
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    parallel_items(cols, g.shape()[0], 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(cols, g.shape()[0], kGrainCopied, [&](int64_t begin, int64_t end) {
       kernels<T>().sum_rows(g.shape()[0], end - begin, g.data<T>() + begin, cols,
                             args.out[0].data<T>() + begin);
     });

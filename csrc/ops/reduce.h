@@ -112,7 +112,7 @@ void fold(const T* x, const AxisSplit& s, const State& start, Emit emit) {
   const Scratch memory(whole ? 1 : bytes);
   State* const partial = reinterpret_cast<State*>(memory.get());
   const int64_t work = std::min(s.size, block) * std::min(s.inner, kColumns);
-  parallel_items(s.outer * blocks * tiles, work, 1 << 15, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * blocks * tiles, work, kGrainFolded, [&](int64_t begin, int64_t end) {
     State states[kColumns];
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t left = unit % tiles * kColumns, columns = std::min(s.inner - left, kColumns);
@@ -128,7 +128,7 @@ void fold(const T* x, const AxisSplit& s, const State& start, Emit emit) {
     }
   });
   if (whole) return;
-  parallel_items(s.outer * s.inner, blocks, 1 << 12, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * s.inner, blocks, kGrainStrided, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const State* mine = partial + i / s.inner * blocks * s.inner + i % s.inner;
       State all = mine[0];
@@ -161,7 +161,7 @@ void block_sums(const AxisSplit& s, T* const (&y)[N], F block_sum) {
   const Scratch memory(static_cast<size_t>(N * plane) * sizeof(T));
   T* const partial = reinterpret_cast<T*>(memory.get());
   const int64_t work = std::min(s.size, block) * s.inner;
-  parallel_items(s.outer * blocks, work, 1 << 15, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * blocks, work, kGrainSummed, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t first = unit % blocks * block;
       T* to[N];

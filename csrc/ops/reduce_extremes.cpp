@@ -33,7 +33,7 @@ void row_extremes(const T* x, int64_t rows, int64_t n, T* y) {
   const int64_t pieces = std::max<int64_t>((n + kFold - 1) / kFold, 1);
   const Scratch memory(static_cast<size_t>(rows * pieces) * sizeof(T));
   T* const partial = reinterpret_cast<T*>(memory.get());
-  parallel_items(rows * pieces, std::min(n, kFold), 1 << 15, [&](int64_t begin, int64_t end) {
+  parallel_items(rows * pieces, std::min(n, kFold), kGrainFolded, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t first = unit % pieces * kFold;
       partial[unit] = kernel(std::min(n - first, kFold), x + unit / pieces * n + first);
@@ -50,7 +50,7 @@ void column_extremes(const T* x, const AxisSplit& s, T* y) {
       kernel_table().forward[static_cast<int>(Largest ? Row::maximum : Row::minimum)]
                             [std::is_same_v<T, double>];
   const int64_t tiles = (s.inner + kTile - 1) / kTile;
-  parallel_items(s.outer * tiles, s.size * std::min(s.inner, kTile), 1 << 15,
+  parallel_items(s.outer * tiles, s.size * std::min(s.inner, kTile), kGrainFolded,
                  [&](int64_t begin, int64_t end) {
                    for (int64_t unit = begin; unit < end; ++unit) {
                      const int64_t left = unit % tiles * kTile, o = unit / tiles;
@@ -131,7 +131,7 @@ template <bool Largest, class T>
 void find_extremes(const T* x, const AxisSplit& s, T* y, int64_t* at) {
   if constexpr (std::is_floating_point_v<T>)
     if (s.inner == 1)  // two fast passes: the value, then the first place where it stands
-      return parallel_items(s.outer, s.size, 1 << 15, [&](int64_t begin, int64_t end) {
+      return parallel_items(s.outer, s.size, kGrainFolded, [&](int64_t begin, int64_t end) {
         const auto kernel = Largest ? kernels<T>().max : kernels<T>().min;
         for (int64_t row = begin; row < end; ++row) {
           const T* const from = x + row * s.size;

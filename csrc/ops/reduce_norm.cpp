@@ -146,7 +146,7 @@ void logsumexp_forward(const ForwardArgs& args) {
     const T* const x = from.data<T>();
     T* const y = args.out[0].data<T>();
     const auto kernel = kernels<T>().log_sum_exp;
-    parallel_items(split.outer, split.size, 1 << 13, [&](int64_t begin, int64_t end) {
+    parallel_items(split.outer, split.size, kGrainFolded, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) y[row] = kernel(split.size, x + row * split.size);
     });
   });

@@ -9,7 +9,7 @@ namespace {
 // f(row, result): every row along the axis, adjacent in memory of its own.
 template <class T, class F>
 void each_row_copied(const T* x, const AxisSplit& s, F f) {
-  parallel_items(s.outer * s.inner, s.size, 1 << 12, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * s.inner, s.size, kGrainRunning, [&](int64_t begin, int64_t end) {
     std::vector<T> row(static_cast<size_t>(s.size));
     for (int64_t i = begin; i < end; ++i) {
       const T* const from = x + i / s.inner * s.size * s.inner + i % s.inner;

@@ -13,7 +13,7 @@ template <class T, class State, class Emit>
 void scan(const T* x, const AxisSplit& s, const State& start, Emit emit) {
   const int64_t tiles = (s.inner + kColumns - 1) / kColumns;
   const int64_t work = s.size * std::min(s.inner, kColumns);
-  parallel_items(s.outer * tiles, work, 1 << 14, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * tiles, work, kGrainRunning, [&](int64_t begin, int64_t end) {
     State states[kColumns];
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t left = unit % tiles * kColumns, columns = std::min(s.inner - left, kColumns);

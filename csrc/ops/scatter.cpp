@@ -360,7 +360,7 @@ void each_slice(const ForwardArgs& args, const Tensor& target, F f) {
   const T* const from = source.data<T>();
   T* const to = target.data<T>();
   const int64_t pieces = (s.inner + piece - 1) / piece;
-  parallel_items(s.outer * pieces, n * piece, 1 << 14, [&](int64_t begin, int64_t end) {
+  parallel_items(s.outer * pieces, n * piece, kGrainPicked, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t o = unit / pieces, first = unit % pieces * piece;
       const int64_t width = std::min(piece, s.inner - first);

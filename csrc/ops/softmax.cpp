@@ -29,8 +29,8 @@ void each_row(const AttrReader& args, const Tensor& first, const Tensor& second,
   const auto row_bytes = static_cast<size_t>(s.size) * sizeof(T);
   const int workers = max_workers();
   const Scratch memory(strided ? row_bytes * 3 * static_cast<size_t>(workers) : 1);
-  const int64_t step = std::max<int64_t>(grain(1 << 13) / s.size, 1);
   const int64_t rows = s.outer * s.inner;
+  const int64_t step = items_a_piece(rows, s.size, kGrainRows);
   for_chunks((rows + step - 1) / step, workers, [&](int64_t chunk, int worker) {
     for (int64_t row = chunk * step; row < std::min(rows, (chunk + 1) * step); ++row) {
       const int64_t at = row / s.inner * s.size * s.inner + row % s.inner;

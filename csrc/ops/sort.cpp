@@ -98,7 +98,7 @@ template <class T, class F>
 void each_line(const AxisSplit& s, int64_t kept, F f) {
   const auto run = [&]<class Place>(Tag<Place>) {
     using E = Entry<KeyOf<T>, Place>;
-    parallel_items(s.outer * s.inner, 16 * std::max<int64_t>(s.size, 1), 1 << 15,
+    parallel_items(s.outer * s.inner, 16 * std::max<int64_t>(s.size, 1), kGrainCopied,
                    [&](int64_t begin, int64_t end) {
                      std::vector<E> entries, spare;
                      for (int64_t i = begin; i < end; ++i) {
@@ -309,7 +309,7 @@ void searchsorted_forward(const ForwardArgs& args) {
   const Tensor found = Tensor::empty(values.shape(), DType::int64);
   visit(common, [&]<class T>(Tag<T>) {
     int64_t* const to = found.data<int64_t>();
-    parallel_items(values.numel(), 32, 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(values.numel(), 32, kGrainCopied, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = row == 0 ? 0 : i / row * n;
         const T* const list = sorted.data<T>() + first;

@@ -24,7 +24,7 @@ void triangle_change(const ForwardArgs& args, const Tensor& target) {
   // Far beyond both corners every diagonal is the same.
   const int64_t diagonal = std::clamp(args.integer(0), -rows, cols);
   visit_size(size_of(target.dtype()), [&]<class T>(Tag<T>) {
-    parallel_items(target.numel() / cols, cols, 1 << 15, [&](int64_t begin, int64_t end) {
+    parallel_items(target.numel() / cols, cols, kGrainCopied, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         T* const row = target.data<T>() + i * cols;
         // The first column of the row that is above the diagonal, or on it for triu.

@@ -25,7 +25,7 @@ class Threads : public testing::Test {
   void SetUp() override {
     before_ = num_threads();
     set_num_threads(3);
-    set_grain(16);
+    set_grain(4);
   }
   void TearDown() override {
     set_num_threads(before_);
