@@ -18,9 +18,13 @@ constexpr int64_t kDirectBytes = 512 << 10;     // B up to this size is read whe
 constexpr int64_t kDirectBytesApart = 4 << 20;  // if its rows do not take each other's place in L1
 constexpr int64_t kPlaces = 2048;               // addresses that far apart share few places in L1
 constexpr int64_t kFewRows = 4, kFewRowsStep = 64;
-constexpr int64_t kRowColumns = 4096;   // of C that a step over rows of B keeps in L1
-constexpr int64_t kTaskPanels = 2;      // of B, at least, in a task of a large product
-constexpr int64_t kTaskWork = 1 << 18;  // multiply-adds worth a task of their own
+constexpr int64_t kRowColumns = 4096;      // of C that a step over rows of B keeps in L1
+constexpr int64_t kTaskPanels = 2;         // of B, at least, in a task of a large product
+constexpr int64_t kTaskTiles = 4;          // for which a panel is packed, at least
+constexpr int64_t kFewTasks = 8;           // fewer are not shared out evenly
+constexpr int64_t kTaskWork = 1 << 18;     // multiply-adds worth a task of their own
+constexpr int64_t kRowTaskWork = 1 << 16;  // of one row, which waits for memory
+constexpr int64_t kRowPiece = 192;         // columns of a task for one row, at least
 
 // Cuts [0, n) into pieces of nearly one size, all but the last of whole units.
 struct Cut {
@@ -92,8 +96,8 @@ void activate(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) 
 
 // How many tasks the whole product is worth. Only the figures depend on it, not the result.
 template <class T>
-int64_t task_count(const Gemm<T>& g) {
-  return std::max<int64_t>(g.m * g.n * g.k / grain(kTaskWork), 1);
+int64_t task_count(const Gemm<T>& g, int64_t work = kTaskWork) {
+  return std::max<int64_t>(g.m * g.n * g.k / grain(work), 1);
 }
 
 // B is small and its columns are adjacent: no packing at all.
@@ -129,7 +133,12 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
 // One row, B's rows or columns from end to end: B is read once, as memory has it.
 template <class T>
 void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
-  const Cut cols(g.n, std::min<int64_t>(task_count(g), 64), kernel.lanes * 4);
+  // Long pieces of rows, as memory is read best from end to end; columns are read so in any case.
+  const int64_t least = g.b_col == 1 ? kRowPiece : 2 * kernel.lanes;
+  int64_t tasks = std::min(task_count(g, kRowTaskWork), g.n / least);
+  if (tasks > 1)
+    tasks -= tasks % 2;  // nearly equal ones: most machines have an even count of cores
+  const Cut cols(g.n, std::min<int64_t>(tasks, 64), 2 * kernel.lanes);
   for_chunks(cols.pieces(), max_workers(), [&](int64_t chunk, int) {
     const int64_t begin = cols.begin(chunk), end = cols.end(chunk);
     if (g.b_col != 1)
@@ -180,9 +189,13 @@ template <class T>
 void gemm_packed(const Kernels<T>& kernel, const Gemm<T>& g) {
   const int64_t width = kernel.lanes * kernel.tile_vectors;
   const int64_t block_m = kBlockBytes / kBlockK / static_cast<int64_t>(sizeof(T));
-  const Cut rows(g.m, (g.m + block_m - 1) / block_m, 1);
-  const int64_t tasks = std::min<int64_t>(task_count(g), 32) / rows.pieces();
-  const Cut cols(g.n, std::min(tasks, g.n / (kTaskPanels * width)), width);
+  const int64_t blocks = (g.m + block_m - 1) / block_m;
+  const int64_t tasks = std::min<int64_t>(task_count(g), 32);
+  // Columns are shared out: B is then packed once. Rows too where there are too few columns.
+  const Cut cols(g.n, std::min(tasks / blocks, g.n / (kTaskPanels * width)), width);
+  const int64_t more = std::min(std::min<int64_t>(tasks, kFewTasks) / cols.pieces(),
+                                g.m / (kTaskTiles * kernel.tile_rows));
+  const Cut rows(g.m, std::max(blocks, more), 1);
   for_chunks(rows.pieces() * cols.pieces(), max_workers(), [&](int64_t chunk, int) {
     const int64_t r = chunk % rows.pieces(), c = chunk / rows.pieces();
     gemm_block(kernel, g, rows.begin(r), rows.end(r), cols.begin(c), cols.end(c));
