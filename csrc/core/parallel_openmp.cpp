@@ -40,7 +40,7 @@ void run_in_team(int64_t chunks, int team, ChunkFunction run, void* context) {
   {
     const IeeeArithmetic ieee;
     const InsideTeam inside;
-#pragma omp for schedule(dynamic, 1) nowait
+#pragma omp for schedule(guided) nowait
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       if (failed) continue;
       try {

@@ -1,7 +1,7 @@
 // Loops in threads of our own, which live beside other libraries' threads, survive fork and can be
 // checked by the thread sanitizer; see parallel_team.h.
 //
-// A loop is offered in a slot; whoever has time claims its chunks one by one. The caller runs every
+// A loop is offered in a slot; whoever has time claims some of its chunks. The caller runs every
 // chunk that nobody claimed and waits only for those that somebody did, so that a worker which
 // sleeps, or which a busy machine does not let run, costs nothing. Workers without work look for
 // some for a few milliseconds, then sleep.
@@ -74,7 +74,7 @@ class Spin {
 };
 
 // The word of a slot: loops offered so far, members of the team, chunks that nobody has claimed.
-// One compare-and-swap claims a chunk. The number of the loop is what makes it safe: a thread that
+// One compare-and-swap claims chunks. The number of the loop is what makes it safe: a thread that
 // held up its claim while the loop ended and others came and went cannot claim a chunk of those,
 // unless exactly a multiple of 2^33 came meanwhile.
 constexpr int kChunkBits = 20, kMemberBits = 11;
@@ -102,14 +102,27 @@ struct alignas(64) Slot {
 };
 constexpr uint32_t kCallerSleeps = uint32_t{1} << 31;
 
-// Claims one more chunk of a loop that this thread belongs to; -1 when all are claimed.
-int64_t claim(Slot& slot) {
+// How many chunks to claim at once: fewer and fewer, so that all end together. One at a time the
+// claims would meet on the slot's cache line, which costs most of a microsecond where two
+// processors are far from each other.
+int64_t share(int64_t left, int team) { return std::max<int64_t>(left / (4 * team), 1); }
+
+struct Chunks {
+  int64_t first = 0, count = 0;
+  explicit operator bool() const { return count > 0; }
+};
+
+// Claims more chunks of a loop that this thread belongs to; none when all are claimed.
+Chunks claim(Slot& slot) {
+  const int team = slot.team.load(std::memory_order_relaxed);
   uint64_t word = slot.word.load(std::memory_order_acquire);
-  while (const int64_t left = unclaimed(word))
-    if (slot.word.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel,
-                                        std::memory_order_acquire))
-      return slot.total.load(std::memory_order_relaxed) - left;
-  return -1;
+  while (const int64_t left = unclaimed(word)) {
+    const int64_t count = share(left, team);
+    if (slot.word.compare_exchange_weak(word, word - static_cast<uint64_t>(count),
+                                        std::memory_order_acq_rel, std::memory_order_acquire))
+      return {slot.total.load(std::memory_order_relaxed) - left, count};
+  }
+  return {};
 }
 
 // Claims what is left, so that nobody runs it.
@@ -121,32 +134,36 @@ int64_t claim_rest(Slot& slot) {
   return unclaimed(word);
 }
 
-// Runs a claimed chunk; returns how many chunks are settled by that.
-int64_t settle(Slot& slot, int64_t chunk, int member) {
+// Runs claimed chunks; returns how many are settled by that.
+int64_t settle(Slot& slot, const Chunks& chunks, int member) {
+  const ChunkFunction run = slot.run.load(std::memory_order_relaxed);
+  void* const context = slot.context.load(std::memory_order_relaxed);
+  const int64_t begin = slot.first.load(std::memory_order_relaxed) + chunks.first;
   try {
-    slot.run.load(std::memory_order_relaxed)(slot.context.load(std::memory_order_relaxed),
-                                             slot.first.load(std::memory_order_relaxed) + chunk,
-                                             member);
-    return 1;
+    for (int64_t i = 0; i < chunks.count; ++i) run(context, begin + i, member);
+    return chunks.count;
   } catch (...) {
     if (!slot.failed.exchange(true)) slot.error = std::current_exception();
-    return 1 + claim_rest(slot);
+    return chunks.count + claim_rest(slot);
   }
 }
 
 // Joins the loop of the slot, if there is one with room, and works until nothing is left to claim.
 bool help(Slot& slot) {
   uint64_t word = slot.word.load(std::memory_order_acquire);
-  int64_t chunk;
+  Chunks mine;
   do {
-    if (unclaimed(word) == 0) return false;
-    chunk = slot.total.load(std::memory_order_acquire) - unclaimed(word);
-    if (members(word) >= slot.team.load(std::memory_order_acquire)) return false;
-  } while (!slot.word.compare_exchange_weak(word, word + kOneMember - 1, std::memory_order_acq_rel,
-                                            std::memory_order_acquire));
+    const int64_t left = unclaimed(word);
+    if (left == 0) return false;
+    const int team = slot.team.load(std::memory_order_acquire);
+    if (members(word) >= team) return false;
+    mine = {slot.total.load(std::memory_order_acquire) - left, share(left, team)};
+  } while (!slot.word.compare_exchange_weak(word,
+                                            word + kOneMember - static_cast<uint64_t>(mine.count),
+                                            std::memory_order_acq_rel, std::memory_order_acquire));
   const IeeeArithmetic ieee;
   int64_t settled = 0;
-  for (; chunk >= 0; chunk = claim(slot)) settled += settle(slot, chunk, members(word));
+  for (; mine; mine = claim(slot)) settled += settle(slot, mine, members(word));
   const uint32_t before =
       slot.done.fetch_add(static_cast<uint32_t>(settled), std::memory_order_acq_rel);
   if (before & kCallerSleeps) slot.done.notify_one();
@@ -305,15 +322,15 @@ void Pool::run(Slot& slot, int64_t chunks, int team) {
   const bool alone = size_.load(std::memory_order_relaxed) - asleep_ < wanted;
   int64_t settled = 0;
   if (!alone) {
-    for (int64_t chunk; (chunk = claim(slot)) >= 0;) settled += settle(slot, chunk, 0);
+    while (const Chunks mine = claim(slot)) settled += settle(slot, mine, 0);
   } else {
     const auto now = [] { return Clock::now().time_since_epoch(); };
     const auto begin = now();
     const bool in_a_row = begin - Clock::duration(alone_until_) < kNoGap;
     const auto before = Clock::duration(in_a_row ? alone_for_.load() : 0);
     bool woken = false;
-    for (int64_t chunk; (chunk = claim(slot)) >= 0;) {
-      settled += settle(slot, chunk, 0);
+    while (const Chunks mine = claim(slot)) {
+      settled += settle(slot, mine, 0);
       if (woken || before + (now() - begin) < kWorthWaking) continue;
       woken = true;
       wake(wanted);

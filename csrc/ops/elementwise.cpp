@@ -35,8 +35,8 @@ constexpr int64_t work_of(std::string_view expression) {
       {"abs", 0},       {"ceil_", 0},    {"clamp", 0},     {"copysign", 0},    {"eq", 0},
       {"floor_", 0},    {"fma", 0},      {"is_finite", 0}, {"is_infinite", 0}, {"is_nan", 0},
       {"K", 0},         {"le", 0},       {"lt", 0},        {"max_", 0},        {"select", 0},
-      {"trunc_", 0},    {"sqrt", 1},     {"exp", 3},       {"exp2", 3},        {"log", 3},
-      {"log10", 3},     {"log2", 3},     {"expm1", 4},     {"log1p", 4},       {"sigmoid", 4},
+      {"trunc_", 0},    {"sqrt", 1},     {"exp", 1},       {"exp2", 1},        {"log", 1},
+      {"log10", 1},     {"log2", 1},     {"expm1", 4},     {"log1p", 4},       {"sigmoid", 4},
       {"remainder", 4}, {"round_to", 4}, {"tanh", 5},
   };
   int64_t sum = 1;
