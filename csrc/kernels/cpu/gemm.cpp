@@ -94,10 +94,12 @@ void activate(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) 
   }
 }
 
-// How many tasks the whole product is worth. Only the figures depend on it, not the result.
+// How many tasks the whole product is worth: one, or an even number, as most machines have an even
+// number of cores. Only the figures depend on it, not the result.
 template <class T>
 int64_t task_count(const Gemm<T>& g, int64_t work = kTaskWork) {
-  return std::max<int64_t>(g.m * g.n * g.k / grain(work), 1);
+  const int64_t tasks = std::max<int64_t>(g.m * g.n * g.k / grain(work), 1);
+  return tasks == 1 ? 1 : tasks + tasks % 2;
 }
 
 // B is small and its columns are adjacent: no packing at all.
@@ -136,8 +138,7 @@ void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
   // Long pieces of rows, as memory is read best from end to end; columns are read so in any case.
   const int64_t least = g.b_col == 1 ? kRowPiece : 2 * kernel.lanes;
   int64_t tasks = std::min(task_count(g, kRowTaskWork), g.n / least);
-  if (tasks > 1)
-    tasks -= tasks % 2;  // nearly equal ones: most machines have an even count of cores
+  if (tasks > 1) tasks -= tasks % 2;
   const Cut cols(g.n, std::min<int64_t>(tasks, 64), 2 * kernel.lanes);
   for_chunks(cols.pieces(), max_workers(), [&](int64_t chunk, int) {
     const int64_t begin = cols.begin(chunk), end = cols.end(chunk);
