@@ -174,7 +174,7 @@ def table(shapes: list[Shape], threads: int, rounds: int) -> None:
         if shape.n in WIDTHS and (up := Shape(*[-(-shape.n // 8) * 8] * 3)) in times
         and shape == Shape(shape.n, shape.n, shape.n)
     }  # fmt: skip
-    if len(steps) > 2:
+    if len(steps) >= len(WIDTHS) // 2:
         worst = max(steps, key=lambda width: steps[width])
         print(f"width {worst} takes {steps[worst]:.2f} x the time of the next multiple of 8: "
               f"the worst of {len(steps)} widths")  # fmt: skip
