@@ -150,20 +150,24 @@ struct Kernels {
   T (*min)(int64_t n, const T* x);
   bool (*all_finite)(int64_t n, const T* x);
   T (*log_sum_exp)(int64_t n, const T* x);
-  void (*softmax)(int64_t n, const T* x, T* y);
-  void (*softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
-  void (*log_softmax)(int64_t n, const T* x, T* y);
-  void (*log_softmax_backward)(int64_t n, const T* g, const T* y, T* dx);
-  // Returns the loss of one row. log(sum(exp(x))) is lse[0] + lse[1], the largest x and the rest:
-  // added up they would lose the small digits of large logits.
-  T (*cross_entropy)(int64_t n, const T* x, int64_t target, T* lse);
-  void (*cross_entropy_backward)(int64_t n, const T* x, int64_t target, const T* lse, T scale,
-                                 T* dx);
-  // Layer norm of a row [1] and RMS norm [0], their gradient, and that of weight and bias.
-  void (*norm_row[2])(int64_t n, const T* x, const T* w, const T* b, double eps, T* y, T* mean,
-                      T* rstd);
-  void (*norm_row_backward[2])(int64_t n, const T* g, const T* x, const T* w, T mean, T rstd,
-                               T* dx);
+  // Rows of n elements, one behind the other.
+  void (*softmax)(int64_t rows, int64_t n, const T* x, T* y);
+  void (*softmax_backward)(int64_t rows, int64_t n, const T* g, const T* y, T* dx);
+  void (*log_softmax)(int64_t rows, int64_t n, const T* x, T* y);
+  void (*log_softmax_backward)(int64_t rows, int64_t n, const T* g, const T* y, T* dx);
+  // The loss of every row; a label below 0 counts for nothing. log(sum(exp(x))) is lse[2 r] +
+  // lse[2 r + 1], the largest x and the rest: added up they would lose the small digits of large
+  // logits.
+  void (*cross_entropy)(int64_t rows, int64_t n, const T* x, const int64_t* labels, T* lse,
+                        T* loss);
+  // Row r is scaled by scale[r * scale_step]. Of a part of a row: a label from n on is not in it.
+  void (*cross_entropy_backward)(int64_t rows, int64_t n, const T* x, const int64_t* labels,
+                                 const T* lse, const T* scale, int64_t scale_step, T* dx);
+  // Layer norm of rows [1] and RMS norm [0], their gradient, and that of weight and bias.
+  void (*norm_rows[2])(int64_t rows, int64_t n, const T* x, const T* w, const T* b, double eps,
+                       T* y, T* mean, T* rstd);
+  void (*norm_rows_backward[2])(int64_t rows, int64_t n, const T* g, const T* x, const T* w,
+                                const T* mean, const T* rstd, T* dx);
   void (*norm_weight_rows[2])(int64_t rows, int64_t cols, int64_t stride, const T* g, const T* x,
                               const T* mean, const T* rstd, T* dw, T* db);
   // Batch norm: columns with given means and scales, and the sums of its backward.

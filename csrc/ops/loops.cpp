@@ -2,10 +2,19 @@
 #include "ops/loops.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "core/dtypes.h"
 #include "core/parallel.h"
+#include "ops/stream.h"
+
+#if defined(__linux__)
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 namespace ranvier {
 namespace {
@@ -122,6 +131,22 @@ void scatter(int64_t size, const char* from, int64_t n, char* to, int64_t stride
   scatter<uint8_t>(from, n, to, stride);
 }
 
+// A run of adjacent elements whose result goes around the caches.
+void map_streaming(MapFn f, double attribute, const Loop& loop, const char* const* base,
+                   int64_t begin, int64_t end) {
+  alignas(64) char piece[kBlock * 8];
+  const int64_t size = loop.operand(0).size, step = static_cast<int64_t>(sizeof piece) / size;
+  for (int64_t at = begin; at < end; at += step) {
+    const int64_t n = std::min(step, end - at);
+    const void* in[kMaxOperands] = {};
+    for (int i = 1; i < loop.operands(); ++i)
+      if (base[i]) in[i - 1] = base[i] + at * loop.operand(i).size;
+    f(n, in, piece, attribute);
+    stream(const_cast<char*>(base[0]) + at * size, piece, static_cast<size_t>(n * size));
+  }
+  end_stream();
+}
+
 // One inner run [begin, end) of the loop.
 void map_run(const Loop& loop, MapFn f, double attribute, int64_t outer, int64_t begin,
              int64_t end) {
@@ -132,6 +157,10 @@ void map_run(const Loop& loop, MapFn f, double attribute, int64_t outer, int64_t
     base[i] = loop.at(i, outer);
     adjacent = adjacent && (!base[i] || loop.inner_stride(i) == 1);
   }
+  const bool in_place =
+      std::find(base + 1, base + loop.operands(), base[0]) != base + loop.operands();
+  if (adjacent && !in_place && streams(static_cast<size_t>(loop.inner() * loop.operand(0).size)))
+    return map_streaming(f, attribute, loop, base, begin, end);
   const int64_t step = adjacent ? end - begin : kBlock;
   for (int64_t at = begin; at < end; at += step) {
     const int64_t n = std::min(step, end - at);
@@ -158,6 +187,35 @@ void map_run(const Loop& loop, MapFn f, double attribute, int64_t outer, int64_t
 }
 
 }  // namespace
+
+bool streams(size_t bytes) {
+  static const size_t cache = [] {
+    int64_t known = 0;
+#if defined(__linux__) && defined(_SC_LEVEL3_CACHE_SIZE)
+    known = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+    return static_cast<size_t>(known > 0 ? known : int64_t{32} << 20);
+  }();
+  return bytes > cache / 8 * 3;
+}
+
+#if defined(__x86_64__)
+void stream(void* to, const void* from, size_t bytes) {
+  char* y = static_cast<char*>(to);
+  const char* x = static_cast<const char*>(from);
+  const size_t head = std::min(bytes, (16 - reinterpret_cast<uintptr_t>(y) % 16) % 16);
+  std::memcpy(y, x, head);
+  size_t i = head;
+  for (; i + 16 <= bytes; i += 16)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(y + i),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i)));
+  std::memcpy(y + i, x + i, bytes - i);
+}
+void end_stream() { _mm_sfence(); }
+#else
+void stream(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void end_stream() {}
+#endif
 
 void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
          int64_t work) {

@@ -6,6 +6,7 @@
 #include "ops/families.h"
 #include "ops/loops.h"
 #include "ops/loss.h"
+#include "ops/stream.h"
 
 namespace ranvier {
 namespace {
@@ -128,20 +129,24 @@ Metas infer_nll(const InferArgs& args) {
 
 // ---- rows as the kernels see them
 
-// A copy of the labels, all in range or ignored: the memory may be NumPy's and change meanwhile.
+// A copy of the labels, all in range or -1 where they are ignored: the memory may be NumPy's and
+// change meanwhile.
 Tensor checked_labels(const AttrReader& args, const Tensor& target, int64_t classes) {
   const Settings settings = settings_of(args);
-  Tensor copied = Tensor::empty(target.shape(), DType::int64);
-  copy(copied, target);
-  const int64_t* labels = copied.data<int64_t>();
-  for (int64_t i = 0; i < copied.numel(); ++i) {
-    if (settings.ignores && labels[i] == settings.ignored) continue;
-    if (labels[i] < 0 || labels[i] >= classes)
+  const Tensor given = converted(target, DType::int64);
+  const Tensor copied = Tensor::empty(target.shape(), DType::int64);
+  const int64_t n = copied.numel(), *from = given.data<int64_t>();
+  int64_t* labels = copied.data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t label = labels[i] = from[i];
+    if (settings.ignores && label == settings.ignored)
+      labels[i] = -1;
+    else if (label < 0 || label >= classes)
       fail(ErrorKind::index, "[",
            args.op().gradient_of.empty() ? args.op().name : args.op().gradient_of,
-           "] expected labels from 0 to ", classes - 1, " for ", classes, " classes, got ",
-           labels[i], " in row ", i, "; labels start at 0",
-           labels[i] == classes ? ": subtract 1 if yours start at 1" : "");
+           "] expected labels from 0 to ", classes - 1, " for ", classes, " classes, got ", label,
+           " in row ", i, "; labels start at 0",
+           label == classes ? ": subtract 1 if yours start at 1" : "");
   }
   return copied;
 }
@@ -168,14 +173,18 @@ struct Rows {
       return;
     }
     labels = checked_labels(args, target, classes);
+    const int64_t* at_row = labels.data<int64_t>();
+    int64_t counted = 0;
+    for (int64_t i = 0; i < n; ++i) counted += at_row[i] >= 0;
+    total = static_cast<double>(counted);
+    if (!given) return;
+    total = 0;
     for (int64_t i = 0; i < n; ++i)
-      if (!is_ignored(i)) total += static_cast<double>(weight(label(i)));
+      if (at_row[i] >= 0) total += static_cast<double>(weight(at_row[i]));
   }
 
   int64_t label(int64_t row) const { return labels.data<int64_t>()[row]; }
-  bool is_ignored(int64_t row) const {
-    return !shares.defined() && settings.ignores && label(row) == settings.ignored;
-  }
+  bool is_ignored(int64_t row) const { return !shares.defined() && label(row) < 0; }
   T weight(int64_t i) const { return weights.defined() ? weights.data<T>()[i] : T(1); }
   const T* scores(int64_t row) const { return input.data<T>() + row * classes; }
   // A label alone, without a share for the other classes.
@@ -210,6 +219,11 @@ template <class T>
 void reduce_rows(const ForwardArgs& args, const Rows<T>& rows, const Tensor& each) {
   const Tensor& out = args.out[0];
   const bool mean = reduction_of(args) == Reduction::mean;
+  if (reduction_of(args) != Reduction::none && rows.n <= kSumBlock) {  // one block of the op sum
+    const T sum = kernels<T>().sum(rows.n, each.data<T>());
+    *out.data<T>() = mean ? sum / static_cast<T>(rows.total) : sum;
+    return;
+  }
   if (!mean || rows.total == static_cast<double>(rows.n)) return reduce_loss(args, each, out);
   const OpDef& op = *registry().find("sum");
   const Tensors in = {each}, to = {out};
@@ -217,23 +231,34 @@ void reduce_rows(const ForwardArgs& args, const Rows<T>& rows, const Tensor& eac
   *out.data<T>() /= static_cast<T>(rows.total);
 }
 
+template <class T>
+void hard_rows(const Rows<T>& rows, T* lse, T* loss) {
+  parallel_items(rows.n, rows.classes, kGrainRows, [&](int64_t begin, int64_t end) {
+    kernels<T>().cross_entropy(end - begin, rows.classes, rows.scores(begin),
+                               rows.labels.template data<int64_t>() + begin, lse + 2 * begin,
+                               loss + begin);
+    if (!rows.weights.defined()) return;
+    for (int64_t i = begin; i < end; ++i)
+      if (!rows.is_ignored(i)) loss[i] *= rows.weight(rows.label(i));
+  });
+}
+
 void cross_entropy_forward(const ForwardArgs& args) {
   visit_floating(args.in[0].dtype(), [&]<class T>(Tag<T>) {
     const Rows<T> rows(args, 0);
     const Tensor each = Tensor::empty(row_shape(args.in[0].shape()), args.in[0].dtype());
-    each_row(rows, [&](int64_t i, T* q) {
-      T *lse = args.out[1].data<T>() + 2 * i, *loss = each.data<T>() + i;
-      if (rows.is_ignored(i)) {
-        lse[0] = lse[1] = *loss = 0;
-      } else if (rows.is_hard()) {
-        const int64_t label = rows.label(i);
-        *loss = kernels<T>().cross_entropy(rows.classes, rows.scores(i), label, lse) *
-                rows.weight(label);
-      } else {
+    T *const lse = args.out[1].data<T>(), *const loss = each.data<T>();
+    if (rows.is_hard())
+      hard_rows(rows, lse, loss);
+    else
+      each_row(rows, [&](int64_t i, T* q) {
+        if (rows.is_ignored(i)) {
+          lse[2 * i] = lse[2 * i + 1] = loss[i] = 0;
+          return;
+        }
         rows.aims(i, q);
-        *loss = kernels<T>().soft_cross_entropy(rows.classes, rows.scores(i), q, lse);
-      }
-    });
+        loss[i] = kernels<T>().soft_cross_entropy(rows.classes, rows.scores(i), q, lse + 2 * i);
+      });
     reduce_rows(args, rows, each);
   });
 }
@@ -251,6 +276,43 @@ struct RowGradient {
   T operator()(int64_t row) const { return g.data<T>()[each ? row : 0] / divisor; }
 };
 
+// A part of a row after the other, around the caches.
+template <class T>
+void stream_row_backward(const Rows<T>& rows, int64_t row, const T* lse, const T* scale, T* dx) {
+  constexpr int64_t kPart = 1024;
+  alignas(64) T part[kPart];
+  for (int64_t at = 0; at < rows.classes; at += kPart) {
+    const int64_t n = std::min(kPart, rows.classes - at), label = rows.label(row);
+    const int64_t here = label < 0 ? label : label < at ? n : label - at;
+    kernels<T>().cross_entropy_backward(1, n, rows.scores(row) + at, &here, lse + 2 * row, scale, 0,
+                                        part);
+    stream(dx + row * rows.classes + at, part, static_cast<size_t>(n) * sizeof(T));
+  }
+}
+
+template <class T>
+void hard_rows_backward(const Rows<T>& rows, const RowGradient<T>& g, const T* lse, T* dx) {
+  const bool same = !g.each && !rows.weights.defined();
+  const Scratch memory(static_cast<size_t>(same ? 1 : rows.n) * sizeof(T));
+  T* const scale = reinterpret_cast<T*>(memory.get());
+  if (same)
+    *scale = g(0);
+  else
+    for (int64_t i = 0; i < rows.n; ++i)
+      scale[i] = rows.is_ignored(i) ? T(0) : g(i) * rows.weight(rows.label(i));
+  const bool around = streams(static_cast<size_t>(rows.n * rows.classes) * sizeof(T));
+  parallel_items(rows.n, rows.classes, kGrainRows, [&](int64_t begin, int64_t end) {
+    if (around) {
+      for (int64_t i = begin; i < end; ++i)
+        stream_row_backward(rows, i, lse, same ? scale : scale + i, dx);
+      return end_stream();
+    }
+    kernels<T>().cross_entropy_backward(
+        end - begin, rows.classes, rows.scores(begin), rows.labels.template data<int64_t>() + begin,
+        lse + 2 * begin, same ? scale : scale + begin, !same, dx + begin * rows.classes);
+  });
+}
+
 // Inputs: grad, input, target, weight, lse.
 void cross_entropy_backward_forward(const ForwardArgs& args) {
   visit_floating(args.in[1].dtype(), [&]<class T>(Tag<T>) {
@@ -259,21 +321,19 @@ void cross_entropy_backward_forward(const ForwardArgs& args) {
     const Tensor lse = packed(args.in[4]), &out = args.out[0];
     const bool direct = class_axis(out.shape()) == out.dim() - 1;
     const Tensor result = direct ? out : Tensor::empty(rows.input.shape(), out.dtype());
-    each_row(rows, [&](int64_t i, T* q) {
-      T* dx = result.data<T>() + i * rows.classes;
-      const T* parts = lse.data<T>() + 2 * i;
-      if (rows.is_ignored(i)) {
-        std::fill(dx, dx + rows.classes, T(0));
-      } else if (rows.is_hard()) {
-        const int64_t label = rows.label(i);
-        kernels<T>().cross_entropy_backward(rows.classes, rows.scores(i), label, parts,
-                                            g(i) * rows.weight(label), dx);
-      } else {
+    if (rows.is_hard())
+      hard_rows_backward(rows, g, lse.data<T>(), result.data<T>());
+    else
+      each_row(rows, [&](int64_t i, T* q) {
+        T* dx = result.data<T>() + i * rows.classes;
+        if (rows.is_ignored(i)) {
+          std::fill(dx, dx + rows.classes, T(0));
+          return;
+        }
         const T sum = rows.aims(i, q);
-        kernels<T>().soft_cross_entropy_backward(rows.classes, rows.scores(i), q, sum, parts, g(i),
-                                                 dx);
-      }
-    });
+        kernels<T>().soft_cross_entropy_backward(rows.classes, rows.scores(i), q, sum,
+                                                 lse.data<T>() + 2 * i, g(i), dx);
+      });
     if (!direct) copy(classes_last(out), result);
   });
 }

@@ -4,7 +4,9 @@
 
 #include <limits>
 
+#include "core/allocator.h"
 #include "ops/families.h"
+#include "ops/stream.h"
 
 namespace ranvier {
 
@@ -112,6 +114,24 @@ const T* data_or_null(const Tensor& t) {
 }
 Tensor packed_or_none(const Tensor& t) { return t.defined() ? packed(t) : t; }
 
+// f(begin, end, out) on the rows from `first` to `last`; a large result is made row by row and goes
+// around the caches.
+template <class T, class F>
+void rows_into(const RowSplit& s, int64_t first, int64_t last, T* out, F f) {
+  const size_t bytes = static_cast<size_t>(s.n) * sizeof(T);
+  const bool around = streams(bytes * static_cast<size_t>(s.rows));
+  parallel_items(last - first, s.n, kGrainRows, [&](int64_t from, int64_t to) {
+    const int64_t begin = first + from, end = first + to;
+    if (!around) return f(begin, end, out + begin * s.n);
+    const Scratch memory(bytes);
+    for (int64_t r = begin; r < end; ++r) {
+      f(r, r + 1, reinterpret_cast<T*>(memory.get()));
+      stream(out + r * s.n, memory.get(), bytes);
+    }
+    end_stream();
+  });
+}
+
 // Inputs: input, weight, bias (layer norm only).
 template <bool Center>
 void rows_forward(const ForwardArgs& args) {
@@ -125,11 +145,10 @@ void rows_forward(const ForwardArgs& args) {
       return;
     }
     const T *scale = data_or_null<T>(w), *shift = data_or_null<T>(b);
-    parallel_items(s.rows, s.n, kGrainRows, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        kernels<T>().norm_row[Center](s.n, x.data<T>() + r * s.n, scale, shift, eps,
-                                      args.out[0].data<T>() + r * s.n, args.out[1].data<T>() + r,
-                                      args.out[2].data<T>() + r);
+    rows_into(s, 0, s.rows, args.out[0].data<T>(), [&](int64_t begin, int64_t end, T* y) {
+      kernels<T>().norm_rows[Center](end - begin, s.n, x.data<T>() + begin * s.n, scale, shift, eps,
+                                     y, args.out[1].data<T>() + begin,
+                                     args.out[2].data<T>() + begin);
     });
   });
 }
@@ -141,16 +160,13 @@ void rows_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), x = packed(args.in[1]), mean = packed(args.in[2]);
   const Tensor rstd = packed(args.in[3]), w = packed_or_none(args.in[4]);
   const RowSplit s(args, x.shape());
-  constexpr int64_t kSlice = 256;  // columns that one piece of work takes
+  constexpr int64_t kBlockBytes = 4 << 20;
+  // Columns that one piece of work takes: four pieces, but wide ones where rows are long.
+  const int64_t slice_of = std::min<int64_t>(256, (s.n + 63) / 64 * 16);
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     const T *from = x.data<T>(), *grad = g.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
     const T* scale = data_or_null<T>(w);
     if (s.n == 0) return;
-    parallel_items(s.rows, s.n, kGrainRows, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        kernels<T>().norm_row_backward[Center](s.n, grad + i * s.n, from + i * s.n, scale, m[i],
-                                               r[i], args.out[0].data<T>() + i * s.n);
-    });
     for (int i = 1; i < (Center ? 3 : 2); ++i) {
       const Tensor& before = args.in[static_cast<size_t>(i) + 4];
       if (before.defined())
@@ -159,11 +175,23 @@ void rows_backward_forward(const ForwardArgs& args) {
         std::fill_n(args.out[i].data<T>(), s.n, T(0));
     }
     T *dw = args.out[1].data<T>(), *db = Center ? args.out[2].data<T>() : nullptr;
-    parallel_for((s.n + kSlice - 1) / kSlice, 1, [&](int64_t slice, int64_t) {
-      const int64_t at = slice * kSlice;
-      kernels<T>().norm_weight_rows[Center](s.rows, std::min(kSlice, s.n - at), s.n, grad + at,
-                                            from + at, m, r, dw + at, db ? db + at : nullptr);
-    });
+    const int64_t step = s.rows * s.n < 1 << 15 ? s.n : slice_of;
+    // Blocks of rows that stay in the cache between the two readings.
+    const int64_t block = std::max<int64_t>(kBlockBytes / (2 * s.n * int64_t{sizeof(T)}), 1);
+    for (int64_t first = 0; first < s.rows; first += block) {
+      const int64_t last = std::min(s.rows, first + block);
+      rows_into(s, first, last, args.out[0].data<T>(), [&](int64_t begin, int64_t end, T* dx) {
+        kernels<T>().norm_rows_backward[Center](end - begin, s.n, grad + begin * s.n,
+                                                from + begin * s.n, scale, m + begin, r + begin,
+                                                dx);
+      });
+      parallel_for((s.n + step - 1) / step, 1, [&](int64_t slice, int64_t) {
+        const int64_t column = slice * step, at = first * s.n + column;
+        kernels<T>().norm_weight_rows[Center](last - first, std::min(step, s.n - column), s.n,
+                                              grad + at, from + at, m + first, r + first,
+                                              dw + column, db ? db + column : nullptr);
+      });
+    }
   });
 }
 

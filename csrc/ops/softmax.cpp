@@ -7,6 +7,7 @@
 #include "ops/families.h"
 #include "ops/loops.h"
 #include "ops/op.h"
+#include "ops/stream.h"
 
 namespace ranvier {
 namespace {
@@ -16,8 +17,8 @@ Metas infer_along(const InferArgs& args) {
   return same_as_first(args);
 }
 
-// f(n, in, out) on every row along an axis. Rows that are not adjacent in memory go through a
-// copy. `in` are two tensors, the second may be undefined.
+// f(rows, n, in, out) on all rows along an axis. Rows that are not adjacent in memory go through a
+// copy, one by one. `in` are two tensors, the second may be undefined.
 template <class T, class F>
 void each_row(const AttrReader& args, const Tensor& first, const Tensor& second, const Tensor& out,
               F f) {
@@ -26,26 +27,36 @@ void each_row(const AttrReader& args, const Tensor& first, const Tensor& second,
   const AxisSplit s(out.shape(), axis);
   if (out.numel() == 0) return;
   const bool strided = s.inner > 1;
+  const bool around = !strided && streams(static_cast<size_t>(out.numel()) * sizeof(T));
   const auto row_bytes = static_cast<size_t>(s.size) * sizeof(T);
   const int workers = max_workers();
-  const Scratch memory(strided ? row_bytes * 3 * static_cast<size_t>(workers) : 1);
+  const Scratch memory(strided || around ? row_bytes * 3 * static_cast<size_t>(workers) : 1);
   const int64_t rows = s.outer * s.inner;
   const int64_t step = items_a_piece(rows, s.size, kGrainRows);
   for_chunks((rows + step - 1) / step, workers, [&](int64_t chunk, int worker) {
-    for (int64_t row = chunk * step; row < std::min(rows, (chunk + 1) * step); ++row) {
+    const int64_t begin = chunk * step, end = std::min(rows, begin + step);
+    T* mine = reinterpret_cast<T*>(memory.get()) + worker * 3 * s.size;
+    if (around) {
+      for (int64_t at = begin * s.size; at < end * s.size; at += s.size) {
+        f(int64_t{1}, s.size, a.data<T>() + at, b.data<T>() + at, mine);
+        stream(out.data<T>() + at, mine, row_bytes);
+      }
+      return end_stream();
+    }
+    if (!strided) {
+      const int64_t at = begin * s.size;
+      f(end - begin, s.size, a.data<T>() + at, b.data<T>() + at, out.data<T>() + at);
+      return;
+    }
+    for (int64_t row = begin; row < end; ++row) {
       const int64_t at = row / s.inner * s.size * s.inner + row % s.inner;
       const T* in[] = {a.data<T>() + at, b.data<T>() + at};
       T* to = out.data<T>() + at;
-      if (!strided) {
-        f(s.size, in[0], in[1], to);
-        continue;
-      }
-      T* mine = reinterpret_cast<T*>(memory.get()) + worker * 3 * s.size;
       for (int64_t i = 0; i < s.size; ++i) {
         mine[i] = in[0][i * s.inner];
         mine[s.size + i] = in[1][i * s.inner];
       }
-      f(s.size, mine, mine + s.size, mine + 2 * s.size);
+      f(int64_t{1}, s.size, mine, mine + s.size, mine + 2 * s.size);
       for (int64_t i = 0; i < s.size; ++i) to[i * s.inner] = mine[2 * s.size + i];
     }
   });
@@ -55,8 +66,9 @@ template <bool Log>
 void softmax_forward(const ForwardArgs& args) {
   visit_floating(args.in[0].dtype(), [&]<class T>(Tag<T>) {
     const auto kernel = Log ? kernels<T>().log_softmax : kernels<T>().softmax;
-    each_row<T>(args, args.in[0], {}, args.out[0],
-                [&](int64_t n, const T* x, const T*, T* y) { kernel(n, x, y); });
+    each_row<T>(
+        args, args.in[0], {}, args.out[0],
+        [&](int64_t rows, int64_t n, const T* x, const T*, T* y) { kernel(rows, n, x, y); });
   });
 }
 

@@ -1,81 +1,17 @@
 // Every kernel on every instruction set: odd tails, misalignment, guard zones. Inputs end where
 // the page ends, so that a read past them stops the process; outputs lie between sentinels.
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <memory>
-#include <random>
-#include <vector>
 
+#include "guarded.h"
 #include "kernels/kernels.h"
 #include "ranvier/ranvier.h"
 
 namespace ranvier {
 namespace {
-
-// Memory whose last byte is followed by a page that nobody may touch.
-class Guarded {
- public:
-  explicit Guarded(size_t bytes) {
-    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    size_ = (bytes + page - 1) / page * page + page;
-    base_ = static_cast<char*>(
-        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (base_ == MAP_FAILED) std::abort();
-    mprotect(base_ + size_ - page, page, PROT_NONE);
-    data_ = base_ + size_ - page - bytes;
-  }
-  ~Guarded() { munmap(base_, size_); }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  template <class T>
-  Guarded(const std::vector<T>& values, int64_t n) : Guarded(static_cast<size_t>(n) * sizeof(T)) {
-    std::copy_n(values.begin(), n, reinterpret_cast<T*>(data_));
-  }
-  char* data() const { return data_; }
-
- private:
-  char *base_, *data_;
-  size_t size_;
-};
-
-constexpr unsigned char kSentinel = 0xc3;
-constexpr size_t kZone = 128;  // bytes, wider than two vectors
-
-// n elements between sentinels, `shift` elements off an aligned address.
-template <class T>
-class Output {
- public:
-  Output(int64_t n, int64_t shift)
-      : n_(n), bytes_(2 * kZone + 64 + static_cast<size_t>(n + shift) * sizeof(T), kSentinel) {
-    const size_t start = (64 - reinterpret_cast<uintptr_t>(bytes_.data()) % 64) % 64 + kZone;
-    at_ = bytes_.data() + start + static_cast<size_t>(shift) * sizeof(T);
-  }
-  T* data() { return reinterpret_cast<T*>(at_); }
-  bool untouched_around() const {
-    const auto* end = at_ + static_cast<size_t>(n_) * sizeof(T);
-    for (const unsigned char* p = bytes_.data(); p != bytes_.data() + bytes_.size(); ++p)
-      if ((p < at_ || p >= end) && *p != kSentinel) return false;
-    return true;
-  }
-  std::vector<T> values() { return {data(), data() + n_}; }
-
- private:
-  int64_t n_;
-  std::vector<unsigned char> bytes_;
-  unsigned char* at_;
-};
-
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
-}
 
 const std::vector<int64_t> kLengths = [] {
   std::vector<int64_t> n;
@@ -83,15 +19,6 @@ const std::vector<int64_t> kLengths = [] {
   for (const int64_t i : {63, 64, 65, 127, 255, 1000}) n.push_back(i);
   return n;
 }();
-
-template <class T>
-std::vector<T> numbers(int64_t n, uint32_t seed, T low = -3, T high = 3) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<T> draw(low, high);
-  std::vector<T> x(static_cast<size_t>(n));
-  for (T& v : x) v = draw(random);
-  return x;
-}
 
 class Kernels : public testing::TestWithParam<std::string> {
  protected:
@@ -363,21 +290,23 @@ void check_rows(const ranvier::Kernels<T>& k) {
     const T eps = std::numeric_limits<T>::epsilon();
     for (const int64_t shift : {0, 1}) {
       Output<T> soft(n, shift), logs(n, shift), d(n, shift), dl(n, shift), ce(n, shift);
-      k.softmax(n, x, soft.data());
-      k.log_softmax(n, x, logs.data());
+      k.softmax(1, n, x, soft.data());
+      k.log_softmax(1, n, x, logs.data());
       for (int64_t i = 0; i < n; ++i) {
         const long double e = std::exp(static_cast<long double>(x[i]) - most) / total;
         EXPECT_NEAR(soft.data()[i], e, 24 * eps * e);
         EXPECT_NEAR(logs.data()[i], std::log(e), 4 * eps * (std::fabs(std::log(e)) + 1));
       }
       std::memcpy(y, soft.data(), bytes);
-      k.softmax_backward(n, g, y, d.data());
-      k.log_softmax_backward(n, g, y, dl.data());
-      T lse[2];
+      k.softmax_backward(1, n, g, y, d.data());
+      k.log_softmax_backward(1, n, g, y, dl.data());
+      T lse[2], got;
       const int64_t target = n / 2;
       loss = std::log(total) + most - x[target];
-      EXPECT_NEAR(k.cross_entropy(n, x, target, lse), loss, 8 * eps * (std::fabs(loss) + 1));
-      k.cross_entropy_backward(n, x, target, lse, T(0.5), ce.data());
+      k.cross_entropy(1, n, x, &target, lse, &got);
+      EXPECT_NEAR(got, loss, 8 * eps * (std::fabs(loss) + 1));
+      const T half = T(0.5);
+      k.cross_entropy_backward(1, n, x, &target, lse, &half, 0, ce.data());
       for (int64_t i = 0; i < n; ++i)
         EXPECT_NEAR(ce.data()[i], (soft.data()[i] - (i == target)) * T(0.5), 64 * eps);
       for (Output<T>* o : {&soft, &logs, &d, &dl, &ce})
@@ -396,9 +325,10 @@ TEST_P(Kernels, CrossEntropyTargets) {
     const std::vector<float> x = numbers<float>(n, 8);
     for (int64_t target = 0; target < n; ++target) {
       Output<float> dx(n, 1);
-      float lse[2];
-      kernels<float>().cross_entropy(n, x.data(), target, lse);
-      kernels<float>().cross_entropy_backward(n, x.data(), target, lse, 1.0f, dx.data());
+      float lse[2], loss;
+      const float one = 1;
+      kernels<float>().cross_entropy(1, n, x.data(), &target, lse, &loss);
+      kernels<float>().cross_entropy_backward(1, n, x.data(), &target, lse, &one, 0, dx.data());
       EXPECT_TRUE(dx.untouched_around());
       double sum = 0;
       for (int64_t i = 0; i < n; ++i) {

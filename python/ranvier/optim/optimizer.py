@@ -45,6 +45,10 @@ def _with_hooks(step: Step) -> Step:
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:
             return step(self, *args, **kwargs)
+        if not (self._pre_hooks or self._post_hooks):
+            result = step(self, *args, **kwargs)
+            self.stepped = True
+            return result
         self._stepping, given = True, (self, *args)
         try:
             for before in tuple(self._pre_hooks.values()):
@@ -217,7 +221,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         self._check_not_replaced()
-        updated = False
+        updated, update = False, self._update
         before = _C.is_grad_enabled()
         _C.set_grad_enabled(False)
         try:
@@ -225,7 +229,7 @@ class Optimizer:
                 for parameter in group["params"]:
                     grad = parameter.grad
                     if grad is not None:
-                        self._update(group, parameter, grad)
+                        update(group, parameter, grad)
                         updated = True
         finally:
             _C.set_grad_enabled(before)
@@ -238,11 +242,13 @@ class Optimizer:
         raise TypeError(f"[{self._where()}] expected a method '_update', got none")
 
     def _check_not_replaced(self) -> None:
-        if any(getattr(parameter, "replaced", False) for parameter in self._all()):
-            raise RuntimeError(
-                f"[{self._where()}] expected the model's parameters, got one that "
-                "model.to(dtype) has replaced; make the optimizer after it"
-            )
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if getattr(parameter, "replaced", False):
+                    raise RuntimeError(
+                        f"[{self._where()}] expected the model's parameters, got one that "
+                        "model.to(dtype) has replaced; make the optimizer after it"
+                    )
 
     def _warn_of_nothing(self) -> None:
         from ranvier.training.errors import RanvierWarning  # is made of this package
@@ -309,8 +315,10 @@ class Optimizer:
 
     def _state_of(self, group: ParamGroup, param: Tensor) -> dict[str, Any]:
         """The state of a parameter, zeros where there was none."""
-        state = self.state[param]
-        for name in self.state_for(group):
+        state, names = self.state[param], self.state_for(group)
+        if len(state) == len(names):
+            return state
+        for name in names:
             if name not in state:
                 state[name] = new_count() if name in SINGLES else new_state(param)
         return state
