@@ -160,7 +160,7 @@ void rows_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), x = packed(args.in[1]), mean = packed(args.in[2]);
   const Tensor rstd = packed(args.in[3]), w = packed_or_none(args.in[4]);
   const RowSplit s(args, x.shape());
-  constexpr int64_t kBlockBytes = 4 << 20;
+  constexpr int64_t kBlockBytes = 1 << 20;
   // Columns that one piece of work takes: four pieces, but wide ones where rows are long.
   const int64_t slice_of = std::min<int64_t>(256, (s.n + 63) / 64 * 16);
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {

@@ -6,6 +6,7 @@
 //
 // Prints for each version the time, elements a nanosecond, GB/s read and written, how many times as
 // fast as the first it is, and its largest error in units of the last place.
+
 // g++ 12 warns falsely about its own avx512fintrin.h.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
