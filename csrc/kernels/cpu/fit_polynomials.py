@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Computes every coefficient in math.inc and prints it as it stands there.
+"""Computes every coefficient in coefficients.inc and prints it as it stands there.
 
-  python3 fit_polynomials.py                    print the tables and their fit errors
-  python3 fit_polynomials.py --check math.inc   also fail unless math.inc holds each line
+  python3 fit_polynomials.py                           print the tables and their fit errors
+  python3 fit_polynomials.py --check coefficients.inc  also fail unless each line stands there
 
 Method: weighted minimax (Remez exchange on a dense Chebyshev grid) in mpmath.  The
 coefficients are then rounded to the target precision; after each of the first three the
@@ -287,7 +287,7 @@ def table_text(label, fitted, dtype, name):
 
 
 def tables_of(dtype, name):
-    """Declarations of every table of one type, in the order of math.inc."""
+    """Declarations of every table of one type, in the order of coefficients.inc."""
     ln2 = mp.log(2)
     half_ln2 = ln2 / 2 * mp.mpf("1.001")  # n is rounded from an inexact product
     single = dtype is np.float32
