@@ -138,6 +138,7 @@ def test_signals_reach_the_main_thread() -> None:
     code = """
 import os, signal, threading, time
 import ranvier as rv
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started with none
 rv.set_num_threads(4)
 x = rv.randn(400, 400)
 threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
