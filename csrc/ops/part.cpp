@@ -228,7 +228,7 @@ std::optional<int64_t> reach_of(const Dims& shape, const Dims& strides, int64_t 
   if (shape.size() != strides.size() || offset < 0) return std::nullopt;
   int64_t last = offset, reach = 0;
   for (int i = 0; i < shape.size(); ++i)
-    if (strides[i] < 0 ||
+    if (shape[i] < 0 || strides[i] < 0 ||
         __builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) ||
         __builtin_add_overflow(last, reach, &last))
       return std::nullopt;

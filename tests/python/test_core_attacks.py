@@ -341,3 +341,9 @@ def test_the_largest_none_of_a_number() -> None:
     """As in PyTorch the number itself, and not memory that nobody has written."""
     values, indices = rv.tensor(True).topk(0)
     assert values.item() is True and indices.item() == 0
+
+
+@pytest.mark.parametrize("size", [-1, -(2**63)])
+def test_strided_views_of_negative_sizes(size: int) -> None:
+    with pytest.raises(rv.ShapeError, match="expected sizes of 0 or more"):
+        rv.as_strided(rv.arange(6.0), [2, size], [1, 1])
