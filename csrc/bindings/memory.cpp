@@ -49,6 +49,9 @@ void take_layout(const Tensor& t, const Tensor& view, const std::string& where) 
          "an op while gradients are on, got ", is_leaf(t) ? "a leaf" : "one under no_grad",
          "; use ", where.substr(0, where.size() - 1), "(), which gives a view");
   TensorImpl &impl = *t.impl(), &from = *view.impl();
+  if (impl.autograd && impl.autograd->grad.defined())
+    fail(ErrorKind::runtime, "[", where, "] expected a tensor that holds no gradient, got one of ",
+         "shape ", to_string(impl.autograd->grad.shape()), "; set grad to None first");
   if (requires_grad(view)) {
     const AutogradMeta& history = autograd_meta(view);
     AutogradMeta& meta = autograd_meta(t);

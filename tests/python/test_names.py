@@ -201,6 +201,11 @@ def test_shapes_in_place_that_are_refused() -> None:
         z.sum().backward()
     with pytest.raises(rv.ShapeError, match=r"\[t\]"):
         rv.ones(2, 2, 2).t_()
+    leaf.sum().backward()
+    with pytest.raises(RuntimeError, match=r"\[t_\].*holds no gradient.*grad to None"):
+        leaf.requires_grad_(False).t_()
+    leaf.grad = None
+    assert leaf.t_().shape == (3, 2)
 
 
 # --- writing at places --------------------------------------------------------------------------
