@@ -1,5 +1,4 @@
-// Matrix products: matmul and linear. Both are one gemm call a matrix; integers have a loop of
-// their own.
+// Matrix products: one gemm call a matrix; integers have a loop of their own.
 #include "ops/matmul.h"
 
 #include <algorithm>
@@ -55,6 +54,21 @@ Tensor diagonal_of(const Tensor& t, int64_t a, int64_t b) {
   shape.push_back(n * n);
   return slice({reshaped_to(permute({t}, {order}), shape)},
                {int64_t{-1}, int64_t{0}, n * n, n + 1});
+}
+
+Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b) {
+  static const Op matmul("matmul"), onto("matmul_onto_");
+  if (!sum.defined() || sum.dtype() != a.dtype()) return matmul({a, b});
+  onto({sum, a, b});
+  return sum;
+}
+
+Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader&) {
+  Cost cost;
+  cost.flops = 2.0 * double(count(out[0].shape)) * double(in[0].shape.back());
+  for (const Meta& m : {in[0], in[1], out[0]})
+    cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
+  return cost;
 }
 
 namespace {
@@ -216,15 +230,6 @@ void matmul_forward(const ForwardArgs& args) {
   });
 }
 
-// a b, added to a sum that is there in place. The chain over k goes on where the sum ended, so that
-// the products of some rows after others have the bits of the product of all of them.
-Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b) {
-  static const Op matmul("matmul"), onto("matmul_onto_");
-  if (!sum.defined() || sum.dtype() != a.dtype()) return matmul({a, b});
-  onto({sum, a, b});
-  return sum;
-}
-
 Tensors matmul_backward(const BackwardArgs& args) {
   static const Op unsqueeze("unsqueeze");
   const Dims &shape_a = args.in_meta[0].shape, &shape_b = args.in_meta[1].shape;
@@ -289,107 +294,6 @@ void matmul_onto_forward(const ForwardArgs& args) {
   if (!in_place) copy(sum, c);
 }
 
-Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader&) {
-  Cost cost;
-  cost.flops = 2.0 * double(count(out[0].shape)) * double(in[0].shape.back());
-  for (const Meta& m : {in[0], in[1], out[0]})
-    cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
-  return cost;
-}
-
-// ---- linear
-
-// The row of elementwise.def behind an activation that linear can apply to its result: one whose
-// derivative needs the result alone.
-const OpDef* epilogue(const AttrReader& args) {
-  if (!args.given(0)) return nullptr;
-  const OpDef* op = registry().find(args.text(0));
-  const bool fits = op && op->row >= 0 && op->inputs.size() == 1 && op->attrs.empty() &&
-                    op->saved_in.empty() && !op->saved_out.empty();
-  if (fits) return op;
-  std::string names;
-  for (const OpDef& other : registry().all())
-    if (other.row >= 0 && other.inputs.size() == 1 && other.attrs.empty() &&
-        other.saved_in.empty() && !other.saved_out.empty())
-      names += (names.empty() ? "" : ", ") + other.name;
-  fail(ErrorKind::value, "[linear] expected an activation out of ", names, ", got '", args.text(0),
-       "'; call other ones on the result");
-}
-
-Metas infer_linear(const InferArgs& args) {
-  const Dims &x = args.in[0].shape, &w = args.in[1].shape;
-  if (w.size() != 2) args.mismatch("a weight (out_features, in_features)");
-  if (x.empty() || x.back() != w[1])
-    fail(ErrorKind::shape, "[linear] expected input with ", w[1], " features (last axis), got ",
-         to_string(x));
-  if (args.given_inputs[2] && args.in[2].shape != Dims{w[0]})
-    args.mismatch("a bias (out_features,)");
-  epilogue(args);
-  Dims out = x;
-  out[out.size() - 1] = w[0];
-  return {{out, args.in[0].dtype}};
-}
-
-void linear_forward(const ForwardArgs& args) {
-  const Tensor x = packed(args.in[0]);
-  const Tensor& w = args.in[1];
-  const Tensor bias = args.in[2].defined() ? packed(args.in[2]) : Tensor();
-  const OpDef* activation = epilogue(args);
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    Gemm<T> g{};
-    g.k = w.shape()[1];
-    g.n = w.shape()[0];
-    g.m = g.n == 0 ? 0 : args.out[0].numel() / g.n;
-    g.a = x.data<T>();
-    g.a_row = g.k;
-    g.a_k = 1;
-    g.b = w.data<T>();
-    g.b_k = w.strides()[1];
-    g.b_col = w.strides()[0];
-    g.c = args.out[0].data<T>();
-    g.c_row = g.n;
-    g.bias = bias.defined() ? bias.data<T>() : nullptr;
-    if (activation)
-      g.activation = kernel_table().forward[activation->row][static_cast<int>(x.dtype())];
-    gemm(g);
-  });
-}
-
-Tensors linear_backward(const BackwardArgs& args) {
-  static const Op matmul("matmul");
-  const OpDef* activation = epilogue(args);
-  Tensor g = args.grad[0];
-  if (activation) g = call(activation->name + "_backward", {g, {}, {}, args.out[0]})[0];
-  const Tensor &x = args.in[0], &w = args.in[1];
-  const Dims &shape = args.in_meta[0].shape, &weight_shape = args.in_meta[1].shape;
-  const int64_t n = count(Dims(shape.begin(), static_cast<size_t>(shape.size() - 1)));
-  const auto rows = [&](const Tensor& t, int64_t width) { return reshaped_to(t, {n, width}); };
-  Tensors grads(3);
-  if (args.needs[0]) grads[0] = matmul({g, w});
-  const Tensor flat = rows(g, weight_shape[0]);
-  // Computed as (in, out), which is how the weight is stored, and seen as (out, in).
-  const Tensor weight = args.held_by(1);
-  if (args.needs[1]) {
-    const Tensor sum = weight.defined() ? swapped(weight) : weight;
-    const Tensor all = multiplied_onto(sum, swapped(rows(x, weight_shape[1])), flat);
-    grads[1] = all.same(sum) ? weight : swapped(all);
-  }
-  if (args.needs[2]) grads[2] = reduce_to(flat, args.in_meta[2].shape, args.held_by(2));
-  return grads;
-}
-
-Tensors linear_composite(const Tensors& in, const AttrReader& args) {
-  static const Op matmul("matmul");
-  Tensor y = matmul({in[0], swapped(in[1])});
-  if (in[2].defined()) y = y + in[2];
-  const OpDef* activation = epilogue(args);
-  return activation ? run(*activation, {y}, {}) : Tensors{y};
-}
-
-Cost linear_cost(const Metas& in, const Metas& out, const AttrReader& args) {
-  return matmul_cost(in, out, args);
-}
-
 }  // namespace
 
 void declare_matmul(Registry& r) {
@@ -417,26 +321,6 @@ void declare_matmul(Registry& r) {
          .differentiable = false,
          .formula = {"s = s + x y", R"(s \leftarrow s + x\,y)", {}},
          .gradient_of = "linear"});
-  r.add({.name = "linear",
-         .doc = "Fully connected layer: input (..., in), weight (out, in), bias (out), and an "
-                "activation applied to the result in the same pass.",
-         .inputs = {"input", "weight", "bias?"},
-         .attrs = {{.name = "activation", .kind = AttrKind::text, .value = {}, .optional = true}},
-         .types = Types::floats,
-         .infer = infer_linear,
-         .forward = linear_forward,
-         .backward = linear_backward,
-         .composite = linear_composite,
-         .saves = {"input for weight", "weight for input", "result"},
-         .saves_results = [](const AttrReader& args) { return args.given(0); },
-         .continues = true,
-         .cost = linear_cost,
-         .formula = {"f(x W^T + b)",
-                     R"(f(x W^T + b))",
-                     {{"x", "(g f') W", "(g f')\\,W"},
-                      {"W", "(g f')^T x", "(g f')^T x"},
-                      {"b", "sum over rows of g f'", R"(\sum_r (g f')_r)"}}},
-         .example = "rv.linear(rv.ones(2, 3), rv.ones(4, 3), rv.zeros(4), 'relu')"});
 }
 
 }  // namespace ranvier

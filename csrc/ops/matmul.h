@@ -16,4 +16,10 @@ Tensor reshaped_to(const Tensor& t, const Dims& shape);
 // The diagonal of two axes of one size, as the last axis.
 Tensor diagonal_of(const Tensor& t, int64_t a, int64_t b);
 
+// a b, added to a sum that is there in place. The chain over k goes on where the sum ended, so that
+// the products of some rows after others have the bits of the product of all of them.
+Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b);
+
+Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader& args);
+
 }  // namespace ranvier

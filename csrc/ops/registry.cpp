@@ -109,6 +109,7 @@ const Registry& registry() {
     declare_comparisons(r);
     declare_reductions(r);
     declare_matmul(r);
+    declare_linear(r);
     declare_matrix_products(r);
     declare_einsum(r);
     declare_erfinv(r);

@@ -211,12 +211,75 @@ void check_epilogue(bool fused, int64_t m, int64_t n, int64_t k) {
 }
 TEST_P(Gemms, BiasAndActivation) {
   for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{
-           {1, 1, 1}, {7, 33, 65}, {100, 300, 700}, {3, 4100, 40}, {250, 64, 1200}, {1, 900, 700}})
+           {1, 1, 1}, {7, 33, 65}, {100, 300, 300}, {3, 4100, 40}, {250, 64, 1200}, {1, 900, 700}})
     for (const int threads : {1, 3}) {
       set_num_threads(threads);
       check_epilogue<float>(fused(), m, n, k);
       check_epilogue<double>(fused(), m, n, k);
       if (HasFatalFailure()) return;
+    }
+}
+
+// What a backward asks for: the product times a derivative, and the sums of B's columns, each with
+// the bits that it has alone.
+template <class T>
+void check_backward(bool fused, int64_t m, int64_t n, int64_t k, bool accumulate, Layout lb) {
+  const Problem<T> q(m, n, k);
+  std::vector<T> want = q.chains(fused, accumulate);
+  std::vector<T> sums = numbers<T>(n, 7), got_sums = sums, c = q.start;
+  if (!accumulate) sums.assign(size_t(n), T(0));
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < n; ++j) sums[size_t(j)] += q.b[size_t(p * n + j)];
+  const std::vector<T> results = numbers<T>(m * n, 5);
+  const MapFn slope = kernel_table().backward_x[static_cast<int>(Row::tanh)][sizeof(T) == 8];
+  const void* in[] = {want.data(), nullptr, nullptr, results.data()};
+  slope(m * n, in, want.data(), 0);
+  const auto [b_k, b_col] = strides_of(lb, k, n);
+  const std::vector<T> b = spread(q.b, k, n, b_k, b_col);
+  const int64_t saved_row = n + kGap;
+  const std::vector<T> saved = spread(results, m, n, saved_row, 1);
+  got_sums.push_back(T(12345));
+  gemm(Gemm<T>{.m = m,
+               .n = n,
+               .k = k,
+               .a = q.a.data(),
+               .a_row = k,
+               .a_k = 1,
+               .b = b.data(),
+               .b_k = b_k,
+               .b_col = b_col,
+               .c = c.data(),
+               .c_row = n,
+               .accumulate = accumulate,
+               .activation = slope,
+               .saved = saved.data(),
+               .saved_row = saved_row,
+               .column_sums = got_sums.data()});
+  ASSERT_EQ(std::memcmp(c.data(), want.data(), want.size() * sizeof(T)), 0)
+      << m << " x " << n << " x " << k;
+  ASSERT_EQ(std::memcmp(got_sums.data(), sums.data(), sums.size() * sizeof(T)), 0)
+      << m << " x " << n << " x " << k;
+  ASSERT_EQ(got_sums.back(), T(12345));
+}
+TEST_P(Gemms, DerivativeAndColumnSums) {
+  for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{{1, 1, 1},
+                                                                             {7, 33, 65},
+                                                                             {1, 900, 70},
+                                                                             {90, 1, 70},
+                                                                             {3, 4100, 40},
+                                                                             {60, 64, 1200},
+                                                                             {100, 300, 300},
+                                                                             {40, 30, 0},
+                                                                             {0, 30, 20}})
+    for (const int threads : {1, 3}) {
+      set_num_threads(threads);
+      set_grain(threads % 2);
+      for (const bool accumulate : {false, true})
+        for (const Layout lb : {Layout::normal, Layout::transposed, Layout::strided}) {
+          check_backward<float>(fused(), m, n, k, accumulate, lb);
+          check_backward<double>(fused(), m, n, k, accumulate, lb);
+          if (HasFatalFailure()) return;
+        }
     }
 }
 

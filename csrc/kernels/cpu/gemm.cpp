@@ -89,9 +89,41 @@ void activate(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) 
   if (!g.activation) return;
   for (int64_t i = i0; i < i1; ++i) {
     T* row = g.c + i * g.c_row + j0;
-    const void* in[] = {row};
+    const T* const saved = g.saved ? g.saved + i * g.saved_row + j0 : nullptr;
+    const void* in[] = {row, saved, nullptr, saved};
     g.activation(j1 - j0, in, row, g.attribute);
   }
+}
+
+// The rows of a panel of B added up while it is in the cache: one row of a product whose factors
+// are 1, and with that one chain over k as any other.
+template <class T>
+void add_up_columns(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p) {
+  static constexpr T one = 1;
+  Gemm<T> sums{};
+  sums.k = g.k;
+  sums.a = &one;
+  sums.c = g.column_sums;
+  sums.accumulate = g.accumulate;
+  column_of_tiles(kernel, sums, {0, 1, p.j, p.cols, p.k0, p.k, p.b, p.b_k});
+}
+
+// The same where the product itself takes another way.
+template <class T>
+Gemm<T> sums_of_columns(const Gemm<T>& g) {
+  static constexpr T one = 1;
+  Gemm<T> sums{};
+  sums.m = 1;
+  sums.n = g.n;
+  sums.k = g.k;
+  sums.a = &one;
+  sums.b = g.b;
+  sums.b_k = g.b_k;
+  sums.b_col = g.b_col;
+  sums.c = g.column_sums;
+  sums.c_row = g.n;
+  sums.accumulate = g.accumulate;
+  return sums;
 }
 
 // How many tasks the whole product is worth: one, or an even number, as most machines have an even
@@ -127,6 +159,7 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
                              g.b + j + k0 * g.b_k,
                              g.b_k};
         column_of_tiles(kernel, g, panel);
+        if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
       }
     activate(g, i0, i1, cols.begin(c), j1);
   });
@@ -180,7 +213,9 @@ void gemm_block(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t 
     for (int64_t j = j0; j < j1; j += width) {
       const int64_t cols = std::min(width, j1 - j);
       pack(kernel, cols, k, g.b + k0 * g.b_k + j * g.b_col, g.b_col, g.b_k, packed, width);
-      column_of_tiles(kernel, g, {i0, i1, j, cols, k0, k, packed, width});
+      const Panel<T> panel{i0, i1, j, cols, k0, k, packed, width};
+      column_of_tiles(kernel, g, panel);
+      if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
     }
   }
   activate(g, i0, i1, j0, j1);
@@ -223,7 +258,8 @@ void gemm_column(const Gemm<T>& g) {
   if (g.bias)
     for (int64_t i = 0; i < g.m; ++i) g.c[i] = g.c[i] + *g.bias;
   if (!g.activation) return;
-  const void* in[] = {g.c};
+  if (g.saved && g.saved_row != 1) return activate(g, 0, g.m, 0, 1);
+  const void* in[] = {g.c, g.saved, nullptr, g.saved};
   g.activation(g.m, in, g.c, g.attribute);
 }
 
@@ -242,13 +278,17 @@ bool reads_in_place(const Kernels<T>& kernel, const Gemm<T>& g) {
 
 template <class T>
 void gemm(const Gemm<T>& g) {
+  if (g.m == 0 && g.column_sums) return gemm(sums_of_columns(g));
   if (g.m == 0 || g.n == 0) return;
   const Kernels<T>& kernel = kernels<T>();  // once: another thread may choose another table
   // A product without terms is zero, and still gets its bias: the direct path writes it.
   if (g.k == 0) return gemm_direct(kernel, g);
-  if (g.n == 1 && g.m > 1 && g.c_row == 1) return gemm_column(g);
+  const bool column = g.n == 1 && g.m > 1 && g.c_row == 1;
   const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
-  if (g.m == 1 && (rows || columns)) return gemm_one_row(kernel, g);
+  const bool row = g.m == 1 && (rows || columns);
+  if ((column || row) && g.column_sums) gemm(sums_of_columns(g));
+  if (column) return gemm_column(g);
+  if (row) return gemm_one_row(kernel, g);
   reads_in_place(kernel, g) ? gemm_direct(kernel, g) : gemm_packed(kernel, g);
 }
 

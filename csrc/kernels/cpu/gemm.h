@@ -8,7 +8,8 @@
 namespace ranvier {
 
 // C (m, n) = A (m, k) B (k, n), then + bias, then the activation, if given. C is row-major with
-// row stride c_row; A and B may have any strides.
+// row stride c_row; A and B may have any strides. The activation may be the derivative of one: C is
+// then multiplied by it, as it stands at the numbers `saved`.
 template <class T>
 struct Gemm {
   int64_t m, n, k;
@@ -22,6 +23,9 @@ struct Gemm {
   const T* bias = nullptr;  // (n)
   MapFn activation = nullptr;
   double attribute = 0;
+  const T* saved = nullptr;  // (m, n), rows saved_row apart: what a derivative reads
+  int64_t saved_row = 0;
+  T* column_sums = nullptr;  // (n) = sums over k of the rows of B, or added to them as C is
 };
 
 template <class T>
