@@ -14,7 +14,8 @@ help:
 	@echo 'make sanitize   tests and random calls under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan       tests of threads under the thread sanitizer'
 	@echo 'make fuzz       random calls under the sanitizers for a minute; ARGS="--seconds 600 --seed 7"'
-	@echo 'make bench      what an eager op costs, beside NumPy and PyTorch'
+	@echo 'make bench      kernels beside the limits of this machine, eager ops beside NumPy and PyTorch;'
+	@echo '                ARGS="--benchmark_filter=matmul" or ARGS="--filter matmul" runs a part'
 	@echo 'make clean      remove build, .venv and caches'
 
 demo test test-slow lint sanitize tsan fuzz bench clean:

@@ -51,7 +51,8 @@ def cpp_tests() -> None:
     with alone():
         step = Step("building the C++ tests", "cpp-tests.log", "test")
         install_build_tools(step)
-        options = [f"-DRANVIER_PARALLEL={'openmp' if openmp else 'pool'}"]
+        options = ["-DRANVIER_BUILD_TESTS=ON"]
+        options += [f"-DRANVIER_PARALLEL={'openmp' if openmp else 'pool'}"]
         cmake_build(step, "default", compiler, options)
         step.finish()
     run_ctest("default", "test")
@@ -75,7 +76,7 @@ def lint() -> int:
     install_extra("lint", "lint")
     sources = [
         str(path.relative_to(ROOT))
-        for top in ("csrc", "tests/cpp")
+        for top in ("benchmarks", "csrc", "examples", "tests/cpp")
         for path in sorted((ROOT / top).rglob("*"))
         if path.suffix in (".h", ".cpp", ".inc", ".cu")
     ]
@@ -177,10 +178,37 @@ def sanitize() -> int:
     )
 
 
-def bench(arguments: list[str]) -> int:
-    build("bench")
-    command = [str(VENV_PYTHON), "benchmarks/eager.py", *arguments]
+def native_bench(arguments: list[str]) -> int:
+    """The kernels from C++; a machine without what that needs is told what to install."""
+    compiler = find_compiler()
+    if isinstance(compiler, Need):
+        say(f"native benchmarks: skipped, {compiler.words} not found")
+        return 0
+    if not compiles(compiler, "#include <benchmark/benchmark.h>\n"):
+        advice = "sudo apt-get install -y libbenchmark-dev"
+        if not shutil.which("apt-get"):
+            advice = "install it to run them"
+        say(f"native benchmarks: skipped, Google Benchmark not found; {advice}")
+        return 0
+    with alone():
+        step = Step("building the native benchmarks into build/bench", "bench.log", "bench")
+        install_build_tools(step)
+        cmake_build(step, "bench", compiler, [])
+        step.finish()
+    command = [str(BUILD / "bench" / "ranvier_bench"), *arguments]
     return subprocess.run(command, cwd=ROOT).returncode
+
+
+def bench(arguments: list[str]) -> int:
+    """Kernels, then eager operations; who gives arguments to one of them runs that one."""
+    native = [argument for argument in arguments if argument.startswith("--benchmark_")]
+    others = [argument for argument in arguments if argument not in native]
+    code = native_bench(native) if native or not others else 0
+    if native and not others:
+        return code
+    build("bench")
+    command = [str(VENV_PYTHON), "benchmarks/eager.py", *others]
+    return subprocess.run(command, cwd=ROOT).returncode or code
 
 
 def clean() -> int:

@@ -177,10 +177,10 @@ def build(target: str) -> None:
 
 
 def cmake_build(step: Step, preset: str, compiler: Compiler, options: list[str]) -> None:
-    """Configures and builds a preset, with tests."""
+    """Configures and builds a preset."""
     drop_foreign_cache(step, preset, compiler)
     os.environ["CXX"] = compiler.command
-    configure = ["cmake", "--preset", preset, "-DRANVIER_BUILD_TESTS=ON", *options]
+    configure = ["cmake", "--preset", preset, *options]
     step.run(configure, "configuring", tools=True)
     step.run(["cmake", "--build", "--preset", preset], "compiling", tools=True)
 
