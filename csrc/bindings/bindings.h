@@ -6,6 +6,8 @@
 #include <pybind11/stl.h>
 #include <structmember.h>
 
+#include <exception>
+#include <memory>
 #include <optional>
 
 #include "ops/op.h"
@@ -63,6 +65,34 @@ void set_python_error();
 // A ranvier.Size, the tuple that `shape` gives.
 py::object size_of_shape(const Dims& shape);
 
+// ---- ops.cpp
+
+const OpDef& op_of(py::handle function);  // of one of ranvier.ops
+Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object);
+
+// Elements of work from which the lock is let go: less is over sooner than another thread could
+// take it.
+inline constexpr int64_t kWorthUnlocking = 4096;
+
+// f() without the lock, and what it threw. While the interpreter ends, taking the lock again ends
+// this thread by unwinding its stack: no destructor that touches Python and no catch may stand in
+// the way.
+template <class F>
+std::exception_ptr without_lock(F f) {
+  std::exception_ptr* const error = new std::exception_ptr;
+  PyThreadState* const thread = PyEval_SaveThread();
+  [&]() noexcept {
+    try {
+      f();
+    } catch (...) {
+      *error = std::current_exception();
+    }
+  }();
+  PyEval_RestoreThread(thread);
+  const std::unique_ptr<std::exception_ptr> owned(error);
+  return *owned;
+}
+
 // ---- descriptions.cpp
 
 std::string signature_of(const OpDef& op);  // add(input, other, *, alpha=1.0)
@@ -73,6 +103,7 @@ void bind_descriptions(py::module_& m);
 void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_ops(py::module_& m);
+void bind_updates(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_memory(py::module_& m);
 // ---- indexing.cpp

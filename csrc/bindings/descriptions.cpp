@@ -78,6 +78,13 @@ std::string signature_of(const OpDef& op) {
   return signature_as(plain ? op : *registry().find(op.keyword_form), op.name);
 }
 
+std::string members_of(const OpDef& op) {
+  std::string text;
+  for (size_t i = 0; i < op.each.size(); ++i)
+    text += (i > 0 ? ", " : "") + op.each[i] + (op.each_optional[i] ? " (or None)" : "");
+  return text;
+}
+
 // NumPy style, put together from the declaration.
 std::string doc_of(const OpDef& op) {
   std::string text = signature_of(op) + "\n\n" + op.doc + "\n\nParameters\n----------\n";
@@ -86,7 +93,8 @@ std::string doc_of(const OpDef& op) {
       if (op.inputs[i] == name)
         text += name + " : " +
                 (op.variadic && i + 1 == op.inputs.size() ? "sequence of Tensor" : "Tensor") +
-                (op.optional[i] ? ", optional" : "") + "\n    " + types_name(op.types) + ".\n";
+                (op.optional[i] ? ", optional" : "") + "\n    " + types_name(op.types) + "." +
+                (op.in_group(i) ? " For each parameter: " + members_of(op) + "." : "") + "\n";
     for (const AttrDef& attr : op.attrs)
       if (attr.name == name)
         text += name + " : " + kind_name(attr) +
@@ -139,9 +147,10 @@ py::dict description(const OpDef& op) {
   return py::dict(
       py::arg("name") = op.name, py::arg("doc") = op.doc, py::arg("inputs") = op.inputs,
       py::arg("optional") = op.optional, py::arg("variadic") = op.variadic,
-      py::arg("outputs") = op.outputs, py::arg("many_results") = op.many_results,
-      py::arg("fewer_results") = op.fewer_results, py::arg("positional") = op.positional,
-      py::arg("moves") = op.moves, py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
+      py::arg("each") = op.each, py::arg("outputs") = op.outputs,
+      py::arg("many_results") = op.many_results, py::arg("fewer_results") = op.fewer_results,
+      py::arg("positional") = op.positional, py::arg("moves") = op.moves,
+      py::arg("arguments") = op.arguments, py::arg("attrs") = attrs,
       py::arg("formula") = op.formula.text, py::arg("latex") = op.formula.latex,
       py::arg("derivatives") = derivatives, py::arg("gradient_of") = op.gradient_of,
       py::arg("in_place_of") = op.in_place_of, py::arg("keyword_form") = op.keyword_form,

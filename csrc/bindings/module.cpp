@@ -262,6 +262,7 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_autograd(m);
   ranvier::python::bind_memory(m);
   ranvier::python::bind_ops(m);
+  ranvier::python::bind_updates(m);
   ranvier::python::bind_settings(m);
   ranvier::python::bind_creation(m);
   ranvier::python::bind_program(m);

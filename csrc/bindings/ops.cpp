@@ -83,6 +83,8 @@ std::vector<int64_t> integers_from(const OpDef& op, const std::string& name, PyO
   return values;
 }
 
+}  // namespace
+
 Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
   const auto wrong = [&](const char* expected) {
     fail(ErrorKind::type, "[", op.name, "] expected ", expected, " for '", def.name, "', got ",
@@ -116,6 +118,8 @@ Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object) {
   }
   return {};
 }
+
+namespace {
 
 size_t shown_outputs(const OpDef& op) {
   size_t shown = op.outputs.empty() ? 1 : 0;
@@ -187,11 +191,10 @@ class Call {
   bool is_large() const {
     int64_t work = 0;
     for (const Tensor& t : inputs_) work += t.defined() ? t.numel() : 0;
-    return work > kRelease;
+    return work > kWorthUnlocking;
   }
 
  private:
-  static constexpr int64_t kRelease = 4096;
   using Numbers = SmallVector<std::pair<size_t, PyObject*>, 2>;  // inputs that are no tensors yet
 
   bool is_variadic(int input) const {
@@ -260,8 +263,10 @@ class Call {
     const size_t first = op_.inputs.size() - 1;
     const auto items = py::reinterpret_borrow<py::sequence>(object);
     inputs_.resize(first + items.size());
-    for (size_t i = 0; i < items.size(); ++i)
-      take_input(first + i, py::object(items[i]).ptr(), numbers);
+    for (size_t i = 0; i < items.size(); ++i) {
+      const py::object item = items[i];
+      if (!item.is_none()) take_input(first + i, item.ptr(), numbers);
+    }
   }
 
   void take_input(size_t i, PyObject* object, Numbers* numbers) {
@@ -280,7 +285,8 @@ class Call {
   PyObject* returned(const Tensors& results) const {
     if (op_.many_results) return py::tuple(py::cast(results)).release().ptr();
     // An op that only changes its input gives it back, so that calls can be chained.
-    if (results.empty()) return py::cast(inputs_[0]).release().ptr();
+    if (results.empty() && op_.each.empty()) return py::cast(inputs_[0]).release().ptr();
+    if (results.empty()) Py_RETURN_NONE;
     const size_t shown = std::min(shown_outputs(op_), results.size());
     if (shown <= 1) return into_out(results[0]).release().ptr();
     const py::object tuple =
@@ -327,25 +333,8 @@ PyObject* refused() {
   }
 }
 
-// compute() without the lock. While the interpreter ends, taking the lock again ends this thread
-// by unwinding its stack: no destructor that touches Python and no catch may stand in the way.
-std::exception_ptr compute_unlocked(Call* call) {
-  std::exception_ptr* const error = new std::exception_ptr;
-  PyThreadState* const thread = PyEval_SaveThread();
-  [&]() noexcept {
-    try {
-      call->compute();
-    } catch (...) {
-      *error = std::current_exception();
-    }
-  }();
-  PyEval_RestoreThread(thread);
-  const std::unique_ptr<std::exception_ptr> owned(error);
-  return *owned;
-}
-
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
-  // Raw memory: where the thread ends within compute_unlocked() no destructor may run.
+  // Raw memory: where the thread ends within without_lock() no destructor may run.
   alignas(Call) unsigned char memory[sizeof(Call)];
   Call* call = nullptr;
   bool large = false;
@@ -360,7 +349,7 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObje
     if (call) call->~Call();
     return answer;
   }
-  const std::exception_ptr error = large ? compute_unlocked(call) : nullptr;
+  const std::exception_ptr error = large ? without_lock([call] { call->compute(); }) : nullptr;
   PyObject* answer = nullptr;
   try {
     if (error) std::rethrow_exception(error);
@@ -436,6 +425,17 @@ PyTypeObject* op_type() {
   static auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
   return type;
 }
+
+}  // namespace
+
+const OpDef& op_of(py::handle function) {
+  if (Py_TYPE(function.ptr()) != op_type())
+    fail(ErrorKind::type, "[op] expected one of ranvier.ops, got ",
+         std::string(py::repr(function)));
+  return *reinterpret_cast<OpFunction*>(function.ptr())->op;
+}
+
+namespace {
 
 py::object function_of(const OpDef& op, bool operation = false, bool swapped = false,
                        bool composite = false) {

@@ -165,6 +165,18 @@ def from_dlpack(ext_tensor: Any, *, copy: bool | None = None) -> Tensor: ...
 def default_generator() -> Generator: ...
 def registry() -> list[dict[str, Any]]: ...
 def op_names() -> list[str]: ...
+def update_group(
+    op: Any,
+    params: Sequence[Tensor],
+    state: dict[Any, Any],
+    names: tuple[str | None, ...],
+    lr: Tensor,
+    momentum: Tensor,
+    scale: Tensor | None,
+    finite: Tensor | None,
+    attrs: tuple[Any, ...],
+    /,
+) -> bool | None: ...
 def cost(name: str, shapes: Sequence[Sequence[int]], /) -> tuple[float, float]: ...
 def _dtype(name: str, /) -> dtype: ...
 
@@ -275,7 +287,7 @@ def parameters(op: dict[str, Any]) -> list[str]:
         if place == op["positional"]:
             lines.append("*")
         if op["variadic"] and name == op["inputs"][-1]:
-            lines.append(f"{name}: Sequence[Input]")
+            lines.append(f"{name}: Sequence[Input{' | None' if op['each'] else ''}]")
             continue
         if name in inputs:
             kind = "Tensor" if name in op["mutates"] else "Input"
@@ -294,6 +306,8 @@ def parameters(op: dict[str, Any]) -> list[str]:
 def result_of(op: dict[str, Any]) -> str:
     if op["many_results"]:
         return "tuple[Tensor, ...]"
+    if op["each"]:
+        return "None"
     if op["fewer_results"]:
         return "Any"
     shown = [name for name in op["outputs"] if not name.startswith("_")]

@@ -103,12 +103,14 @@ struct UpdateArgs {
   double correction1 = 1, correction2 = 1;  // 1 - beta^step, of the bias of means that began at 0
   double rate = 0, second_rate = 0;         // what the changes are multiplied by in the end
   double low = 0, high = 0, power = 0, l1 = 0, l2 = 0, shrinkage = 0;
+  double scale = 1;        // of the gradient
   bool decoupled = false;  // weight decay shrinks the parameter, and is not in the gradient
   bool maximize = false;
   bool nesterov = false;
   bool first = false;           // state is to be written, not read
   bool eps_inside = false;      // under the root, or in the divisor where it is in the state
   bool lr_in_momentum = false;  // the buffer holds changes, in place of gradients
+  bool operator==(const UpdateArgs&) const = default;
 };
 
 // x: the parameter, its gradient and the state, in the order of the op's inputs; null where the op

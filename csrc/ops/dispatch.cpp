@@ -122,14 +122,14 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
 // gradient (dropout, batch norm) has none for what it changes.
 void check_no_gradient(const OpDef& op, const Tensors& inputs) {
   if (!grad_enabled()) return;
-  const auto changed = [&](size_t i) {
-    return std::find(op.mutated.begin(), op.mutated.end(), static_cast<int>(i)) != op.mutated.end();
-  };
-  for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].defined() && requires_grad(inputs[i]) && (!op.differentiable || changed(i)))
+  const auto check = [&](size_t i) {
+    if (inputs[i].defined() && requires_grad(inputs[i]))
       fail(ErrorKind::runtime, "[", op.name, "] expected '", op.input_name(i),
            "' without gradient for a change in place, got one that requires it; use no_grad(), or ",
            "the form that makes a new tensor");
+  };
+  if (op.differentiable) return op.for_mutated(inputs.size(), check);
+  for (size_t i = 0; i < inputs.size(); ++i) check(i);
 }
 
 // A kernel of some backward, run while gradients shall have a graph: without a derivative of its
@@ -196,8 +196,9 @@ void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inpu
   op.forward(ForwardArgs(op, attrs, in, out));
   for (size_t i = 0; i < out.size(); ++i)
     if (!out[i].same(outputs[i])) copy(outputs[i], out[i]);
-  for (const int i : op.mutated)
+  op.for_mutated(inputs.size(), [&](size_t i) {
     if (inputs[i].defined() && !in[i].same(inputs[i])) copy(inputs[i], in[i]);
+  });
 }
 
 }  // namespace
@@ -209,8 +210,9 @@ void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const T
     forward_in_float32(op, attrs, inputs, outputs);
   else
     op.forward(ForwardArgs(op, attrs, inputs, outputs));
-  for (const int i : op.mutated)
+  op.for_mutated(inputs.size(), [&](size_t i) {
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
+  });
 }
 
 namespace {
@@ -256,7 +258,7 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composit
   if (!op.moves && op.forward) check_arithmetic(op, inputs);
   if (op.types == Types::floats) check_floats(op, inputs);
   if (op.types != Types::any && op.types != Types::floats) unify_types(op, inputs);
-  for (const int i : op.mutated) check_mutation(op, inputs[i], op.inputs[i]);
+  op.for_mutated(inputs.size(), [&](size_t i) { check_mutation(op, inputs[i], op.input_name(i)); });
   if (!op.mutated.empty()) {
     if (op.in_place_of.empty() && !op.new_values)
       check_no_gradient(op, inputs);

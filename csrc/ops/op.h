@@ -137,6 +137,8 @@ struct OpDef {
   std::string doc = {};  // one or two sentences; first line of the help
   // "bias?" is optional; "tensors*", the last, stands for any number of tensors.
   std::vector<std::string> inputs = {};
+  // What a "tensors*" is made of, where it stands for any number of groups; "bias?" is optional.
+  std::vector<std::string> each = {};
   // "_lse" is kept for backward, not returned; "results*" stands for any number.
   std::vector<std::string> outputs = {"result"};
   bool fewer_results = false;  // infer may leave out the last ones: max without dim has no indices
@@ -164,8 +166,9 @@ struct OpDef {
   // 'input' is asked for; several are listed with commas. Needs a backward that looks at `needs`.
   std::vector<std::string> saves = {};
   bool (*saves_results)(const AttrReader&) = nullptr;  // whether results are needed; null: yes
-  std::vector<std::string> mutates = {};  // inputs that forward changes; no other result is theirs
-  bool overwrites = false;                // what it mutates it does not read
+  // Inputs, or members of each group, that forward changes; no other result is theirs.
+  std::vector<std::string> mutates = {};
+  bool overwrites = false;   // what it mutates it does not read
   bool elementwise = false;  // one layout for all: results keep the input's if it is dense
   bool differentiable = true;
   bool continues = false;  // backward can go on from the gradients that leaves hold
@@ -184,17 +187,32 @@ struct OpDef {
   int row = -1;          // of elementwise.def
 
   // Derived when the op is added.
-  std::vector<bool> optional = {};
+  std::vector<bool> optional = {}, each_optional = {};
   std::vector<SavedValue> saved_in = {}, saved_out = {};
-  std::vector<int> mutated = {};
-  int dtype_attr = -1;  // of an op that casts
+  std::vector<int> mutated = {};  // places, of groups in the first one: see for_mutated
+  int dtype_attr = -1;            // of an op that casts
 
   size_t positional = 0;         // arguments that need no name
   std::vector<int> places = {};  // of each argument: input i as i, attribute i as -1 - i
   bool variadic = false;         // the last input stands for any number of tensors
   bool many_results = false;
-  const std::string& input_name(size_t i) const { return inputs[std::min(i, inputs.size() - 1)]; }
-  bool is_optional(size_t i) const { return optional[std::min(i, inputs.size() - 1)]; }
+  // By the place among the tensors of a call.
+  const std::string& input_name(size_t i) const {
+    return in_group(i) ? each[member(i)] : inputs[std::min(i, inputs.size() - 1)];
+  }
+  bool is_optional(size_t i) const {
+    return in_group(i) ? each_optional[member(i)] : optional[std::min(i, inputs.size() - 1)];
+  }
+  // f(i) for every tensor that a call with `count` of them changes.
+  template <class F>
+  void for_mutated(size_t count, F f) const {
+    for (const int first : mutated)
+      for (size_t i = static_cast<size_t>(first); i < count;
+           i += each.empty() ? count : each.size())
+        f(i);
+  }
+  bool in_group(size_t i) const { return !each.empty() && i + 1 >= inputs.size(); }
+  size_t member(size_t i) const { return (i + 1 - inputs.size()) % each.size(); }
 };
 
 class Registry {

@@ -1,45 +1,13 @@
-// Optimizer steps. What changes from step to step (learning rate, momentum, step count) is a
-// tensor, so that a recorded step stays true.
+// Optimizer steps: what each is made of. What changes from step to step (learning rate, momentum,
+// step count) is a tensor, so that a recorded step stays true.
 #include <algorithm>
 #include <cmath>
 
-#include "core/dtypes.h"
-#include "core/parallel.h"
 #include "ops/families.h"
-#include "ops/loops.h"
-#include "ops/op.h"
+#include "ops/update.h"
 
 namespace ranvier {
 namespace {
-
-constexpr int kMostArrays = 6;
-
-// Inputs that are one number for the whole parameter.
-bool is_single(const std::string& name) {
-  static const char* const names[] = {"lr", "step", "momentum_now", "mu_product", "eta", "mu"};
-  return std::find(std::begin(names), std::end(names), name) != std::end(names);
-}
-
-Metas infer_update(const InferArgs& args) {
-  for (size_t i = 1; i < args.in.size(); ++i) {
-    if (!args.given_inputs[i]) continue;
-    const std::string& name = args.op().inputs[i];
-    if (is_single(name)) {
-      if (!args.in[i].shape.empty() || args.in[i].dtype != DType::float64)
-        args.mismatch("'" + name + "' as one float64");
-      continue;
-    }
-    if (args.in[i].dtype != args.in[0].dtype)
-      fail(ErrorKind::type, "[", args.op().name, "] expected ", name_of(args.in[0].dtype), " for '",
-           name, "', got ", name_of(args.in[i].dtype));
-    if (!(args.in[i].shape == args.in[0].shape))
-      args.mismatch("'" + name + "' of the parameter's shape");
-  }
-  if (!is_floating(args.in[0].dtype))
-    fail(ErrorKind::type, "[", args.op().name, "] expected a floating parameter, got ",
-         name_of(args.in[0].dtype));
-  return {};
-}
 
 // ---- inputs and attributes
 
@@ -95,51 +63,6 @@ double power(double x, double y) {
   return result;
 }
 
-// ---- the update
-
-// Parameters, gradients and state as flat arrays. A parameter with gaps is worked on in a copy.
-class Flat {
- public:
-  Flat(const Tensor& param, const Tensors& others) : param_(param), given_(others) {
-    tensors_.push_back(param.is_dense() ? param : converted(param, param.dtype()));
-    for (const Tensor& t : others)
-      tensors_.push_back(t.defined() ? in_layout_of(t, tensors_[0]) : t);
-  }
-  template <class T>
-  void arrays(T** x, int64_t offset) const {
-    for (size_t i = 0; i < tensors_.size(); ++i)
-      x[i] = tensors_[i].defined() ? tensors_[i].data<T>() + offset : nullptr;
-  }
-  // Copies what was changed back to where it came from: all but the gradient.
-  void write_back() const {
-    if (!tensors_[0].same(param_)) copy(param_, tensors_[0]);
-    for (size_t i = 1; i < given_.size(); ++i)
-      if (given_[i].defined() && !tensors_[i + 1].same(given_[i])) copy(given_[i], tensors_[i + 1]);
-  }
-
- private:
-  Tensor param_;
-  Tensors tensors_, given_;
-};
-
-// The state is what follows the learning rate and has the parameter's shape.
-void apply(Update which, const ForwardArgs& args, const UpdateArgs& u) {
-  const Tensor& param = args.in[0];
-  Tensors others{args.in[1]};
-  for (size_t i = 3; i < args.in.size(); ++i)
-    if (!is_single(args.op().inputs[i])) others.push_back(args.in[i]);
-  const Flat flat(param, others);
-  visit_floating(param.dtype(), [&]<class T>(Tag<T>) {
-    const UpdateFn<T> update = kernels<T>().update[static_cast<int>(which)];
-    parallel_items(param.numel(), 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
-      T* x[kMostArrays] = {};
-      flat.arrays(x, begin);
-      update(end - begin, x, u);
-    });
-  });
-  flat.write_back();
-}
-
 AttrDef number(const char* name, double value) {
   return {.name = name, .kind = AttrKind::number, .value = value};
 }
@@ -157,41 +80,30 @@ std::string example(const std::string& op, int states, int counts) {
   return text + ")";
 }
 
-// Fills in what every update has.
-void add(Registry& r, OpDef op) {
-  op.infer = infer_update;
-  op.differentiable = false;
-  for (const std::string& name : op.inputs) {
-    const std::string bare = name.back() == '?' ? name.substr(0, name.size() - 1) : name;
-    if (bare != "grad" && bare != "lr" && bare != "momentum_now") op.mutates.push_back(bare);
-  }
-  r.add(std::move(op));
-}
-
 // ---- the ops
 
-void sgd_forward(const ForwardArgs& args) {
+UpdateArgs sgd_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::momentum, &U::dampening, &U::weight_decay, &U::nesterov,
                                  &U::maximize, &U::decoupled, &U::lr_in_momentum});
   follow_schedule(args, &u.momentum);
   if (args.in[4].defined()) u.first = count_step(args, 4) == 1;
-  apply(Update::sgd, args, u);
+  return u;
 }
 void declare_sgd(Registry& r) {
-  add(r, {.name = "sgd_update",
+  add_update<Update::sgd, sgd_step>(
+      r, {.name = "sgd_update",
           .doc = "One step of gradient descent with momentum, in place (Sutskever et al., 2013); "
                  "with `lr_in_momentum` the buffer holds changes, in place of gradients.",
           .inputs = {"param", "grad", "lr", "momentum_buffer?", "step?", "momentum_now?"},
           .attrs = {number("momentum", 0), number("dampening", 0), decay(), flag("nesterov"),
                     maximize(), decoupled(), flag("lr_in_momentum")},
-          .forward = sgd_forward,
           .formula = {"b = mu b + (1 - d) (g + l p); p = p - lr b",
                       R"(b \leftarrow \mu b + (1-d)(g+\lambda p),\; p \leftarrow p - \eta b)",
                       {}},
           .example = example("sgd_update", 0, 0)});
 }
 
-void adam_forward(const ForwardArgs& args) {
+UpdateArgs adam_step(const ForwardArgs& args) {
   UpdateArgs u = settings(
       args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
   follow_schedule(args, &u.beta1);
@@ -201,10 +113,11 @@ void adam_forward(const ForwardArgs& args) {
   const double correction2 = raw ? 1 : 1 - power(u.beta2, n);
   u.rate = u.lr / correction1 * (hat ? std::sqrt(correction2) : 1);
   u.correction2 = hat ? 1 : correction2;
-  apply(Update::adam, args, u);
+  return u;
 }
 void declare_adam(Registry& r) {
-  add(r, {.name = "adam_update",
+  add_update<Update::adam, adam_step>(
+      r, {.name = "adam_update",
           .doc = "One step of Adam, in place (Kingma and Ba, 2015, algorithm 1); with `decoupled`, "
                  "AdamW (Loshchilov and Hutter, 2019); with `max_exp_avg_sq`, AMSGrad (Reddi et "
                  "al., 2018); with `eps_hat`, the order of the end of Kingma and Ba's section 2.",
@@ -212,7 +125,6 @@ void declare_adam(Registry& r) {
                      "momentum_now?"},
           .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
                     decoupled(), maximize(), flag("eps_hat"), flag("uncorrected")},
-          .forward = adam_forward,
           .formula = {"m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; "
                       "p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)",
                       R"(p \leftarrow p - \eta\,\frac{\hat m}{\sqrt{\hat v}+\epsilon})",
@@ -220,21 +132,21 @@ void declare_adam(Registry& r) {
           .example = example("adam_update", 2, 1)});
 }
 
-void rmsprop_forward(const ForwardArgs& args) {
+UpdateArgs rmsprop_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::beta2, &U::eps, &U::weight_decay, &U::momentum, &U::maximize,
                                  &U::decoupled, &U::eps_inside, &U::lr_in_momentum});
   follow_schedule(args, &u.momentum);
-  apply(Update::rmsprop, args, u);
+  return u;
 }
 void declare_rmsprop(Registry& r) {
-  add(r, {.name = "rmsprop_update",
+  add_update<Update::rmsprop, rmsprop_step>(
+      r, {.name = "rmsprop_update",
           .doc = "One step of RMSprop, in place (Hinton, 2012); with `grad_avg`, centered (Graves, "
                  "2013); with `eps_inside`, eps stands under the root.",
           .inputs = {"param", "grad", "lr", "square_avg", "grad_avg?", "momentum_buffer?",
                      "momentum_now?"},
           .attrs = {number("alpha", 0.99), number("eps", 1e-8), decay(), number("momentum", 0),
                     maximize(), decoupled(), eps_inside(), flag("lr_in_momentum")},
-          .forward = rmsprop_forward,
           .formula = {"v = a v + (1 - a) g^2; m = a m + (1 - a) g; "
                       "b = mu b + g / (sqrt(v - m^2) + eps); p = p - lr b",
                       R"(p \leftarrow p - \eta\,\frac{g}{\sqrt{v}+\epsilon})",
@@ -242,39 +154,39 @@ void declare_rmsprop(Registry& r) {
           .example = example("rmsprop_update", 1, 0)});
 }
 
-void adagrad_forward(const ForwardArgs& args) {
+UpdateArgs adagrad_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::second_rate, &U::eps, &U::weight_decay, &U::low, &U::maximize,
                                  &U::decoupled, &U::eps_inside});
   const int64_t n = count_step(args, 4);
   u.first = n == 1;
   u.rate = u.lr / (1 + static_cast<double>(n - 1) * u.second_rate);
-  apply(Update::adagrad, args, u);
+  return u;
 }
 void declare_adagrad(Registry& r) {
-  add(r, {.name = "adagrad_update",
+  add_update<Update::adagrad, adagrad_step>(
+      r, {.name = "adagrad_update",
           .doc = "One step of Adagrad, in place (Duchi et al., 2011). At step 0 `initial` is added "
                  "to the sum; with `eps_inside`, eps stands under the root.",
           .inputs = {"param", "grad", "lr", "sum", "step"},
           .attrs = {number("lr_decay", 0), number("eps", 1e-10), decay(), number("initial", 0),
                     maximize(), decoupled(), eps_inside()},
-          .forward = adagrad_forward,
           .formula = {"s = s + g^2; p = p - lr / (1 + (t - 1) k) g / (sqrt(s) + eps)",
                       R"(p \leftarrow p - \frac{\eta}{1+(t-1)\kappa}\,\frac{g}{\sqrt{s}+\epsilon})",
                       {}},
           .example = example("adagrad_update", 1, 1)});
 }
 
-void adadelta_forward(const ForwardArgs& args) {
+UpdateArgs adadelta_step(const ForwardArgs& args) {
   const UpdateArgs u =
       settings(args, {&U::beta2, &U::eps, &U::weight_decay, &U::maximize, &U::decoupled});
-  apply(Update::adadelta, args, u);
+  return u;
 }
 void declare_adadelta(Registry& r) {
-  add(r, {.name = "adadelta_update",
+  add_update<Update::adadelta, adadelta_step>(
+      r, {.name = "adadelta_update",
           .doc = "One step of Adadelta, in place (Zeiler, 2012, algorithm 1).",
           .inputs = {"param", "grad", "lr", "square_avg", "acc_delta"},
           .attrs = {number("rho", 0.9), number("eps", 1e-6), decay(), maximize(), decoupled()},
-          .forward = adadelta_forward,
           .formula = {"v = r v + (1 - r) g^2; d = sqrt((u + eps) / (v + eps)) g; "
                       "u = r u + (1 - r) d^2; p = p - lr d",
                       R"(p \leftarrow p - \eta\,\sqrt{\frac{u+\epsilon}{v+\epsilon}}\,g)",
@@ -282,21 +194,21 @@ void declare_adadelta(Registry& r) {
           .example = example("adadelta_update", 2, 0)});
 }
 
-void adamax_forward(const ForwardArgs& args) {
+UpdateArgs adamax_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::maximize,
                                  &U::decoupled, &U::eps_inside});
   follow_schedule(args, &u.beta1);
   u.rate = u.lr / (1 - power(u.beta1, count_step(args, 5)));
-  apply(Update::adamax, args, u);
+  return u;
 }
 void declare_adamax(Registry& r) {
-  add(r, {.name = "adamax_update",
+  add_update<Update::adamax, adamax_step>(
+      r, {.name = "adamax_update",
           .doc = "One step of AdaMax, in place (Kingma and Ba, 2015, algorithm 2); with "
                  "`eps_inside`, eps is added to the divisor and not to the gradient's size.",
           .inputs = {"param", "grad", "lr", "exp_avg", "exp_inf", "step", "momentum_now?"},
           .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
                     maximize(), decoupled(), eps_inside()},
-          .forward = adamax_forward,
           .formula = {"m = b1 m + (1 - b1) g; u = max(b2 u, |g| + eps); "
                       "p = p - lr / (1 - b1^t) m / u",
                       R"(p \leftarrow p - \frac{\eta}{1-\beta_1^t}\,\frac{m}{u})",
@@ -304,7 +216,7 @@ void declare_adamax(Registry& r) {
           .example = example("adamax_update", 2, 1)});
 }
 
-void nadam_forward(const ForwardArgs& args) {
+UpdateArgs nadam_step(const ForwardArgs& args) {
   UpdateArgs u = settings(
       args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
   follow_schedule(args, &u.beta1);
@@ -318,17 +230,17 @@ void nadam_forward(const ForwardArgs& args) {
   u.rate = u.lr * (1 - now) / (1 - product);
   u.second_rate = u.lr * next / (1 - product * next);
   u.correction2 = 1 - power(u.beta2, n);
-  apply(Update::nadam, args, u);
+  return u;
 }
 void declare_nadam(Registry& r) {
-  add(r, {.name = "nadam_update",
+  add_update<Update::nadam, nadam_step>(
+      r, {.name = "nadam_update",
           .doc = "One step of NAdam, in place (Dozat, 2016, algorithm 8), with the momentum "
                  "b1 (1 - 0.96^(t momentum_decay) / 2) at step t.",
           .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "mu_product", "step",
                      "momentum_now?"},
           .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
                     decoupled(), maximize(), number("momentum_decay", 4e-3)},
-          .forward = nadam_forward,
           .formula = {"M = M mu_t; p = p - lr ((1 - mu_t) / (1 - M) g + mu_(t+1) / "
                       "(1 - M mu_(t+1)) m) / (sqrt(v / (1 - b2^t)) + eps)",
                       R"(p \leftarrow p - \frac{\eta}{\sqrt{\hat v}+\epsilon}\left()"
@@ -338,7 +250,7 @@ void declare_nadam(Registry& r) {
           .example = example("nadam_update", 2, 2)});
 }
 
-void radam_forward(const ForwardArgs& args) {
+UpdateArgs radam_step(const ForwardArgs& args) {
   UpdateArgs u = settings(
       args, {&U::beta1, &U::beta2, &U::eps, &U::weight_decay, &U::decoupled, &U::maximize});
   follow_schedule(args, &u.beta1);
@@ -350,15 +262,15 @@ void radam_forward(const ForwardArgs& args) {
   if (!u.first)
     u.rate *= std::sqrt(1 - forgotten) * std::sqrt((length - 4) * (length - 2) * longest /
                                                    ((longest - 4) * (longest - 2) * length));
-  apply(Update::radam, args, u);
+  return u;
 }
 void declare_radam(Registry& r) {
-  add(r, {.name = "radam_update",
+  add_update<Update::radam, radam_step>(
+      r, {.name = "radam_update",
           .doc = "One step of RAdam, in place (Liu et al., 2020, algorithm 2).",
           .inputs = {"param", "grad", "lr", "exp_avg", "exp_avg_sq", "step", "momentum_now?"},
           .attrs = {number("beta1", 0.9), number("beta2", 0.999), number("eps", 1e-8), decay(),
                     decoupled(), maximize()},
-          .forward = radam_forward,
           .formula = {"p = p - lr r sqrt(1 - b2^t) m / (1 - b1^t) / (sqrt(v) + eps), where r is "
                       "known; else p = p - lr m / (1 - b1^t)",
                       R"(p \leftarrow p - \eta\,r_t\,\frac{\sqrt{1-\beta_2^t}}{1-\beta_1^t}\,)"
@@ -367,19 +279,19 @@ void declare_radam(Registry& r) {
           .example = example("radam_update", 2, 1)});
 }
 
-void lion_forward(const ForwardArgs& args) {
+UpdateArgs lion_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::weight_decay, &U::maximize});
   follow_schedule(args, &u.beta1);
   u.decoupled = true;
-  apply(Update::lion, args, u);
+  return u;
 }
 void declare_lion(Registry& r) {
-  add(r, {.name = "lion_update",
+  add_update<Update::lion, lion_step>(
+      r, {.name = "lion_update",
           .doc = "One step of Lion, in place (Chen et al., 2023, algorithm 2); weight decay "
                  "shrinks the parameter.",
           .inputs = {"param", "grad", "lr", "exp_avg", "momentum_now?"},
           .attrs = {number("beta1", 0.9), number("beta2", 0.99), decay(), maximize()},
-          .forward = lion_forward,
           .formula = {"p = p - lr (sign(b1 m + (1 - b1) g) + l p); m = b2 m + (1 - b2) g",
                       R"(p \leftarrow p - \eta\,(\operatorname{sign}(\beta_1 m+(1-\beta_1)g))"
                       R"(+\lambda p))",
@@ -387,19 +299,19 @@ void declare_lion(Registry& r) {
           .example = example("lion_update", 1, 0)});
 }
 
-void rprop_forward(const ForwardArgs& args) {
+UpdateArgs rprop_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::beta1, &U::beta2, &U::low, &U::high, &U::maximize});
   u.first = count_step(args, 5) == 1;
-  apply(Update::rprop, args, u);
+  return u;
 }
 void declare_rprop(Registry& r) {
-  add(r, {.name = "rprop_update",
+  add_update<Update::rprop, rprop_step>(
+      r, {.name = "rprop_update",
           .doc = "One step of Rprop, in place (Riedmiller and Braun, 1993), without going back. "
                  "The learning rate is the first step size.",
           .inputs = {"param", "grad", "lr", "prev", "step_size", "step"},
           .attrs = {number("eta_minus", 0.5), number("eta_plus", 1.2), number("step_min", 1e-6),
                     number("step_max", 50), maximize()},
-          .forward = rprop_forward,
           .formula = {"s = clamp(s f), f = eta_plus where the sign of g stays, eta_minus where it "
                       "changes; p = p - s sign(g)",
                       R"(p \leftarrow p - s\,\operatorname{sign}(g))",
@@ -407,25 +319,25 @@ void declare_rprop(Registry& r) {
           .example = example("rprop_update", 2, 1)});
 }
 
-void asgd_forward(const ForwardArgs& args) {
+UpdateArgs asgd_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::l2, &U::power, &U::low, &U::weight_decay, &U::maximize});
   double &eta = number_in(args, 4), &mu = number_in(args, 5);
   const int64_t n = count_step(args, 6);
   if (n == 1) eta = u.lr, mu = 1;
   u.rate = eta;
   u.second_rate = mu;
-  apply(Update::asgd, args, u);
   const auto steps = static_cast<double>(n);
   eta = u.lr / power(1 + u.l2 * u.lr * steps, u.power);
   mu = 1 / std::max(1.0, steps - u.low);
+  return u;
 }
 void declare_asgd(Registry& r) {
-  add(r, {.name = "asgd_update",
+  add_update<Update::asgd, asgd_step>(
+      r, {.name = "asgd_update",
           .doc = "One step of averaged gradient descent, in place (Polyak and Juditsky, 1992).",
           .inputs = {"param", "grad", "lr", "ax", "eta", "mu", "step"},
           .attrs = {number("lambd", 1e-4), number("alpha", 0.75), number("t0", 1e6), decay(),
                     maximize()},
-          .forward = asgd_forward,
           .formula = {"p = p - eta (g + l p); a = a + mu (p - a); eta = lr / (1 + l lr t)^alpha; "
                       "mu = 1 / max(1, t - t0)",
                       R"(p \leftarrow p - \eta_t\,(g+\lambda p),\; a \leftarrow a + \mu_t(p-a))",
@@ -433,7 +345,7 @@ void declare_asgd(Registry& r) {
           .example = example("asgd_update", 1, 3)});
 }
 
-void ftrl_forward(const ForwardArgs& args) {
+UpdateArgs ftrl_step(const ForwardArgs& args) {
   UpdateArgs u = settings(args, {&U::power, &U::low, &U::l1, &U::l2, &U::shrinkage, &U::second_rate,
                                  &U::weight_decay, &U::maximize, &U::decoupled});
   if (!(u.lr > 0))
@@ -442,17 +354,17 @@ void ftrl_forward(const ForwardArgs& args) {
   u.power = -u.power;
   u.l2 += u.second_rate / (2 * u.lr);
   u.first = count_step(args, 5) == 1;
-  apply(Update::ftrl, args, u);
+  return u;
 }
 void declare_ftrl(Registry& r) {
-  add(r,
+  add_update<Update::ftrl, ftrl_step>(
+      r,
       {.name = "ftrl_update",
        .doc = "One step of follow-the-regularized-leader, in place (McMahan et al., 2013, "
               "algorithm 1). At step 0 `initial` is added to the accumulator.",
        .inputs = {"param", "grad", "lr", "accumulator", "linear", "step"},
        .attrs = {number("lr_power", -0.5), number("initial", 0.1), number("l1", 0), number("l2", 0),
                  number("l2_shrinkage", 0), number("beta", 0), decay(), maximize(), decoupled()},
-       .forward = ftrl_forward,
        .formula = {"z = z + g - (sqrt(n + g^2) - sqrt(n)) / lr p; n = n + g^2; "
                    "p = (clamp(z, -l1, l1) - z) / (sqrt(n) / lr + 2 l2)",
                    R"(p \leftarrow \frac{\operatorname{clamp}(z,-\lambda_1,\lambda_1)-z})"

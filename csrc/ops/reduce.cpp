@@ -215,8 +215,7 @@ void count_nonzero_forward(const ForwardArgs& args) {
   fold_integers<Count>(from, split, args.out[0], [](const Count& c) { return c.n; });
 }
 
-void all_finite_forward(const ForwardArgs& args) {
-  const Tensor& x = args.in[0];
+bool is_finite(const Tensor& x) {
   const Tensor from = x.is_dense() ? x : packed(x);
   std::atomic<bool> finite{true};
   if (is_floating(x.dtype()))
@@ -225,7 +224,11 @@ void all_finite_forward(const ForwardArgs& args) {
         if (!kernels<T>().all_finite(end - begin, from.data<T>() + begin)) finite = false;
       });
     });
-  *args.out[0].data<bool>() = finite;
+  return finite;
+}
+
+void all_finite_forward(const ForwardArgs& args) {
+  *args.out[0].data<bool>() = std::all_of(args.in.begin(), args.in.end(), is_finite);
 }
 
 // One chain over all rows and not blocks: k small batches then add up to one large batch.
@@ -322,6 +325,14 @@ void declare_sums(Registry& r) {
          .differentiable = false,
          .formula = {"all(isfinite(x))", R"(\forall i: |x_i| < \infty)", {}},
          .example = "rv.all_finite(rv.tensor([1.0, float('inf')]))"});
+  r.add({.name = "tensors_finite",
+         .doc = "Whether no element of any of the tensors is NaN or infinite.",
+         .inputs = {"tensors*"},
+         .infer = [](const InferArgs&) -> Metas { return {{{}, DType::bool_}}; },
+         .forward = all_finite_forward,
+         .differentiable = false,
+         .formula = {"all(isfinite(x)) of every tensor", R"(\forall i: |x_i| < \infty)", {}},
+         .example = "rv.tensors_finite([rv.ones(2), rv.tensor([1.0, float('inf')])])"});
   r.add({.name = "bias_grad",
          .doc = "Sum over the rows of a matrix, as one chain from the first row to the last.",
          .inputs = {"grad"},

@@ -41,6 +41,11 @@ const OpDef& Registry::add(OpDef def) {
     def.variadic = input.ends_with('*');
     if (def.optional.back() || def.variadic) input.pop_back();
   }
+  for (std::string& name : def.each) {
+    def.each_optional.push_back(name.ends_with('?'));
+    if (def.each_optional.back()) name.pop_back();
+  }
+  if (!def.each.empty() && !def.variadic) broken("has groups and no 'tensors*'");
   if (!def.outputs.empty() && def.outputs.back().ends_with('*')) {
     def.many_results = true;
     def.outputs.back().pop_back();
@@ -66,8 +71,10 @@ const OpDef& Registry::add(OpDef def) {
     (in >= 0 ? def.saved_in : def.saved_out).push_back(value);
   }
   for (const std::string& name : def.mutates) {
-    if (index_of(def.inputs, name) < 0) broken("mutates unknown '" + name + "'");
-    def.mutated.push_back(index_of(def.inputs, name));
+    const bool grouped = !def.each.empty();
+    const int place = index_of(grouped ? def.each : def.inputs, name);
+    if (place < 0) broken("mutates unknown '" + name + "'");
+    def.mutated.push_back(place + (grouped ? static_cast<int>(def.inputs.size()) - 1 : 0));
   }
   if (def.arguments.empty()) {
     def.arguments = def.inputs;

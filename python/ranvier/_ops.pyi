@@ -209,6 +209,7 @@ __all__ = [
     "nanmean",
     "count_nonzero",
     "all_finite",
+    "tensors_finite",
     "prod",
     "amax",
     "argmax",
@@ -358,17 +359,29 @@ __all__ = [
     "rms_norm",
     "group_norm",
     "sgd_update",
+    "sgd_updates",
     "adam_update",
+    "adam_updates",
     "rmsprop_update",
+    "rmsprop_updates",
     "adagrad_update",
+    "adagrad_updates",
     "adadelta_update",
+    "adadelta_updates",
     "adamax_update",
+    "adamax_updates",
     "nadam_update",
+    "nadam_updates",
     "radam_update",
+    "radam_updates",
     "lion_update",
+    "lion_updates",
     "rprop_update",
+    "rprop_updates",
     "asgd_update",
+    "asgd_updates",
     "ftrl_update",
+    "ftrl_updates",
     "perceptron_pass",
     "absolute",
     "arccos",
@@ -667,6 +680,7 @@ def nanmean(
 ) -> Tensor: ...
 def count_nonzero(input: Input, dim: int | Sequence[int] | None = None) -> Tensor: ...
 def all_finite(input: Input) -> Tensor: ...
+def tensors_finite(tensors: Sequence[Input]) -> Tensor: ...
 def prod(
     input: Input,
     dim: int | Sequence[int] | None = None,
@@ -1149,6 +1163,20 @@ def sgd_update(
     decoupled: bool = False,
     lr_in_momentum: bool = False,
 ) -> Tensor: ...
+def sgd_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    decoupled: bool = False,
+    lr_in_momentum: bool = False,
+) -> None: ...
 def adam_update(
     param: Tensor,
     grad: Input,
@@ -1167,6 +1195,21 @@ def adam_update(
     eps_hat: bool = False,
     uncorrected: bool = False,
 ) -> Tensor: ...
+def adam_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    eps_hat: bool = False,
+    uncorrected: bool = False,
+) -> None: ...
 def rmsprop_update(
     param: Tensor,
     grad: Input,
@@ -1184,6 +1227,21 @@ def rmsprop_update(
     eps_inside: bool = False,
     lr_in_momentum: bool = False,
 ) -> Tensor: ...
+def rmsprop_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    alpha: float = 0.99,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    maximize: bool = False,
+    decoupled: bool = False,
+    eps_inside: bool = False,
+    lr_in_momentum: bool = False,
+) -> None: ...
 def adagrad_update(
     param: Tensor,
     grad: Input,
@@ -1198,6 +1256,19 @@ def adagrad_update(
     decoupled: bool = False,
     eps_inside: bool = False,
 ) -> Tensor: ...
+def adagrad_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    scale: Input | None = None,
+    finite: Input | None = None,
+    lr_decay: float = 0.0,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
+    initial: float = 0.0,
+    maximize: bool = False,
+    decoupled: bool = False,
+    eps_inside: bool = False,
+) -> None: ...
 def adadelta_update(
     param: Tensor,
     grad: Input,
@@ -1210,6 +1281,17 @@ def adadelta_update(
     maximize: bool = False,
     decoupled: bool = False,
 ) -> Tensor: ...
+def adadelta_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    scale: Input | None = None,
+    finite: Input | None = None,
+    rho: float = 0.9,
+    eps: float = 1e-06,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+    decoupled: bool = False,
+) -> None: ...
 def adamax_update(
     param: Tensor,
     grad: Input,
@@ -1226,6 +1308,20 @@ def adamax_update(
     decoupled: bool = False,
     eps_inside: bool = False,
 ) -> Tensor: ...
+def adamax_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+    decoupled: bool = False,
+    eps_inside: bool = False,
+) -> None: ...
 def nadam_update(
     param: Tensor,
     grad: Input,
@@ -1243,6 +1339,20 @@ def nadam_update(
     maximize: bool = False,
     momentum_decay: float = 0.004,
 ) -> Tensor: ...
+def nadam_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    momentum_decay: float = 0.004,
+) -> None: ...
 def radam_update(
     param: Tensor,
     grad: Input,
@@ -1258,6 +1368,19 @@ def radam_update(
     decoupled: bool = False,
     maximize: bool = False,
 ) -> Tensor: ...
+def radam_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-08,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+) -> None: ...
 def lion_update(
     param: Tensor,
     grad: Input,
@@ -1269,6 +1392,17 @@ def lion_update(
     weight_decay: float = 0.0,
     maximize: bool = False,
 ) -> Tensor: ...
+def lion_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    momentum_now: Input | None = None,
+    scale: Input | None = None,
+    finite: Input | None = None,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+) -> None: ...
 def rprop_update(
     param: Tensor,
     grad: Input,
@@ -1282,6 +1416,17 @@ def rprop_update(
     step_max: float = 50.0,
     maximize: bool = False,
 ) -> Tensor: ...
+def rprop_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    scale: Input | None = None,
+    finite: Input | None = None,
+    eta_minus: float = 0.5,
+    eta_plus: float = 1.2,
+    step_min: float = 1e-06,
+    step_max: float = 50.0,
+    maximize: bool = False,
+) -> None: ...
 def asgd_update(
     param: Tensor,
     grad: Input,
@@ -1296,6 +1441,17 @@ def asgd_update(
     weight_decay: float = 0.0,
     maximize: bool = False,
 ) -> Tensor: ...
+def asgd_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    scale: Input | None = None,
+    finite: Input | None = None,
+    lambd: float = 0.0001,
+    alpha: float = 0.75,
+    t0: float = 1000000.0,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+) -> None: ...
 def ftrl_update(
     param: Tensor,
     grad: Input,
@@ -1313,6 +1469,21 @@ def ftrl_update(
     maximize: bool = False,
     decoupled: bool = False,
 ) -> Tensor: ...
+def ftrl_updates(
+    lr: Input,
+    tensors: Sequence[Input | None],
+    scale: Input | None = None,
+    finite: Input | None = None,
+    lr_power: float = -0.5,
+    initial: float = 0.1,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    l2_shrinkage: float = 0.0,
+    beta: float = 0.0,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+    decoupled: bool = False,
+) -> None: ...
 def perceptron_pass(
     weight: Tensor, input: Input, target: Input, bias: Tensor | None = None
 ) -> Tensor: ...

@@ -398,6 +398,7 @@ import cases_layers as cases_layers  # noqa: E402  rows of its family
 import cases_losses as cases_losses  # noqa: E402
 import cases_moving as cases_moving  # noqa: E402  rows of its family
 import cases_optim as cases_optim  # noqa: E402  rows of its family
+import cases_optim_many as cases_optim_many  # noqa: E402
 import cases_order as cases_order  # noqa: E402  rows of its family
 import cases_padding as cases_padding  # noqa: E402
 import cases_positions as cases_positions  # noqa: E402  rows of its family

@@ -350,6 +350,8 @@ SINGLES = ("lr", "step", "momentum_now", "mu_product", "eta", "mu")
 BAD_STATE = (_C.ShapeError, ("(3,)", "(4,)"))
 ATTRS = ["weight_decay", "maximize", "decoupled"]
 Settings = dict[str, Any]
+# Every row as (op, reference, samples, tolerance): cases_optim_many.py puts parameters together.
+UPDATES: list[tuple[str, Reference, list[Any], str]] = []
 
 
 def update(
@@ -420,10 +422,12 @@ def update(
             arrays = tuple(relaid(x, layout) for x, layout in zip(inputs, layouts, strict=True))
             yield arrays, attrs, layouts
 
+    entries = list(arranged())
+    UPDATES.append((name, reference, entries, tolerance))
     rows(
         name,
         reference,
-        *arranged(),
+        *entries,
         writes=True,
         tolerance=tolerance,
         integers="refused",

@@ -152,6 +152,18 @@ rows(
         for bad in (np.nan, np.inf, -np.inf)
     ),
 )
+rows(
+    "tensors_finite",
+    lambda *tensors: np.array(all(np.all(np.isfinite(x)) for x in tensors)),
+    ((), {}),
+    (((17,), (3, 5), (0,), ()), {}, ("packed", "transposed", "packed", "packed")),
+    (((40,), (5, 3)), {}, ("strided", "transposed")),
+    special=(
+        (np.ones(7), np.array([1.0, np.nan]), np.ones(3)),
+        (np.ones(7), np.ones(3), np.array(np.inf)),
+        (np.array(-np.inf), np.ones(3)),
+    ),
+)
 
 
 # ---- products

@@ -106,9 +106,12 @@ class Case:
         return REGISTRY[self.name]
 
     def input_name(self, i: int) -> str:
-        """Of the i-th input; the last one may stand for several."""
-        names = self.entry["inputs"]
-        return str(names[min(i, len(names) - 1)])
+        """Of the i-th input; the last one may stand for several, or for groups of them."""
+        names, each = self.entry["inputs"], self.entry["each"]
+        last = len(names) - 1
+        if each and i >= last:
+            return str(each[(i - last) % len(each)])
+        return str(names[min(i, last)])
 
     def samples(self, seed: int = 0) -> list[Sample]:
         """The samples; another seed gives other values of the same shapes."""

@@ -41,11 +41,7 @@ def listed(output: Any) -> list[Any]:
 def results_of(case: Case, inputs: Sequence[Any], output: Any) -> list[Array]:
     """Results, then what the op changed."""
     mutated = case.entry["mutates"]
-    changed = [
-        t
-        for n, t in zip(case.entry["inputs"], inputs, strict=False)
-        if n in mutated and t is not None
-    ]
+    changed = [t for i, t in enumerate(inputs) if t is not None and case.input_name(i) in mutated]
     results = [] if case.writes else listed(output)
     return [array_of(t) for t in (*results, *changed)]
 
@@ -335,6 +331,9 @@ def test_composite(name: str, dtype: str) -> None:
         if not sample.attrs.get("dtype", _C.float32).is_floating_point:
             continue
         sample = as_dtype(sample, dtype)
+        if case.writes:  # many changes in one pass are the changes one by one
+            assert bits(forward(case, sample)) == bits(forward(case, sample, composite=True))
+            continue
         fused, plain = gradients(case, sample), gradients(case, sample, composite=True)
         for a, b in zip([*fused[0], *fused[1]], [*plain[0], *plain[1]], strict=True):
             assert a.shape == b.shape

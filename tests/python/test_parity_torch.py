@@ -54,7 +54,10 @@ ALONE = {
         ],
         "forms in place",
     ),
-    **dict.fromkeys(("slice", "cast", "all_finite", "index"), "what indexing, to(), fit() run on"),
+    **dict.fromkeys(
+        ("slice", "cast", "all_finite", "tensors_finite", "index"),
+        "what indexing, to(), fit() run on",
+    ),
     **dict.fromkeys(("gelu_", "silu_", "softsign_", "maximum_", "minimum_"), "forms in place"),
     **dict.fromkeys(("logaddexp_", "logaddexp2_"), "forms in place"),
     **dict.fromkeys(("add_scaled", "add_scaled_", "sub_scaled", "sub_scaled_"), "add(alpha=)"),
@@ -68,7 +71,9 @@ ALONE = {
     "perceptron_pass": "Rosenblatt's rule",
     **dict.fromkeys(("uniform", "integers", "permutation", "normal"), "draw from a state tensor"),
     **dict.fromkeys([n for n in REGISTRY if "state" in REGISTRY[n]["inputs"]], "the same"),
-    **dict.fromkeys([n for n in REGISTRY if n.endswith("_update")], "an optimizer's step"),
+    **dict.fromkeys(
+        [n for n in REGISTRY if n.endswith(("_update", "_updates"))], "an optimizer's step"
+    ),
 }
 
 # Words of the error that only one of the two gives, whatever the op: why.

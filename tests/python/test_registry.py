@@ -57,7 +57,7 @@ def test_declaration_is_complete(name: str) -> None:
     )
     assert all(a["kind"] in KINDS for a in entry["attrs"])
     assert entry["kernel"] or entry["composite"] or entry["view"]
-    assert set(entry["mutates"]) <= set(entry["inputs"])
+    assert set(entry["mutates"]) <= {*entry["inputs"], *entry["each"]}
     assert bool(entry["mutates"]) or not name.endswith("_")
     if entry["in_place_of"]:
         assert name == entry["in_place_of"] + "_"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FLAG, NOT_NEGATIVE, SHARE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FLAG, NOT_NEGATIVE, SHARE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -46,6 +46,7 @@ class Adadelta(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.adadelta_updates)
     state_names = ("square_avg", "acc_delta")
     decoupled = False  # weight decay shrinks the parameter
 
@@ -74,14 +75,9 @@ class Adadelta(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
-        ops.adadelta_update(
-            param,
-            grad,
-            group.lr,
-            state["square_avg"],
-            state["acc_delta"],
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["rho"],
             group["eps"],
             group["weight_decay"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -50,6 +50,7 @@ class Adagrad(Optimizer):
         "eps": NOT_NEGATIVE,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.adagrad_updates)
     state_names = ("step", "sum")
     # Attributes of the op, for classes with other conventions.
     decoupled = False
@@ -82,14 +83,9 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
-        ops.adagrad_update(
-            param,
-            grad,
-            group.lr,
-            state["sum"],
-            state["step"],
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["lr_decay"],
             group["eps"],
             group["weight_decay"],

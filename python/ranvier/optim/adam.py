@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -52,6 +52,7 @@ class Adam(Optimizer):
         "maximize": FLAG,
         "decoupled_weight_decay": FLAG,
     }
+    op = staticmethod(ops.adam_updates)
     state_names = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     eps_hat = False  # an attribute of the op, for classes with other conventions
 
@@ -90,18 +91,10 @@ class Adam(Optimizer):
         """Two moments, and with amsgrad the largest second one."""
         return self.state_names if group["amsgrad"] else self.state_names[:3]
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
         beta1, beta2 = group["betas"]
-        ops.adam_update(
-            param,
-            grad,
-            group.lr,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            state["step"],
-            state["max_exp_avg_sq"] if group["amsgrad"] else None,
-            group.momentum,
+        return (
             beta1,
             beta2,
             group["eps"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FINITE, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FINITE, FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -50,6 +50,7 @@ class ASGD(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.asgd_updates)
     state_names = ("step", "eta", "mu", "ax")
 
     def __init__(
@@ -78,16 +79,9 @@ class ASGD(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
-        ops.asgd_update(
-            param,
-            grad,
-            group.lr,
-            state["ax"],
-            state["eta"],
-            state["mu"],
-            state["step"],
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["lambd"],
             group["alpha"],
             group["t0"],

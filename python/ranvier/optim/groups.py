@@ -112,6 +112,7 @@ class ParamGroup(dict[str, Any]):
     lr: Tensor
     momentum: Tensor
     kind: type[Optimizer]
+    form: tuple[tuple[str | None, ...], tuple[Any, ...]] | None = None  # what the op is given
 
     def __init__(self, kind: type[Optimizer], settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
@@ -147,6 +148,7 @@ class ParamGroup(dict[str, Any]):
         if "betas" in values:
             self.momentum.numpy()[()] = values["betas"][0]
         super().update(values)
+        self.form = None
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The setting, which becomes `default` where it is not there."""

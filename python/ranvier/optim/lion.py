@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -44,6 +44,7 @@ class Lion(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.lion_updates)
     state_names = ("exp_avg",)
 
     def __init__(
@@ -71,15 +72,10 @@ class Lion(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
         beta1, beta2 = group["betas"]
-        ops.lion_update(
-            param,
-            grad,
-            group.lr,
-            state["exp_avg"],
-            group.momentum,
+        return (
             beta1,
             beta2,
             group["weight_decay"],

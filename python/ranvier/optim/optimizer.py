@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ranvier import _C
 from ranvier._C import Tensor
-from ranvier._grad import enable_grad
+from ranvier._grad import enable_grad, no_grad
 from ranvier._layouts import laid_out_as
 from ranvier.autograd.gradients import RemovableHandle
 from ranvier.nn.module import clear_grad
@@ -125,8 +125,12 @@ class Optimizer:
     """
 
     rules: ClassVar[dict[str, Rule]] = {"lr": NOT_NEGATIVE}  # by the names of the settings
+    op: ClassVar[Any] = None  # the update of many parameters, one of `ranvier.ops`
     # What may be remembered for a parameter; None: anything.
     state_names: ClassVar[tuple[str, ...] | None] = None
+
+    # What multiplies all gradients as they are read, by the name that it has in PyTorch.
+    grad_scale: Tensor | None = None
 
     _stepping = False
     _warned = False
@@ -220,26 +224,77 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._check_not_replaced()
-        updated, update = False, self._update
-        before = _C.is_grad_enabled()
-        _C.set_grad_enabled(False)
-        try:
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    grad = parameter.grad
-                    if grad is not None:
-                        update(group, parameter, grad)
-                        updated = True
-        finally:
-            _C.set_grad_enabled(before)
+        updated = False
+        for group in self.param_groups:
+            updated |= self._update_group(group)
         if not (updated or self._warned):
             self._warn_of_nothing()
         return loss
 
+    @property
+    def reads_grad_scale(self) -> bool:
+        """Whether `step` looks at `grad_scale`; a step of its own need not."""
+        return type(self).step is Optimizer.step
+
+    def _update_group(self, group: ParamGroup) -> bool:
+        """One step of a group, in one op where no subclass updates in its own way."""
+        if type(self)._update is not Optimizer._update:
+            return self._update_one_by_one(group)
+        assert self.op is not None
+        names, attributes = self._form_of(group)
+        while True:
+            done: bool | None = _C.update_group(
+                self.op,
+                group["params"],
+                self.state,
+                names,
+                group.lr,
+                group.momentum,
+                self.grad_scale,
+                None,
+                attributes,
+            )
+            if done is not None:
+                return done
+            self._check_not_replaced()
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._state_of(group, parameter)
+
+    @no_grad()
+    def _update_one_by_one(self, group: ParamGroup) -> bool:
+        self._check_not_replaced()
+        updated = False
+        for parameter in group["params"]:
+            grad = parameter.grad
+            if grad is not None:
+                if self.grad_scale is not None:
+                    grad = grad * self.grad_scale
+                self._update(group, parameter, grad)
+                updated = True
+        return updated
+
     def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        """One update op for one parameter; each optimizer has its own."""
-        raise TypeError(f"[{self._where()}] expected a method '_update', got none")
+        """A step of one parameter with this gradient; what a subclass may do in its own way."""
+        if self.op is None:
+            raise TypeError(f"[{self._where()}] expected a method '_update', got none")
+        names, attributes = self._form_of(group)
+        state = self._state_of(group, param)
+        tensors = [param, grad, *(None if name is None else state[name] for name in names)]
+        momentum = (group.momentum,) if "momentum_now" in _arguments(self.op) else ()
+        self.op(group.lr, tensors, *momentum, None, None, *attributes)
+
+    def _form_of(self, group: ParamGroup) -> tuple[tuple[str | None, ...], tuple[Any, ...]]:
+        """The state that the op is given, with None for what it is not, and its attributes."""
+        if group.form is None:
+            given = self.state_for(group)
+            names = tuple(n if n in given else None for n in _state_names(self.op))
+            group.form = names, self.attributes(group)
+        return group.form
+
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op under a group's settings."""
+        return ()
 
     def _check_not_replaced(self) -> None:
         for group in self.param_groups:
@@ -410,6 +465,22 @@ class Optimizer:
             for i, group in enumerate(self.param_groups)
         ]
         return f"{type(self).__name__} (\n" + "\n\n".join(lines) + "\n)"
+
+
+@functools.cache
+def _described(op: Any) -> dict[str, Any]:
+    return next(entry for entry in _C.registry() if entry["name"] == op.__name__)
+
+
+def _arguments(op: Any) -> list[str]:
+    names: list[str] = _described(op)["arguments"]
+    return names
+
+
+def _state_names(op: Any) -> list[str]:
+    """What an update remembers, in the order of its op: all behind parameter and gradient."""
+    names: list[str] = _described(op)["each"]
+    return names[2:]
 
 
 def new_state(like: Tensor) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import BETAS, FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -49,6 +49,7 @@ class RAdam(Optimizer):
         "decoupled_weight_decay": FLAG,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.radam_updates)
     state_names = ("step", "exp_avg", "exp_avg_sq")
 
     def __init__(
@@ -78,17 +79,10 @@ class RAdam(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
         beta1, beta2 = group["betas"]
-        ops.radam_update(
-            param,
-            grad,
-            group.lr,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            state["step"],
-            group.momentum,
+        return (
             beta1,
             beta2,
             group["eps"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FLAG, NOT_NEGATIVE, SHARE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FLAG, NOT_NEGATIVE, SHARE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -52,6 +52,7 @@ class RMSprop(Optimizer):
         "centered": FLAG,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.rmsprop_updates)
     state_names = ("square_avg", "grad_avg", "momentum_buffer")
     # Attributes of the op, for classes with other conventions.
     decoupled = False
@@ -91,16 +92,9 @@ class RMSprop(Optimizer):
         centered = ("grad_avg",) if group["centered"] else ()
         return ("square_avg", *centered, *(("momentum_buffer",) if group["momentum"] else ()))
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
-        ops.rmsprop_update(
-            param,
-            grad,
-            group.lr,
-            state["square_avg"],
-            state["grad_avg"] if group["centered"] else None,
-            state["momentum_buffer"] if group["momentum"] else None,
-            group.momentum,
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["alpha"],
             group["eps"],
             group["weight_decay"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import ETAS, FLAG, NOT_NEGATIVE, RANGE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import ETAS, FLAG, NOT_NEGATIVE, RANGE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -46,6 +46,7 @@ class Rprop(Optimizer):
         "step_sizes": RANGE,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.rprop_updates)
     state_names = ("step", "prev", "step_size")
 
     def __init__(
@@ -71,17 +72,11 @@ class Rprop(Optimizer):
         }
         super().__init__(params, settings)
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
         less, more = group["etas"]
         smallest, largest = group["step_sizes"]
-        ops.rprop_update(
-            param,
-            grad,
-            group.lr,
-            state["prev"],
-            state["step_size"],
-            state["step"],
+        return (
             less,
             more,
             smallest,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FINITE, FLAG, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FINITE, FLAG, NOT_NEGATIVE, Rule
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -43,6 +43,7 @@ class SGD(Optimizer):
         "nesterov": FLAG,
         "maximize": FLAG,
     }
+    op = staticmethod(ops.sgd_updates)
     state_names = ("step", "momentum_buffer")
     # Attributes of the op, for classes with other conventions.
     decoupled = False
@@ -89,18 +90,9 @@ class SGD(Optimizer):
         """The buffer, where there is momentum."""
         return self.state_names if group["momentum"] else ()
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        buffer = step = None
-        if group["momentum"]:
-            state = self._state_of(group, param)
-            buffer, step = state["momentum_buffer"], state["step"]
-        ops.sgd_update(
-            param,
-            grad,
-            group.lr,
-            buffer,
-            step,
-            group.momentum,
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["momentum"],
             group["dampening"],
             group["weight_decay"],

@@ -255,9 +255,9 @@ class Run:
         if task.steps_itself:
             return self.own_step(step)
         value = self.all_gradients(step, meters)
-        for parameter in self.parameters:
-            if parameter.grad is not None and not diagnosis.is_finite(parameter.grad):
-                self.fail_at_gradient()
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        if not _C.ops.tensors_finite(grads).item():
+            self.fail_at_gradient()
         task.limit_gradients()
         self.updates.begin()
         try:
@@ -268,6 +268,7 @@ class Run:
             task.after_update()
         finally:
             self.updates.end()
+            task.optimizer.grad_scale = None
         return value
 
     def own_step(self, step: Step) -> float:

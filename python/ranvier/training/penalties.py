@@ -15,6 +15,7 @@ from ranvier import optim
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
 from ranvier.nn import Module, utils
+from ranvier.nn.utils import clip
 
 # Running means, or sums, of squared gradients by the names that optimizers keep them under.
 _SQUARES = ("exp_avg_sq", "square_avg", "sum")
@@ -76,10 +77,18 @@ class Penalties:
         assert total is not None
         return total * self.l2
 
-    def limit(self, parameters: Iterable[Tensor]) -> None:
-        """Scale all gradients down where their norm is larger than `clip_norm`."""
-        if self.clip_norm is not None:
+    def limit(self, parameters: Iterable[Tensor], optimizer: optim.Optimizer) -> None:
+        """Scale all gradients down where their norm is larger than `clip_norm`.
+
+        Where the optimizer can it does so as it reads them, in its next step.
+        """
+        if self.clip_norm is None:
+            return
+        if not optimizer.reads_grad_scale:
             utils.clip_grad_norm_(parameters, self.clip_norm)
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        optimizer.grad_scale = clip.clip_factor(self.clip_norm, utils.get_total_norm(grads))
 
     def apply(self, optimizer: optim.Optimizer) -> None:
         """The parts of the update that come after the optimizer's."""

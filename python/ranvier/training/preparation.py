@@ -95,7 +95,7 @@ class FitTask(Task):
         return self.penalties.loss()
 
     def limit_gradients(self) -> None:
-        self.penalties.limit(self.trained)
+        self.penalties.limit(self.trained, self.optimizer)
 
     def after_update(self) -> None:
         self.penalties.apply(self.optimizer)

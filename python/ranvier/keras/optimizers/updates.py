@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ranvier import optim
-from ranvier._C import Tensor, ops
-from ranvier.optim.groups import FINITE, NOT_NEGATIVE, ParamGroup, Rule
+from ranvier._C import ops
+from ranvier.optim.groups import FINITE, NOT_NEGATIVE, Rule
 
 
 class SGD(optim.SGD):
@@ -73,6 +73,7 @@ class Ftrl(optim.Optimizer):
         "beta": NOT_NEGATIVE,
         "weight_decay": NOT_NEGATIVE,
     }
+    op = staticmethod(ops.ftrl_updates)
     state_names = ("step", "accumulator", "linear")
 
     def __init__(self, params: Iterable[Any], **settings: float) -> None:
@@ -82,15 +83,9 @@ class Ftrl(optim.Optimizer):
         """The sum of squares and the linear term."""
         return self.state_names
 
-    def _update(self, group: ParamGroup, param: Tensor, grad: Tensor) -> None:
-        state = self._state_of(group, param)
-        ops.ftrl_update(
-            param,
-            grad,
-            group.lr,
-            state["accumulator"],
-            state["linear"],
-            state["step"],
+    def attributes(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The attributes of the op."""
+        return (
             group["lr_power"],
             group["initial"],
             group["l1"],

@@ -135,8 +135,13 @@ def clip_grads_with_norm_(
     )
 
 
+def clip_factor(max_norm: float, total_norm: Tensor) -> Tensor:
+    """What gradients of this norm are multiplied by."""
+    return (max_norm / (total_norm + 1e-6)).clamp(max=1.0)
+
+
 def _scale(grads: list[Tensor], max_norm: float, total_norm: Tensor) -> None:
-    factor = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)
+    factor = clip_factor(max_norm, total_norm)
     for grad in grads:
         grad.mul_(factor)
 
