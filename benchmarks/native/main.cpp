@@ -55,7 +55,7 @@ std::string limits(const Setting& setting) {
   for (const Number number : {Number::f32, Number::f64, Number::bf16})
     if (const double peak = peak_flops(setting, number))
       add("%s%s %.0f", text.empty() ? "" : ", ", name_of(number), peak / 1e9);
-  add(" GFLOP/s; read, copy GB/s");
+  add("%s", " GFLOP/s; read, copy GB/s");
   const char* mark = ":";
   for (const Level& level : levels(setting.threads)) {
     add("%s %s %.0f %.0f", mark, level.name.c_str(),
@@ -68,11 +68,11 @@ std::string limits(const Setting& setting) {
 
 void add_context(const std::set<Setting>& used) {
   std::string isas, threads;
-  for (const std::string& isa : ranvier::available_isas()) isas += (isas.empty() ? "" : " ") + isa;
-  for (const int n : thread_counts()) threads += (threads.empty() ? "" : " ") + std::to_string(n);
+  for (const std::string& isa : ranvier::available_isas()) isas += isa + " ";
+  for (const int n : thread_counts()) threads += std::to_string(n) + " ";
   benchmark::AddCustomContext("ranvier", ranvier::version());
-  benchmark::AddCustomContext("isa", isas);
-  benchmark::AddCustomContext("threads", threads + " of " + ranvier::thread_team());
+  benchmark::AddCustomContext("isa", isas.substr(0, isas.size() - 1));
+  benchmark::AddCustomContext("threads", threads + "of " + ranvier::thread_team());
   for (const Setting& setting : used)
     benchmark::AddCustomContext("peak" + suffix(setting), limits(setting));
 }

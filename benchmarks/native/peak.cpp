@@ -34,7 +34,7 @@ using MemoryLoop = void (*)(float* from, float* to, int64_t n, int64_t repeats);
 struct Loops {
   const char* isa;
   Arithmetic f32, f64, bf16;
-  MemoryLoop read, write, copy, update;
+  MemoryLoop flows[4][2];  // [flow][0: one stream, 1: several]
 };
 
 // ---- base
@@ -224,15 +224,15 @@ double measure_bandwidth(const Setting& setting, Flow flow, double footprint) {
   if (!loops) return 0;
   const bool copies = flow == Flow::copy;
   const double share = footprint / setting.threads / (copies ? 2 : 1);
-  const int64_t n = std::max<int64_t>(static_cast<int64_t>(share / 4) / 128 * 128, 128);
+  const int64_t n = std::max<int64_t>(static_cast<int64_t>(share / 4) / 512 * 512, 512);
   const int64_t apart = copies ? 2 * n + kSkew : n;
-  std::vector<MemoryLoop> candidates;
-  if (flow == Flow::read) candidates = {loops->read};
-  if (flow == Flow::write) candidates = {loops->write};
-  if (flow == Flow::copy) candidates = {loops->copy};
-  if (flow == Flow::update) candidates = {loops->update};
-  if (footprint > second_cache() && flow == Flow::write) candidates.push_back(stream_write);
-  if (footprint > second_cache() && copies) candidates.push_back(stream_copy);
+  const auto& [one, several] = loops->flows[static_cast<int>(flow)];
+  std::vector<MemoryLoop> candidates = {one};
+  if (footprint > second_cache()) {
+    candidates.push_back(several);
+    if (flow == Flow::write) candidates.push_back(stream_write);
+    if (copies) candidates.push_back(stream_copy);
+  }
   double best = 1e300;
   for (const MemoryLoop loop : candidates)
     best = std::min(best, best_seconds(setting.threads, [&](int thread, int64_t repeats) {

@@ -134,7 +134,10 @@ double bytes_of(const Tensor& t) {
 
 std::string sizes(std::initializer_list<int64_t> values) {
   std::string text;
-  for (const int64_t value : values) text += (text.empty() ? "" : "x") + std::to_string(value);
+  for (const int64_t value : values) {
+    if (!text.empty()) text += 'x';
+    text += std::to_string(value);
+  }
   return text;
 }
 
@@ -163,8 +166,9 @@ Prepared& prepared(const Row& row, const Setting& setting) {
   ranvier::set_isa(setting.isa);
   ranvier::set_num_threads(setting.threads);
   if (now.row != &row) {
-    now = {};
-    now = {.row = &row, .warm = {}, .work = row.prepare()};
+    now = Prepared();  // first, so that two rows never hold their tensors at once
+    now.work = row.prepare();
+    now.row = &row;
   }
   if (now.warm != setting) {
     for (int i = 0; i < 2; ++i) {
