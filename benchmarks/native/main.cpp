@@ -44,37 +44,60 @@ bool chosen(const std::string& name) {
   }
 }
 
-// "f32 117, f64 58 GFLOP/s; read, copy GB/s: L1 412 340, L2 200 190, L3 36 43, memory 36 41"
-std::string limits(const Setting& setting) {
+// "f32 234, f64 117 GFLOP/s, 99 % of 2 x one thread": much less says that somebody else was at
+// work, or that threads share a core.
+std::string arithmetic(const Setting& setting) {
   std::string text;
-  const auto add = [&](const char* format, auto... values) {
-    char part[80];
-    std::snprintf(part, sizeof part, format, values...);
-    text += part;
-  };
+  char part[40];
   for (const Number number : {Number::f32, Number::f64, Number::bf16})
-    if (const double peak = peak_flops(setting, number))
-      add("%s%s %.0f", text.empty() ? "" : ", ", name_of(number), peak / 1e9);
-  add("%s", " GFLOP/s; read, copy GB/s");
-  const char* mark = ":";
-  for (const Level& level : levels(setting.threads)) {
-    add("%s %s %.0f %.0f", mark, level.name.c_str(),
-        bandwidth(setting, Flow::read, level.footprint) / 1e9,
-        bandwidth(setting, Flow::copy, level.footprint) / 1e9);
-    mark = ",";
+    if (const double peak = peak_flops(setting, number)) {
+      std::snprintf(part, sizeof part, "%s%s %.0f", text.empty() ? "" : ", ", name_of(number),
+                    peak / 1e9);
+      text += part;
+    }
+  text += " GFLOP/s";
+  if (setting.threads > 1) {
+    const double alone = peak_flops({setting.isa, 1}, Number::f32);
+    std::snprintf(part, sizeof part, ", %.0f %% of %d x one thread",
+                  100 * peak_flops(setting, Number::f32) / alone / setting.threads,
+                  setting.threads);
+    text += part;
   }
   return text;
 }
 
+// "L1 412 340, L2 200 190, L3 36 43, memory 36 41 GB/s read, copied"
+std::string traffic(const Setting& setting) {
+  std::string text;
+  char part[80];
+  for (const Level& level : levels(setting.threads)) {
+    std::snprintf(part, sizeof part, "%s%s %.0f %.0f", text.empty() ? "" : ", ", level.name.c_str(),
+                  bandwidth(setting, Flow::read, level.footprint) / 1e9,
+                  bandwidth(setting, Flow::copy, level.footprint) / 1e9);
+    text += part;
+  }
+  return text + " GB/s read, copied";
+}
+
 void add_context(const std::set<Setting>& used) {
+  const std::vector<std::string> all_isas = ranvier::available_isas();
   std::string isas, threads;
-  for (const std::string& isa : ranvier::available_isas()) isas += isa + " ";
+  for (const std::string& isa : all_isas) isas += isa + " ";
   for (const int n : thread_counts()) threads += std::to_string(n) + " ";
   benchmark::AddCustomContext("ranvier", ranvier::version());
   benchmark::AddCustomContext("isa", isas.substr(0, isas.size() - 1));
   benchmark::AddCustomContext("threads", threads + "of " + ranvier::thread_team());
   for (const Setting& setting : used)
-    benchmark::AddCustomContext("peak" + suffix(setting), limits(setting));
+    benchmark::AddCustomContext("peak" + suffix(setting), arithmetic(setting));
+  // Memory is much the same for all instruction sets: the widest one speaks for them, so that a
+  // run of a few rows need not wait.
+  for (const int n : thread_counts()) {
+    const auto widest = std::find_if(all_isas.rbegin(), all_isas.rend(),
+                                     [&](const auto& isa) { return used.contains({isa, n}); });
+    if (widest == all_isas.rend()) continue;
+    const Setting setting{*widest, n};
+    benchmark::AddCustomContext("peak" + suffix(setting) + "/memory", traffic(setting));
+  }
 }
 
 // Our defaults, before what the user says.

@@ -144,26 +144,26 @@ class Gate {
   std::atomic<int> waiting_{0}, turn_{0};
 };
 
-constexpr int kRounds = 4, kMostBatches = 6;
+constexpr int kMostBatches = 4;
 constexpr double kRoundSeconds = 1e-3;
 
 using Round = std::function<void(int thread, int64_t repeats)>;
 
 // The shortest time of some rounds, of what all threads do at once; a round is over when the last
 // of them has ended.
-double best_round(int threads, int64_t repeats, const Round& work) {
+double best_round(int threads, int rounds, int64_t repeats, const Round& work) {
   Gate gate(threads);
   std::vector<std::thread> others;
   for (int thread = 1; thread < threads; ++thread)
     others.emplace_back([&, thread] {
-      for (int round = 0; round < kRounds; ++round) {
+      for (int round = 0; round < rounds; ++round) {
         gate.pass();
         work(thread, repeats);
         gate.pass();
       }
     });
   double best = 1e300;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const double start = seconds_now();
     gate.pass();
     work(0, repeats);
@@ -178,17 +178,19 @@ double best_round(int threads, int64_t repeats, const Round& work) {
 // measured again until that finds nothing shorter.
 double best_seconds(int threads, const Round& work) {
   int64_t repeats = 1;
-  for (double took = 0; took < kRoundSeconds / 4 && repeats < (int64_t{1} << 40);) {
+  double took = 0;
+  while (took < kRoundSeconds / 4 && repeats < (int64_t{1} << 40)) {
     const double start = seconds_now();
     work(0, repeats);
     took = seconds_now() - start;
     const double more = kRoundSeconds / std::max(took, kRoundSeconds / 1000);
     if (more > 1) repeats = static_cast<int64_t>(static_cast<double>(repeats) * more) + 1;
   }
-  double best = best_round(threads, repeats, work);
+  const int rounds = took > 2 * kRoundSeconds ? 2 : 4;
+  double best = best_round(threads, rounds, repeats, work);
   for (int batch = 1; batch < kMostBatches; ++batch) {
-    const double next = best_round(threads, repeats, work);
-    const bool settled = next > 0.98 * best;
+    const double next = best_round(threads, rounds, repeats, work);
+    const bool settled = next > 0.97 * best;
     best = std::min(best, next);
     if (settled) break;
   }
