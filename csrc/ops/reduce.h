@@ -177,6 +177,33 @@ void block_sums(const AxisSplit& s, T* const (&y)[N], F block_sum) {
     }
 }
 
+// Columns of at most kSumRows rows, added up as a tree over chains of a few rows: one chain of them
+// all would be off by 1e-6. Each level of the tree waits for its neighbour, as the digits of a
+// binary counter do.
+template <class T>
+void sum_columns(int64_t rows, int64_t cols, const T* x, int64_t stride, T* y) {
+  constexpr int64_t tile = 512;
+  static_assert(kSumRows <= 256);
+  const Kernels<T>& kernel = kernels<T>();
+  const int64_t chain = rows <= 32 ? 4 : 8;
+  alignas(64) T levels[7][tile];
+  for (int64_t left = 0; left < cols; left += tile) {
+    const int64_t width = std::min(cols - left, tile);
+    int used = 0;  // levels[0 .. used) hold sums, each of more chains than the next
+    for (int64_t r = 0, chains = 1; r < rows; r += chain, ++chains) {
+      kernel.sum_rows(std::min(rows - r, chain), width, x + r * stride + left, stride,
+                      levels[used++]);
+      for (int64_t bit = chains; bit % 2 == 0; bit /= 2, --used)
+        kernel.add_bias(1, width, levels[used - 2], tile, levels[used - 1]);
+    }
+    for (; used > 1; --used) kernel.add_bias(1, width, levels[used - 2], tile, levels[used - 1]);
+    if (used)
+      std::copy_n(levels[0], width, y + left);
+    else
+      std::fill_n(y + left, width, T(0));
+  }
+}
+
 // Sums of x.
 template <class T>
 void sum_split(const T* x, const AxisSplit& s, T* y) {
@@ -186,7 +213,7 @@ void sum_split(const T* x, const AxisSplit& s, T* y) {
     if (s.inner == 1)
       *to[0] = kernel.sum(n, from);
     else
-      kernel.sum_rows(n, s.inner, from, s.inner, to[0]);
+      sum_columns(n, s.inner, from, s.inner, to[0]);
   });
 }
 

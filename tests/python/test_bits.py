@@ -299,7 +299,7 @@ def test_sums_along_axes_of_any_size(shape: tuple[int, ...]) -> None:
                 seen.add(np.ascontiguousarray(view.numpy()).tobytes())
         assert len(seen) == 1
         exact = x.astype(np.float64).sum(dim)
-        assert np.max(np.abs(got / exact - 1)) <= 1e-6  # 256 rows in a chain, then a tree
+        assert np.max(np.abs(got / exact - 1)) <= 2e-7
 
 
 def test_long_softmax_rows() -> None:

@@ -335,6 +335,20 @@ def tables_of(dtype, name):
             dtype,
         ),
     )
+    # x - tanh x, relative to itself.
+    far = mp.mpf(5) / 4 if single else near
+    yield scalar("shrink_near", rounded(far, dtype))
+    yield table(
+        "shrink_c",
+        fit(
+            lambda w: -tanh_tail(w),
+            lambda w: 1 / tanh_tail(w),
+            mp.mpf(0),
+            far**2,
+            8,
+            dtype,
+        ),
+    )
     yield table(
         "erf_c",
         fit(
@@ -393,6 +407,10 @@ def later_tables_of(dtype, name):
     yield from both("log10_e", 1 / mp.log(10))
     yield from both("log10_2", mp.log(2) / mp.log(10))
     yield from both("pi", mp.pi)
+    yield scalar("sqrt2_low", rounded(mp.sqrt(2) - rounded(mp.sqrt(2), dtype), dtype))
+    slope = 2 * mp.sqrt(2 / mp.pi)  # of gelu by tanh
+    yield from both("gelu_slope", slope)
+    yield from both("gelu_cube", slope * mp.mpf("0.044715"))
     yield from both("two_thirds", mp.mpf(2) / 3)
     # Parts of pi/2; n times one of the first three is exact while n < 2^13 (2^27), and so are the
     # differences with the first two, which end where the dtype's numbers around 1 end.
