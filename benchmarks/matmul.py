@@ -1,12 +1,13 @@
 """Matrix products beside NumPy's and PyTorch's, interleaved in one process for each thread count.
 
-    python benchmarks/matmul.py [--threads 1,2] [--rounds 5] [GROUP or M,N,K[,LAYOUT][,f64] ...]
+    python benchmarks/matmul.py [--threads 1,2] [--rounds 5] [GROUP or M,N,K[,LAYOUT][,DTYPE] ...]
 
-Groups: squares, odd, training, float64, neighbours; all of them when none is named. LAYOUT says of
-each factor whether its rows (n) or its columns (t) lie side by side in memory: nn, nt, tn, tt.
-PyTorch is compared where it is installed. Times are medians over the rounds of medians over calls;
-`peak` is the fastest of some products that stay in the first caches, and stands for the machine's
-multiply-adds a second. It times; it judges nothing, and no test depends on it.
+Groups: squares, odd, training, float64, bfloat16, neighbours; all of them when none is named. DTYPE
+is f32, f64 or bf16, which NumPy has not. LAYOUT says of each factor whether its rows (n) or its
+columns (t) lie side by side in memory: nn, nt, tn, tt. PyTorch is compared where it is installed.
+Times are medians over the rounds of medians over calls; `peak` is the fastest of some products that
+stay in the first caches, and stands for the machine's multiply-adds a second. It times; it judges
+nothing, and no test depends on it.
 """
 
 from __future__ import annotations
@@ -65,6 +66,13 @@ GROUPS = {
         *layer(512, 2048, 2048),
     ],
     "float64": [Shape(n, n, n, "nn", "f64") for n in (32, 64, 128, 256, 512, 1024)],
+    "bfloat16": [
+        *(Shape(n, n, n, "nn", "bf16") for n in (32, 64, 128, 256, 512, 1024)),
+        Shape(32, 128, 784, "nt", "bf16"), Shape(128, 1024, 1024, "nt", "bf16"),
+        Shape(512, 512, 512, "nt", "bf16"), Shape(512, 512, 512, "tn", "bf16"),
+        Shape(1, 1024, 1024, "nn", "bf16"),
+        Shape(1, 1024, 1024, "nt", "bf16"),
+    ],
     "neighbours": [Shape(n, n, n) for n in WIDTHS],
 }  # fmt: skip
 
@@ -75,7 +83,13 @@ def parse(word: str) -> list[Shape]:
     parts = word.split(",")
     m, n, k = (int(size) for size in parts[:3])
     layout = next((part for part in parts[3:] if part in ("nn", "nt", "tn", "tt")), "nn")
-    return [Shape(m, n, k, layout, "f64" if "f64" in parts else "f32")]
+    dtype = next((part for part in parts[3:] if part in ("f64", "bf16")), "f32")
+    return [Shape(m, n, k, layout, dtype)]
+
+
+def halves(x: rv.Tensor) -> rv.Tensor:
+    """In bfloat16, and in the layout that x has."""
+    return x.bfloat16() if x.is_contiguous() else x.T.bfloat16().T
 
 
 def contestants(shape: Shape, threads: int) -> dict[str, Callable[[], object]]:
@@ -88,6 +102,9 @@ def contestants(shape: Shape, threads: int) -> dict[str, Callable[[], object]]:
     if shape.layout[1] == "t":
         b = np.ascontiguousarray(b.T).T
     x, y = rv.from_numpy(a), rv.from_numpy(b)
+    half = shape.dtype == "bf16"  # which NumPy has not
+    if half:
+        x, y = halves(x), halves(y)
 
     def ours(count: int) -> Callable[[], object]:
         def product() -> object:
@@ -102,12 +119,15 @@ def contestants(shape: Shape, threads: int) -> dict[str, Callable[[], object]]:
     runs: dict[str, Callable[[], object]] = {"ranvier": ours(threads)}
     if threads > 1:
         runs["one"] = ours(1)
-    runs["numpy"] = lambda: lambda: a @ b
+    if not half:
+        runs["numpy"] = lambda: lambda: a @ b
     if importlib.util.find_spec("torch"):
         import torch
 
         torch.set_num_threads(threads)
         s, t = torch.from_numpy(a), torch.from_numpy(b)
+        if half:
+            s, t = s.bfloat16(), t.bfloat16()
         runs["torch"] = lambda: lambda: torch.mm(s, t)
     return runs
 
@@ -136,7 +156,8 @@ def measure(shape: Shape, threads: int, rounds: int) -> dict[str, float]:
     names = list(runs)
     ours = table[:, 0]
     peers = table[:, [i for i, name in enumerate(names) if name in ("numpy", "torch")]]
-    result["ratio"] = float(np.median(peers.min(axis=1) / ours))
+    best = peers.min(axis=1, initial=np.inf)  # no peer is infinitely slow
+    result["ratio"] = float(np.median(best / ours))
     if "one" in names:
         result["to one thread"] = float(np.median(ours / table[:, names.index("one")]))
     return result
@@ -182,7 +203,7 @@ def table(shapes: list[Shape], threads: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shapes", nargs="*", metavar="GROUP or M,N,K[,LAYOUT][,f64]")
+    parser.add_argument("shapes", nargs="*", metavar="GROUP or M,N,K[,LAYOUT][,DTYPE]")
     parser.add_argument("--threads", default="1,2", help="thread counts, one table each")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

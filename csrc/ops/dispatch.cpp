@@ -206,10 +206,12 @@ void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inpu
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs) {
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
-  if (!op.moves && (any_half(inputs) || any_half(outputs)))
+  const ForwardArgs args(op, attrs, inputs, outputs);
+  const bool half = !op.moves && (any_half(inputs) || any_half(outputs));
+  if (half && !(op.takes_half && op.takes_half(args)))
     forward_in_float32(op, attrs, inputs, outputs);
   else
-    op.forward(ForwardArgs(op, attrs, inputs, outputs));
+    op.forward(args);
   op.for_mutated(inputs.size(), [&](size_t i) {
     if (inputs[i].defined()) ++inputs[i].impl()->storage->version;
   });

@@ -53,30 +53,46 @@ Metas infer_linear(const InferArgs& args) {
   return {{out, args.in[0].dtype}};
 }
 
-// x w into `out`, x row-major: w[k * w_k + j * w_col].
-template <class T>
-Gemm<T> product_of_rows(const Tensor& x, const Tensor& w, int k_axis, const Tensor& out) {
-  Gemm<T> g{};
+// x w into `out`, x row-major; k is an axis of w.
+template <class G, class A, class C>
+G product_of_rows(const A* x, const A* weight, const Tensor& w, int k_axis, const Tensor& out,
+                  C* c) {
+  G g{};
   g.k = w.shape()[k_axis];
   g.n = w.shape()[1 - k_axis];
   g.m = g.n == 0 ? 0 : out.numel() / g.n;
-  g.a = x.data<T>();
+  g.a = x;
   g.a_row = g.k;
   g.a_k = 1;
-  g.b = w.data<T>();
+  g.b = weight;
   g.b_k = w.strides()[k_axis];
   g.b_col = w.strides()[1 - k_axis];
-  g.c = out.data<T>();
+  g.c = c;
   g.c_row = g.n;
   return g;
 }
 
+void linear_in_pairs(const ForwardArgs& args) {
+  const Tensor x = packed(args.in[0]), &w = args.in[1], &out = args.out[0];
+  const Tensor bias = args.in[2].defined() ? converted(args.in[2], DType::float32) : Tensor();
+  PairGemm g =
+      product_of_rows<PairGemm>(bits_of(x), bits_of(w), w, 1, out, static_cast<float*>(nullptr));
+  g.bias = bias.defined() ? bias.data<float>() : nullptr;
+  if (const OpDef* activation = epilogue(args))
+    g.activation = kernel_table().forward[activation->row][static_cast<int>(DType::float32)];
+  g.rounded = &out.data<BFloat16>()->bits;
+  gemm(g);
+}
+
 void linear_forward(const ForwardArgs& args) {
+  if (args.out[0].dtype() == DType::bfloat16) return linear_in_pairs(args);
   const Tensor x = packed(args.in[0]);
   const Tensor bias = args.in[2].defined() ? packed(args.in[2]) : Tensor();
   const OpDef* activation = epilogue(args);
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    Gemm<T> g = product_of_rows<T>(x, args.in[1], 1, args.out[0]);
+    const Tensor& w = args.in[1];
+    Gemm<T> g = product_of_rows<Gemm<T>>(x.data<T>(), w.data<T>(), w, 1, args.out[0],
+                                         args.out[0].data<T>());
     g.bias = bias.defined() ? bias.data<T>() : nullptr;
     if (activation)
       g.activation = kernel_table().forward[activation->row][static_cast<int>(x.dtype())];
@@ -221,7 +237,9 @@ void input_grad_forward(const ForwardArgs& args) {
   const OpDef* activation = slope(args);
   const Tensor saved = activation ? packed(args.in[2]) : Tensor();
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    Gemm<T> p = product_of_rows<T>(g, args.in[1], 0, args.out[0]);
+    const Tensor& w = args.in[1];
+    Gemm<T> p = product_of_rows<Gemm<T>>(g.data<T>(), w.data<T>(), w, 0, args.out[0],
+                                         args.out[0].data<T>());
     if (activation) {
       p.activation = kernel_table().backward_x[activation->row][static_cast<int>(g.dtype())];
       p.saved = saved.data<T>();
@@ -297,6 +315,7 @@ void declare_linear(Registry& r) {
          .types = Types::floats,
          .infer = infer_linear,
          .forward = linear_forward,
+         .takes_half = in_pairs,
          .backward = linear_backward,
          .composite = linear_composite,
          .saves = {"input for weight", "weight for input", "result"},

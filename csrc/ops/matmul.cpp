@@ -7,6 +7,7 @@
 #include "core/dtypes.h"
 #include "core/parallel.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/pairs.h"
 #include "ops/families.h"
 #include "ops/loops.h"
 
@@ -70,6 +71,12 @@ Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader&) {
     cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
   return cost;
 }
+
+bool in_pairs(const ForwardArgs& args) {
+  return args.out[0].dtype() == DType::bfloat16 && has_pair_kernels();
+}
+
+const uint16_t* bits_of(const Tensor& t) { return &t.data<BFloat16>()->bits; }
 
 namespace {
 
@@ -155,8 +162,15 @@ void rows_of_one(const Batch& in, Product* p, int64_t* distance) {
 }
 
 template <class T>
-void float_product(const Batch& in, T* out) {
-  Gemm<T> g{};
+T*& result_of(Gemm<T>& g) {
+  return g.c;
+}
+uint16_t*& result_of(PairGemm& g) { return g.rounded; }
+
+// G: the kind of gemm, whose factors and result are numbers of these types.
+template <class G, class A, class C>
+void float_product(const Batch& in, const A* a, const A* b, C* out) {
+  G g{};
   g.a_row = in.a_row();
   Product p = in.p;
   rows_of_one(in, &p, &g.a_row);
@@ -169,10 +183,10 @@ void float_product(const Batch& in, T* out) {
   g.c_row = p.n;
   const int64_t matrices = count(p.batch);
   const auto one = [&](int64_t i) {
-    Gemm<T> part = g;
-    part.a = in.a.data<T>() + (matrices == 1 ? 0 : in.at_a(i));
-    part.b = in.b.data<T>() + (matrices == 1 ? 0 : in.at_b(i));
-    part.c = out + i * p.m * p.n;
+    G part = g;
+    part.a = a + (matrices == 1 ? 0 : in.at_a(i));
+    part.b = b + (matrices == 1 ? 0 : in.at_b(i));
+    result_of(part) = out + i * p.m * p.n;
     gemm(part);
   };
   // Many matrices share the threads out among themselves; a single one, or each of a few large
@@ -222,9 +236,13 @@ void matmul_forward(const ForwardArgs& args) {
   const Product p = product_of(InferArgs(args.op(), args.all(), metas, {true, true}));
   if (out.numel() == 0) return;
   const Batch in{a, b, p, a.dim() == 1, b.dim() == 1};
+  if (out.dtype() == DType::bfloat16) {
+    float_product<PairGemm>(in, bits_of(a), bits_of(b), &out.data<BFloat16>()->bits);
+    return;
+  }
   visit(out.dtype(), [&]<class T>(Tag<T>) {
     if constexpr (std::is_floating_point_v<T>)
-      float_product<T>(in, out.data<T>());
+      float_product<Gemm<T>>(in, a.data<T>(), b.data<T>(), out.data<T>());
     else if constexpr (!std::is_same_v<T, bool>)
       integer_product<T>(in, out.data<T>());
   });
@@ -303,6 +321,7 @@ void declare_matmul(Registry& r) {
          .inputs = {"input", "other"},
          .infer = infer_matmul,
          .forward = matmul_forward,
+         .takes_half = in_pairs,
          .backward = matmul_backward,
          .saves = {"input for other", "other for input"},
          .continues = true,

@@ -20,6 +20,11 @@ Tensor diagonal_of(const Tensor& t, int64_t a, int64_t b);
 // the products of some rows after others have the bits of the product of all of them.
 Tensor multiplied_onto(const Tensor& sum, const Tensor& a, const Tensor& b);
 
+// Whether a product of bfloat16 numbers is left to the processor's own instruction for them: the
+// op's `takes_half`. Its sums are float32 and are rounded in the end, as elsewhere.
+bool in_pairs(const ForwardArgs& args);
+const uint16_t* bits_of(const Tensor& t);
+
 Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader& args);
 
 }  // namespace ranvier

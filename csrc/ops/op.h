@@ -156,6 +156,7 @@ struct OpDef {
   // recorded.
   Metas (*infer_by_value)(const ForwardArgs&) = nullptr;
   void (*forward)(const ForwardArgs&) = nullptr;       // null: only the composite
+  bool (*takes_half)(const ForwardArgs&) = nullptr;    // half precision goes to forward as it is
   Tensors (*backward)(const BackwardArgs&) = nullptr;  // null: derived from the composite
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
   // A view has no kernel: the result shares the input's memory. False: no such view exists.

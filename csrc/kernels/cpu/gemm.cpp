@@ -5,9 +5,11 @@
 #include "kernels/cpu/gemm.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "kernels/cpu/pairs.h"
 
 namespace ranvier {
 namespace {
@@ -83,15 +85,17 @@ void column_of_tiles(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>&
   }
 }
 
-// The activation of a finished part of C.
+// What is done with a finished part of C while it is in the cache: the activation, and rounding.
 template <class T>
-void activate(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-  if (!g.activation) return;
+void finish(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+  if (!g.activation && !g.rounded) return;
   for (int64_t i = i0; i < i1; ++i) {
     T* row = g.c + i * g.c_row + j0;
     const T* const saved = g.saved ? g.saved + i * g.saved_row + j0 : nullptr;
     const void* in[] = {row, saved, nullptr, saved};
-    g.activation(j1 - j0, in, row, g.attribute);
+    if (g.activation) g.activation(j1 - j0, in, row, g.attribute);
+    if constexpr (std::is_same_v<T, float>)
+      if (g.rounded) pair_kernels().round(j1 - j0, row, g.rounded + i * g.n + j0);
   }
 }
 
@@ -161,7 +165,7 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
         column_of_tiles(kernel, g, panel);
         if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
       }
-    activate(g, i0, i1, cols.begin(c), j1);
+    finish(g, i0, i1, cols.begin(c), j1);
   });
 }
 
@@ -184,7 +188,7 @@ void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
             {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
              g.c + j, g.accumulate || k > 0});
     if (g.bias) kernel.add_bias(1, end - begin, g.c + begin, g.c_row, g.bias + begin);
-    activate(g, 0, 1, begin, end);
+    finish(g, 0, 1, begin, end);
   });
 }
 
@@ -218,7 +222,7 @@ void gemm_block(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t 
       if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
     }
   }
-  activate(g, i0, i1, j0, j1);
+  finish(g, i0, i1, j0, j1);
 }
 
 template <class T>
@@ -238,9 +242,23 @@ void gemm_packed(const Kernels<T>& kernel, const Gemm<T>& g) {
   });
 }
 
+// Whether B is best read where it lies. In a few of its columns all rows are read again and again,
+// so they should fit into a cache together; a single row of tiles reads everything once.
+template <class T>
+bool reads_in_place(const Kernels<T>& kernel, const Gemm<T>& g) {
+  if (g.b_col != 1 && g.n > 1) return false;
+  constexpr auto size = static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = g.k * g.n * size, a_bytes = g.m * g.k * size;
+  return g.m <= kernel.tile_rows || bytes <= kDirectBytes ||
+         (bytes <= kDirectBytesApart && 2 * a_bytes <= kBlockBytes && g.b_k * size % kPlaces != 0);
+}
+
+template <class T>
+void run(const Kernels<T>& kernel, const Gemm<T>& g);
+
 // One column: the other way round it is one row, with the rows of A as columns side by side.
 template <class T>
-void gemm_column(const Gemm<T>& g) {
+void gemm_column(const Kernels<T>& kernel, const Gemm<T>& g) {
   Gemm<T> row{};
   row.m = 1;
   row.n = g.m;
@@ -254,45 +272,135 @@ void gemm_column(const Gemm<T>& g) {
   row.c = g.c;
   row.c_row = g.m;
   row.accumulate = g.accumulate;
-  gemm(row);
+  run(kernel, row);
   if (g.bias)
     for (int64_t i = 0; i < g.m; ++i) g.c[i] = g.c[i] + *g.bias;
-  if (!g.activation) return;
-  if (g.saved && g.saved_row != 1) return activate(g, 0, g.m, 0, 1);
-  const void* in[] = {g.c, g.saved, nullptr, g.saved};
-  g.activation(g.m, in, g.c, g.attribute);
+  if (g.saved && g.saved_row != 1) return finish(g, 0, g.m, 0, 1);
+  Gemm<T> seen = g;  // as a row
+  seen.n = seen.saved_row = g.m;
+  finish(seen, 0, 1, 0, g.m);
 }
 
-// Whether B is best read where it lies. In a few of its columns all rows are read again and again,
-// so they should fit into a cache together; a single row of tiles reads everything once.
 template <class T>
-bool reads_in_place(const Kernels<T>& kernel, const Gemm<T>& g) {
-  if (g.b_col != 1 && g.n > 1) return false;
-  constexpr auto size = static_cast<int64_t>(sizeof(T));
-  const int64_t bytes = g.k * g.n * size, a_bytes = g.m * g.k * size;
-  return g.m <= kernel.tile_rows || bytes <= kDirectBytes ||
-         (bytes <= kDirectBytesApart && 2 * a_bytes <= kBlockBytes && g.b_k * size % kPlaces != 0);
+void run(const Kernels<T>& kernel, const Gemm<T>& g) {
+  if (g.m == 0 && g.column_sums) return run(kernel, sums_of_columns(g));
+  if (g.m == 0 || g.n == 0) return;
+  // A product without terms is zero, and still gets its bias: the direct path writes it.
+  if (g.k == 0) return gemm_direct(kernel, g);
+  const bool column = g.n == 1 && g.m > 1 && g.c_row == 1;
+  const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
+  const bool row = g.m == 1 && (rows || columns);
+  if ((column || row) && g.column_sums) run(kernel, sums_of_columns(g));
+  if (column) return gemm_column(kernel, g);
+  if (row) return gemm_one_row(kernel, g);
+  reads_in_place(kernel, g) ? gemm_direct(kernel, g) : gemm_packed(kernel, g);
 }
 
 }  // namespace
 
 template <class T>
 void gemm(const Gemm<T>& g) {
-  if (g.m == 0 && g.column_sums) return gemm(sums_of_columns(g));
-  if (g.m == 0 || g.n == 0) return;
-  const Kernels<T>& kernel = kernels<T>();  // once: another thread may choose another table
-  // A product without terms is zero, and still gets its bias: the direct path writes it.
-  if (g.k == 0) return gemm_direct(kernel, g);
-  const bool column = g.n == 1 && g.m > 1 && g.c_row == 1;
-  const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
-  const bool row = g.m == 1 && (rows || columns);
-  if ((column || row) && g.column_sums) gemm(sums_of_columns(g));
-  if (column) return gemm_column(g);
-  if (row) return gemm_one_row(kernel, g);
-  reads_in_place(kernel, g) ? gemm_direct(kernel, g) : gemm_packed(kernel, g);
+  run(kernels<T>(), g);  // asked for once: another thread may choose another table
 }
 
 template void gemm<float>(const Gemm<float>&);
 template void gemm<double>(const Gemm<double>&);
+
+// ---- bfloat16
+
+namespace {
+
+// n rows (columns) of k numbers as pairs along k. Where memory has them side by side they are read
+// where they lie, else they are copied.
+class Pairs {
+ public:
+  Pairs(const PairKernels& kernels, int64_t n, int64_t k, const uint16_t* from, int64_t stride,
+        int64_t k_stride)
+      : count_((k + 1) / 2),
+        in_place_(k_stride == 1 && k % 2 == 0 && (stride % 2 == 0 || n == 1) &&
+                  reinterpret_cast<uintptr_t>(from) % sizeof(float) == 0),
+        memory_(in_place_ ? 1 : static_cast<size_t>(n * count_) * sizeof(float)) {
+    if (in_place_) {
+      start_ = reinterpret_cast<const float*>(from);
+      stride_ = stride / 2;
+      return;
+    }
+    start_ = reinterpret_cast<const float*>(memory_.get());
+    if (k_stride == 1) {
+      stride_ = count_;
+      copy_rows(n, k, from, stride);
+    } else {
+      k_stride_ = n;
+      join_rows(kernels, n, k, from, stride, k_stride);
+    }
+  }
+  const float* start() const { return start_; }
+  int64_t count() const { return count_; }
+  int64_t stride() const { return stride_; }
+  int64_t k_stride() const { return k_stride_; }
+
+ private:
+  void copy_rows(int64_t n, int64_t k, const uint16_t* from, int64_t stride) {
+    auto* const to = reinterpret_cast<uint16_t*>(memory_.get());
+    parallel_items(n, k, kGrainCopied, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        std::copy_n(from + i * stride, k, to + i * 2 * count_);
+        if (k % 2) to[i * 2 * count_ + k] = 0;
+      }
+    });
+  }
+  void join_rows(const PairKernels& kernels, int64_t n, int64_t k, const uint16_t* from,
+                 int64_t stride, int64_t k_stride) {
+    auto* const to = reinterpret_cast<uint16_t*>(memory_.get());
+    parallel_items(count_, 2 * n, kGrainCopied, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        const uint16_t* const first = from + 2 * p * k_stride;
+        const uint16_t* const second = 2 * p + 1 < k ? first + k_stride : nullptr;
+        uint16_t* const row = to + 2 * p * n;
+        if (stride == 1) {
+          kernels.interleave(n, first, second, row);
+          continue;
+        }
+        for (int64_t i = 0; i < n; ++i) {
+          row[2 * i] = first[i * stride];
+          row[2 * i + 1] = second ? second[i * stride] : uint16_t{0};
+        }
+      }
+    });
+  }
+
+  int64_t count_;
+  bool in_place_;
+  Scratch memory_;
+  const float* start_ = nullptr;
+  int64_t stride_ = 1, k_stride_ = 1;
+};
+
+}  // namespace
+
+void gemm(const PairGemm& g) {
+  if (g.m == 0 || g.n == 0) return;
+  const PairKernels& kernels = pair_kernels();
+  const Pairs a(kernels, g.m, g.k, g.a, g.a_row, g.a_k);
+  const Pairs b(kernels, g.n, g.k, g.b, g.b_col, g.b_k);
+  Gemm<float> pairs{};
+  pairs.m = g.m;
+  pairs.n = g.n;
+  pairs.k = a.count();
+  pairs.a = a.start();
+  pairs.a_row = a.stride();
+  pairs.a_k = a.k_stride();
+  pairs.b = b.start();
+  pairs.b_k = b.k_stride();
+  pairs.b_col = b.stride();
+  const Scratch sums(g.c ? 1 : static_cast<size_t>(g.m * g.n) * sizeof(float));
+  pairs.c = g.c ? g.c : reinterpret_cast<float*>(sums.get());
+  pairs.c_row = g.c ? g.c_row : g.n;
+  pairs.accumulate = g.accumulate;
+  pairs.bias = g.bias;
+  pairs.activation = g.activation;
+  pairs.rounded = g.rounded;
+  run(kernels.products, pairs);
+}
 
 }  // namespace ranvier

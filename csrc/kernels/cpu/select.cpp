@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "kernels/cpu/pairs.h"
 #include "kernels/cpu/region.h"
 #include "ranvier/config.h"
 #include "ranvier/error.h"
@@ -50,6 +51,11 @@ std::atomic<const KernelTable*>& current() {
 }  // namespace
 
 const KernelTable& kernel_table() { return *current().load(std::memory_order_acquire); }
+
+bool has_pair_kernels() {
+  static const bool present = __builtin_cpu_supports("avx512bf16");
+  return present && &kernel_table() == &avx512_table();
+}
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
