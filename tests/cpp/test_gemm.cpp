@@ -283,6 +283,60 @@ TEST_P(Gemms, DerivativeAndColumnSums) {
     }
 }
 
+// A right factor that was packed before: the same bits, and B itself is not read.
+template <class T>
+void check_packed(bool fused, int64_t m, int64_t n, int64_t k, Layout lb) {
+  const Problem<T> q(m, n, k);
+  const auto [b_k, b_col] = strides_of(lb, k, n);
+  std::vector<T> b = spread(q.b, k, n, b_k, b_col);
+  Gemm<T> g{};
+  g.m = m;
+  g.n = g.c_row = n;
+  g.k = g.a_row = k;
+  g.a = q.a.data();
+  g.a_k = 1;
+  g.b = b.data();
+  g.b_k = b_k;
+  g.b_col = b_col;
+  std::vector<T> memory(size_t(packed_size<T>(k, n)) + 1, T(12345));
+  const PackedB<T> packed = pack_b(g, memory.data());
+  ASSERT_EQ(memory.back(), T(12345));
+  b.assign(b.size(), T(77));
+  g.packed = &packed;
+  std::vector<T> want_sums(size_t(n), T(0)), sums = want_sums;
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < n; ++j) want_sums[size_t(j)] += q.b[size_t(p * n + j)];
+  for (const bool accumulate : {false, true}) {
+    const std::vector<T> want = q.chains(fused, accumulate);
+    for (const int threads : {1, 2, 3, 7}) {
+      set_num_threads(threads);
+      set_grain(threads % 2);
+      std::vector<T> c = q.start;
+      g.c = c.data();
+      g.accumulate = accumulate;
+      g.column_sums = accumulate ? nullptr : sums.data();
+      gemm(g);
+      ASSERT_EQ(std::memcmp(c.data(), want.data(), want.size() * sizeof(T)), 0)
+          << m << " x " << n << " x " << k;
+      ASSERT_EQ(std::memcmp(sums.data(), want_sums.data(), sums.size() * sizeof(T)), 0);
+    }
+  }
+}
+TEST_P(Gemms, PackedBefore) {
+  for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{{1, 1, 1},
+                                                                             {1, 300, 70},
+                                                                             {90, 1, 70},
+                                                                             {8, 130, 1030},
+                                                                             {17, 33, 65},
+                                                                             {50, 97, 600},
+                                                                             {4, 5, 0}})
+    for (const Layout lb : kLayouts) {
+      check_packed<float>(fused(), m, n, k, lb);
+      check_packed<double>(fused(), m, n, k, lb);
+      if (HasFatalFailure()) return;
+    }
+}
+
 // k cut into parts that accumulate gives the bits of the whole: micro-batches of a weight gradient.
 TEST_P(Gemms, PartsOfKAreTheSameChain) {
   const Problem<float> q(33, 65, 960);

@@ -202,22 +202,41 @@ void pack(const Kernels<T>& kernel, int64_t n, int64_t k, const T* from, int64_t
     for (int64_t i = 0; i < n; ++i) to[p * width + i] = from[p * k_stride + i * stride];
 }
 
+// Blocks of k, of nearly one size, in which panels of B are packed.
+struct BlocksOfK {
+  int64_t step;
+  explicit BlocksOfK(int64_t k) {
+    const int64_t blocks = (k + kBlockK - 1) / kBlockK;
+    step = (k + blocks - 1) / blocks;
+  }
+};
+
+// Where the panel of columns from j on begins, with rows from k0 on: all panels of a block of k one
+// after another, then the next block.
+template <class T>
+const T* packed_panel(const Kernels<T>& kernel, const Gemm<T>& g, int64_t k0, int64_t k,
+                      int64_t j) {
+  const int64_t width = kernel.lanes * kernel.tile_vectors, panels = (g.n + width - 1) / width;
+  return g.packed->numbers + k0 * panels * width + j * k;
+}
+
 // A part of C. Panels of B are packed one after another into the same memory, just before their
 // use. A is read where it lies: numbers of it are used one at a time, and packing it costs more
 // than the few lines of cache that its rows take from each other.
 template <class T>
 void gemm_block(const Kernels<T>& kernel, const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0,
                 int64_t j1) {
-  const int64_t width = kernel.lanes * kernel.tile_vectors;
-  const int64_t blocks = (g.k + kBlockK - 1) / kBlockK, step = (g.k + blocks - 1) / blocks;
-  const Scratch memory(static_cast<size_t>(step * width + kernel.lanes) * sizeof(T));
+  const int64_t width = kernel.lanes * kernel.tile_vectors, step = BlocksOfK(g.k).step;
+  const Scratch memory(g.packed ? 1 : static_cast<size_t>(step * width + kernel.lanes) * sizeof(T));
   T* const packed = reinterpret_cast<T*>(memory.get());
   for (int64_t k0 = 0; k0 < g.k; k0 += step) {
     const int64_t k = std::min(step, g.k - k0);
     for (int64_t j = j0; j < j1; j += width) {
       const int64_t cols = std::min(width, j1 - j);
-      pack(kernel, cols, k, g.b + k0 * g.b_k + j * g.b_col, g.b_col, g.b_k, packed, width);
-      const Panel<T> panel{i0, i1, j, cols, k0, k, packed, width};
+      const T* const b = g.packed ? packed_panel(kernel, g, k0, k, j) : packed;
+      if (!g.packed)
+        pack(kernel, cols, k, g.b + k0 * g.b_k + j * g.b_col, g.b_col, g.b_k, packed, width);
+      const Panel<T> panel{i0, i1, j, cols, k0, k, b, width};
       column_of_tiles(kernel, g, panel);
       if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
     }
@@ -287,6 +306,7 @@ void run(const Kernels<T>& kernel, const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0) return;
   // A product without terms is zero, and still gets its bias: the direct path writes it.
   if (g.k == 0) return gemm_direct(kernel, g);
+  if (g.packed) return gemm_packed(kernel, g);
   const bool column = g.n == 1 && g.m > 1 && g.c_row == 1;
   const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
   const bool row = g.m == 1 && (rows || columns);
@@ -300,11 +320,38 @@ void run(const Kernels<T>& kernel, const Gemm<T>& g) {
 
 template <class T>
 void gemm(const Gemm<T>& g) {
-  run(kernels<T>(), g);  // asked for once: another thread may choose another table
+  // Asked for once: another thread may choose another table.
+  run(g.packed ? *g.packed->kernels : kernels<T>(), g);
+}
+
+template <class T>
+int64_t packed_size(int64_t k, int64_t n) {
+  const Kernels<T>& kernel = kernels<T>();
+  const int64_t width = kernel.lanes * kernel.tile_vectors;
+  return (n + width - 1) / width * width * k + kernel.lanes;
+}
+
+template <class T>
+PackedB<T> pack_b(const Gemm<T>& g, T* to) {
+  const Kernels<T>& kernel = kernels<T>();
+  const int64_t width = kernel.lanes * kernel.tile_vectors;
+  const int64_t step = g.k > 0 ? BlocksOfK(g.k).step : 1;
+  T* at = to;
+  for (int64_t k0 = 0; k0 < g.k; k0 += step) {
+    const int64_t k = std::min(step, g.k - k0);
+    for (int64_t j = 0; j < g.n; j += width, at += k * width)
+      pack(kernel, std::min(width, g.n - j), k, g.b + k0 * g.b_k + j * g.b_col, g.b_col, g.b_k, at,
+           width);
+  }
+  return {&kernel, to};
 }
 
 template void gemm<float>(const Gemm<float>&);
 template void gemm<double>(const Gemm<double>&);
+template int64_t packed_size<float>(int64_t, int64_t);
+template int64_t packed_size<double>(int64_t, int64_t);
+template PackedB<float> pack_b<float>(const Gemm<float>&, float*);
+template PackedB<double> pack_b<double>(const Gemm<double>&, double*);
 
 // ---- bfloat16
 
