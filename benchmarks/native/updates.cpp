@@ -42,26 +42,19 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Everything that an update of n parameters reads and writes, and the call.
+// A call that updates `many` parameters of n numbers each, and what it reads and writes.
 struct Step {
   std::shared_ptr<ranvier::Op> op;
   Tensors inputs;
   Attrs attrs;
   Traffic traffic;
 
-  Step(const Form& form, int64_t n) : op(std::make_shared<ranvier::Op>(form.op.c_str())) {
-    const OpDef& def = op->def();
-    for (size_t i = 0; i < def.inputs.size(); ++i) {
-      std::string name = def.inputs[i];
-      if (def.is_optional(i)) {
-        name = name.back() == '?' ? name.substr(0, name.size() - 1) : name;
-        if (!has(form.state, name)) {
-          inputs.push_back({});
-          continue;
-        }
-      }
-      add_input(name, n, has(def.mutates, name));
-    }
+  Step(const Form& form, int64_t n, int64_t many = 1)
+      : op(std::make_shared<ranvier::Op>(form.op.c_str())) {
+    const OpDef& def = op->def();  // looked up here, while the name is there
+    const size_t groups = def.each.size() * static_cast<size_t>(many);
+    const size_t count = def.inputs.size() - (def.each.empty() ? 0 : 1) + groups;
+    while (inputs.size() < count) add_input(form, def, n);
     for (const ranvier::AttrDef& attr : def.attrs) {
       const auto given = form.attrs.find(attr.name);
       attrs.push_back(given == form.attrs.end() ? attr.value : given->second);
@@ -71,12 +64,19 @@ struct Step {
   void operator()() const { op->all(inputs, attrs); }
 
  private:
-  void add_input(const std::string& name, int64_t n, bool changed) {
+  // The next one.
+  void add_input(const Form& form, const OpDef& def, int64_t n) {
+    const std::string& name = def.input_name(inputs.size());
+    if (def.is_optional(inputs.size()) && !has(form.state, name)) {
+      inputs.push_back({});
+      return;
+    }
     const auto number = kNumbers.find(name);
     if (number != kNumbers.end()) {
       inputs.push_back(Tensor::full({}, number->second, DType::float64));
       return;
     }
+    const bool changed = has(def.mutates, name);
     const bool state = name != "param" && name != "grad";
     inputs.push_back(state ? Tensor::zeros({n}) : uniform({n}));
     const double bytes = bytes_of(inputs.back());
@@ -88,6 +88,15 @@ struct Step {
 void add(Rows& rows, const Form& form, int64_t n) {
   rows.push_back({.name = form.name + "/f32/update/" + std::to_string(n), .prepare = [=] {
                     const Step step(form, n);
+                    return Work{.run = step, .traffic = step.traffic};
+                  }});
+}
+
+// All parameters of a network in one call.
+void add_many(Rows& rows, int64_t many, int64_t n) {
+  const std::string size = std::to_string(many) + "*" + std::to_string(n);
+  rows.push_back({.name = "adam/f32/update_many/" + size, .prepare = [=] {
+                    const Step step({"adam", "adam_updates"}, n, many);
                     return Work{.run = step, .traffic = step.traffic};
                   }});
 }
@@ -119,6 +128,9 @@ void add_updates(Rows& rows) {
       for (const int64_t n : kSizes) add(rows, form, n);
   }
   for (const int64_t n : kNeighbours) add(rows, {"adam", "adam_update"}, n);
+  add_many(rows, 4, 100);
+  add_many(rows, 50, 1000);
+  add_many(rows, 50, 20000);
   add_worn(rows, 10000);
 }
 
