@@ -283,8 +283,14 @@ Tensor apart(const Tensor& from, const Tensor& to) {
   return fresh;
 }
 
+bool same_layout(const Tensor& a, const Tensor& b) {
+  for (int i = 0; i < a.dim(); ++i)
+    if (a.shape()[i] > 1 && a.strides()[i] != b.strides()[i]) return false;
+  return true;
+}
+
 Tensor in_layout_of(const Tensor& t, const Tensor& like) {
-  if (t.strides() == like.strides()) return t;
+  if (same_layout(t, like)) return t;
   Tensor result = Tensor::empty_strided(like.shape(), like.strides(), t.dtype());
   copy(result, t);
   return result;

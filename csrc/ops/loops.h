@@ -22,6 +22,9 @@ Tensor converted(const Tensor& t, DType dtype);
 // `from`, or a copy of it where writing to `to` would change it on the way: both may look at one
 // memory through different strides.
 Tensor apart(const Tensor& from, const Tensor& to);
+// Whether equal places of both, which have one shape, lie at equal distances in memory. The stride
+// of an axis with one element says nothing.
+bool same_layout(const Tensor& a, const Tensor& b);
 // `t` in the memory layout of `like`, which is dense and of the same shape.
 Tensor in_layout_of(const Tensor& t, const Tensor& like);
 

@@ -81,7 +81,7 @@ class Step {
     const Tensor& param = tensors[0];
     const bool as_it_lies =
         param.is_dense() && std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& t) {
-          return !t.defined() || t.strides() == param.strides();
+          return !t.defined() || same_layout(t, param);
         });
     if (as_it_lies) return add_arrays(tensors, args);
     Tensors flat{param.is_dense() ? param : converted(param, param.dtype())};
