@@ -137,21 +137,46 @@ bool sees_once(const Tensor& view) {
   return true;
 }
 
+// How often the results of each node are used in one walk. Walks of other threads may come by the
+// same nodes, so that nothing is noted in them.
+class UseCounts {
+ public:
+  // Counts one more use; whether it is the first.
+  bool add(const Node* node) {
+    for (auto& [known, count] : few_)
+      if (known == node) return ++count, false;
+    if (few_.size() == kFew) return ++many_[node] == 1;
+    few_.push_back({node, 1});
+    return true;
+  }
+  int of(const Node* node) const {
+    for (const auto& [known, count] : few_)
+      if (known == node) return count;
+    const auto it = many_.find(node);
+    return it == many_.end() ? 0 : it->second;
+  }
+
+ private:
+  static constexpr size_t kFew = 32;  // that a look at each of them finds as fast as a table
+  SmallVector<std::pair<const Node*, int>, 8> few_;
+  std::unordered_map<const Node*, int> many_;
+};
+
 // The leaf that input `i` is, or is a view of that nothing else uses; undefined for other inputs.
-Tensor leaf_behind(const Node& node, size_t i) {
+Tensor leaf_behind(const Node& node, size_t i, const UseCounts& uses) {
   if (node.leaves[i].defined()) return node.leaves[i];
   const Node* const view = node.parents[i].get();
-  const bool alone = view && view->op && view->op->view && view->uses == 1 && !view->hooks &&
+  const bool alone = view && view->op && view->op->view && uses.of(view) == 1 && !view->hooks &&
                      view->retaining.empty();
   return alone ? view->leaves[0] : Tensor();
 }
 
 // The gradients that the leaves behind a node's inputs hold, as the inputs see them, where backward
 // may add to them in place: nobody else has a say in them and no graph hangs on them.
-Tensors held_by_leaves(const Node& node) {
+Tensors held_by_leaves(const Node& node, const UseCounts& uses) {
   Tensors held(node.leaves.size());
   for (size_t i = 0; i < held.size(); ++i) {
-    const Tensor leaf = leaf_behind(node, i);
+    const Tensor leaf = leaf_behind(node, i, uses);
     if (!leaf.defined()) continue;
     const AutogradMeta& m = autograd_meta(leaf);
     if (!m.grad.defined() || m.hooks || requires_grad(m.grad)) continue;
@@ -169,16 +194,17 @@ Tensors held_by_leaves(const Node& node) {
 
 // Gradients that backward has added to in place through a view are where they belong: they go to
 // the leaf, past the view.
-void pass_views(const Node& node, const Tensors& held, Tensors& grads) {
+void pass_views(const Node& node, const Tensors& held, const UseCounts& uses, Tensors& grads) {
   for (size_t i = 0; i < held.size() && i < grads.size(); ++i) {
     if (!node.parents[i] || !held[i].defined() || grads[i].impl() != held[i].impl()) continue;
-    const Tensor leaf = leaf_behind(node, i);
+    const Tensor leaf = leaf_behind(node, i, uses);
     accumulate(leaf, autograd_meta(leaf).grad);
     grads[i] = {};
   }
 }
 
-Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves) {
+Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves,
+                     const UseCounts& uses) {
   Flags needs;
   for (size_t i = 0; i < node->parents.size(); ++i)
     needs.push_back(node->leaves[i].defined() || node->parents[i]);
@@ -198,22 +224,17 @@ Tensors run_backward(const Ref<Node>& node, const Tensors& grads, bool to_leaves
       if (out[i].defined() && node->op->outputs[i][0] != '_')
         out[i] = attached(node, out[i], static_cast<int>(i));
   BackwardArgs args(*node->op, node->attrs, in, out, grads, node->in_meta, needs);
-  if (to_leaves && node->op->continues && !grad_enabled()) args.held = held_by_leaves(*node);
+  if (to_leaves && node->op->continues && !grad_enabled()) args.held = held_by_leaves(*node, uses);
   if (!node->op->backward) return through_composite(args);
   Tensors given = node->op->backward(args);
-  pass_views(*node, args.held, given);
+  pass_views(*node, args.held, uses, given);
   return given;
-}
-
-uint64_t next_walk() {
-  static std::atomic<uint64_t> walks{0};
-  return ++walks;
 }
 
 // An earlier backward may have freed a part of the graph: said before anything is computed. Counts
 // on the way how often each node's results are used.
-void expect_whole(const Tensors& roots) {
-  const uint64_t walk = next_walk();
+UseCounts expect_whole(const Tensors& roots) {
+  UseCounts uses;
   SmallVector<Node*, 16> open;
   for (const Tensor& root : roots)
     if (!is_leaf(root)) open.push_back(autograd_meta(root).node.get());
@@ -224,15 +245,10 @@ void expect_whole(const Tensors& roots) {
       fail(ErrorKind::runtime, "[backward] expected a graph that is still there, got one that an ",
            "earlier backward() freed ('", node->name(), "'); use retain_graph=True there");
     for (const Ref<Node>& parent : node->parents) {
-      if (!parent) continue;
-      if (parent->seen != walk) {
-        parent->seen = walk;
-        parent->uses = 0;
-        open.push_back(parent.get());
-      }
-      ++parent->uses;
+      if (parent && uses.add(parent.get())) open.push_back(parent.get());
     }
   }
+  return uses;
 }
 
 // Nodes whose gradients have begun to arrive, latest first to leave.
@@ -322,7 +338,7 @@ class Walk {
           if (grads[static_cast<size_t>(output)].defined())
             found_[target] = grads[static_cast<size_t>(output)];
       if (collects_ && !leads_to_target(*node)) continue;
-      hand_on(node, run_backward(node, grads, !collects_));
+      hand_on(node, run_backward(node, grads, !collects_, uses_));
       if (options_.retain_graph) continue;
       node->released = true;
       node->inputs.clear();
@@ -331,6 +347,7 @@ class Walk {
     }
   }
 
+  void count(UseCounts uses) { uses_ = std::move(uses); }
   Tensors& found() { return found_; }
 
  private:
@@ -396,6 +413,7 @@ class Walk {
   const BackwardOptions& options_;
   const bool collects_;
   Waiting waiting_;
+  UseCounts uses_;
   std::unordered_map<const TensorImpl*, std::vector<size_t>> leaves_;
   std::unordered_map<const Node*, std::vector<Target>> outputs_;
   std::unordered_map<const Node*, bool> leads_;
@@ -421,7 +439,7 @@ void walk(Walk* w, const Tensors& roots, const Tensors& seeds, const BackwardOpt
   Tensors first;
   for (size_t i = 0; i < roots.size(); ++i)
     first.push_back(seed_of(roots[i], i < seeds.size() ? seeds[i] : Tensor()));
-  expect_whole(roots);
+  w->count(expect_whole(roots));
   const GradMode mode(options.create_graph);
   for (size_t i = 0; i < roots.size(); ++i) w->start(roots[i], first[i]);
   first.clear();

@@ -26,8 +26,6 @@ struct Node {
   std::unique_ptr<Function> function;  // in place of an op; freed with what backward needs
   std::string function_name;
   bool released = false;
-  uint64_t seen = 0;  // the last walk that came by
-  int32_t uses = 0;   // of its results in that walk
 
   std::shared_ptr<HookList> hooks;
   // Of outputs that want to keep their gradient; whoever holds one takes it off the list.
