@@ -233,6 +233,9 @@ void bind_program(py::module_& m) {
           "What the recorded run returned.")
       .def(
           "dump", [](const Held& p) { return p->dump(); }, "One line an instruction.")
+      .def_property_readonly(
+          "arena_bytes", [](const Held& p) { return p->arena_bytes(); },
+          "Size of the block that temporary results share.")
       .def("__len__", [](const Held& p) { return p->size(); });
 }
 

@@ -1,12 +1,15 @@
 // The ops of elementwise.def, made from its rows.
 #include "ops/elementwise.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string_view>
 #include <utility>
 
 #include "core/dtypes.h"
+#include "core/grain.h"
 #include "ops/families.h"
 #include "ops/loops.h"
 
@@ -114,6 +117,30 @@ void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
 
 void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }
 
+// One call of the kernel, where all tensors are adjacent and too small to be shared out.
+Prepared one_call(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
+                  int64_t work) {
+  const bool small = out.numel() > 0 && out.numel() < kGrainCopied / work && out.is_dense();
+  const bool same = std::all_of(in.begin(), in.end(), [&](const Tensor& t) {
+    return !t.defined() || (t.shape() == out.shape() && t.strides() == out.strides());
+  });
+  if (!f || !small || !same) return {};
+  std::array<const void*, 4> from{};
+  std::transform(in.begin(), in.end(), from.begin(),
+                 [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; });
+  return
+      [f, attribute, from, to = out.raw(), n = out.numel()] { f(n, from.data(), to, attribute); };
+}
+
+Prepared prepare_row(const ForwardArgs& args) {
+  const auto row = static_cast<Row>(args.op().row);
+  const Tensor& x = args.in[0];
+  if (!is_floating(x.dtype()) || is_half(x.dtype()) || args.in.size() > 2) return {};
+  const MapFn f = kernel_table().forward[static_cast<int>(row)][static_cast<int>(x.dtype())];
+  const Tensor y = args.in.size() > 1 ? args.in[1] : Tensor();
+  return one_call(f, attribute_of(args), args.out[0], {x, y}, work_of(args.op().row).forward);
+}
+
 // Forward of "<name>_": the result goes where the first input is.
 void forward_in_place(const ForwardArgs& args) { run_row(args, inputs_in_place(args), args.in[0]); }
 
@@ -126,6 +153,18 @@ void derivative(const ForwardArgs& args) {
   const Work work = work_of(args.op().row);
   map(f, attribute_of(args), args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]},
       First ? work.backward_x : work.backward_y);
+}
+
+template <bool First>
+Prepared prepare_derivative(const ForwardArgs& args) {
+  const DType dtype = args.in[0].dtype();
+  if (is_half(dtype)) return {};
+  const KernelTable& table = kernel_table();
+  const auto& kernels = First ? table.backward_x : table.backward_y;
+  const Work work = work_of(args.op().row);
+  return one_call(kernels[args.op().row][static_cast<int>(dtype)], attribute_of(args), args.out[0],
+                  {args.in[0], args.in[1], args.in[2], args.in[3]},
+                  First ? work.backward_x : work.backward_y);
 }
 
 Dims broadcast_all(const InferArgs& args) {
@@ -233,6 +272,9 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
          .types = Types::floats,
          .infer = infer_slope,
          .forward = slope.forward,
+         .prepare = slope.forward == derivative<true>    ? prepare_derivative<true>
+                    : slope.forward == derivative<false> ? prepare_derivative<false>
+                                                         : nullptr,
          .composite = slope_composite(static_cast<Row>(op.row), first),
          .saves = saves,
          .elementwise = true,
@@ -274,6 +316,7 @@ OpDef row_op(Row row, std::string name, std::string doc, std::vector<std::string
           .types = types_for(row),
           .infer = infer_row,
           .forward = forward,
+          .prepare = prepare_row,
           .elementwise = true,
           .method = true,
           .row = static_cast<int>(row)};

@@ -32,6 +32,17 @@ const OpDef* activation_of(const AttrReader& args, bool (*fits)(const OpDef&), c
        args.text(0), "'; ", advice);
 }
 
+}  // namespace
+
+bool applies_in_linear(const OpDef& op) { return needs_result_alone(op); }
+
+const OpDef* slope_of(const OpDef& backward) {
+  const OpDef* const op = registry().find(backward.gradient_of);
+  return op && has_slope(*op) && backward.name == op->name + "_backward" ? op : nullptr;
+}
+
+namespace {
+
 const OpDef* epilogue(const AttrReader& args) {
   return activation_of(args, needs_result_alone, "call other ones on the result");
 }
@@ -84,20 +95,38 @@ void linear_in_pairs(const ForwardArgs& args) {
   gemm(g);
 }
 
+// Of x and bias as they are read: packed.
+template <class T>
+Gemm<T> forward_product(const ForwardArgs& args, const Tensor& x, const Tensor& bias) {
+  const Tensor& w = args.in[1];
+  Gemm<T> g =
+      product_of_rows<Gemm<T>>(x.data<T>(), w.data<T>(), w, 1, args.out[0], args.out[0].data<T>());
+  g.bias = bias.defined() ? bias.data<T>() : nullptr;
+  if (const OpDef* activation = epilogue(args))
+    g.activation = kernel_table().forward[activation->row][static_cast<int>(x.dtype())];
+  return g;
+}
+
 void linear_forward(const ForwardArgs& args) {
   if (args.out[0].dtype() == DType::bfloat16) return linear_in_pairs(args);
   const Tensor x = packed(args.in[0]);
   const Tensor bias = args.in[2].defined() ? packed(args.in[2]) : Tensor();
-  const OpDef* activation = epilogue(args);
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) { gemm(forward_product<T>(args, x, bias)); });
+}
+
+// Read where it lies, and in its own precision.
+bool is_plain(const Tensor& t) {
+  return !t.defined() || (t.is_contiguous() && !is_half(t.dtype()));
+}
+
+Prepared prepare_linear(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &bias = args.in[2];
+  if (!is_plain(x) || !is_plain(bias)) return {};
+  Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const Tensor& w = args.in[1];
-    Gemm<T> g = product_of_rows<Gemm<T>>(x.data<T>(), w.data<T>(), w, 1, args.out[0],
-                                         args.out[0].data<T>());
-    g.bias = bias.defined() ? bias.data<T>() : nullptr;
-    if (activation)
-      g.activation = kernel_table().forward[activation->row][static_cast<int>(x.dtype())];
-    gemm(g);
+    call = [g = forward_product<T>(args, x, bias)] { gemm(g); };
   });
+  return call;
 }
 
 // ---- backward
@@ -177,26 +206,41 @@ Metas infer_weight_grad_onto(const InferArgs& args) {
 }
 
 // weight = x^T g and bias = sums over the rows of g; g is read once.
+template <class T>
+Gemm<T> weight_product(const Tensor& x, const Tensor& g, const Tensor& weight, const Tensor& bias,
+                       bool accumulate) {
+  Gemm<T> p{};
+  p.m = weight.shape()[0];
+  p.n = weight.shape()[1];
+  p.k = x.shape()[0];
+  p.a = x.data<T>();
+  p.a_row = x.strides()[1];
+  p.a_k = x.strides()[0];
+  p.b = g.data<T>();
+  p.b_k = g.strides()[0];
+  p.b_col = g.strides()[1];
+  p.c = weight.data<T>();
+  p.c_row = weight.strides()[0];
+  p.accumulate = accumulate;
+  p.column_sums = bias.data<T>();
+  return p;
+}
+
 void weight_grad(const Tensor& x, const Tensor& g, const Tensor& weight, const Tensor& bias,
                  bool accumulate) {
   if (bias.numel() == 0 || (accumulate && x.shape()[0] == 0)) return;
-  visit_floating(weight.dtype(), [&]<class T>(Tag<T>) {
-    Gemm<T> p{};
-    p.m = weight.shape()[0];
-    p.n = weight.shape()[1];
-    p.k = x.shape()[0];
-    p.a = x.data<T>();
-    p.a_row = x.strides()[1];
-    p.a_k = x.strides()[0];
-    p.b = g.data<T>();
-    p.b_k = g.strides()[0];
-    p.b_col = g.strides()[1];
-    p.c = weight.data<T>();
-    p.c_row = weight.strides()[0];
-    p.accumulate = accumulate;
-    p.column_sums = bias.data<T>();
-    gemm(p);
+  visit_floating(weight.dtype(),
+                 [&]<class T>(Tag<T>) { gemm(weight_product<T>(x, g, weight, bias, accumulate)); });
+}
+
+Prepared prepare_weight_grad(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &g = args.in[1], &bias = args.out[1];
+  if (is_half(x.dtype()) || bias.numel() == 0) return {};
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    call = [p = weight_product<T>(x, g, args.out[0], bias, false)] { gemm(p); };
   });
+  return call;
 }
 
 void weight_grad_forward(const ForwardArgs& args) {
@@ -232,21 +276,33 @@ Metas infer_input_grad(const InferArgs& args) {
   return {{out, args.in[0].dtype}};
 }
 
+// Of g and saved as they are read: packed; saved undefined without an activation.
+template <class T>
+Gemm<T> input_product(const ForwardArgs& args, const Tensor& g, const Tensor& saved) {
+  const Tensor& w = args.in[1];
+  Gemm<T> p =
+      product_of_rows<Gemm<T>>(g.data<T>(), w.data<T>(), w, 0, args.out[0], args.out[0].data<T>());
+  if (!saved.defined()) return p;
+  p.activation = kernel_table().backward_x[slope(args)->row][static_cast<int>(g.dtype())];
+  p.saved = saved.data<T>();
+  p.saved_row = p.n;
+  return p;
+}
+
 void input_grad_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]);
-  const OpDef* activation = slope(args);
-  const Tensor saved = activation ? packed(args.in[2]) : Tensor();
+  const Tensor saved = slope(args) ? packed(args.in[2]) : Tensor();
+  visit_floating(g.dtype(), [&]<class T>(Tag<T>) { gemm(input_product<T>(args, g, saved)); });
+}
+
+Prepared prepare_input_grad(const ForwardArgs& args) {
+  const Tensor &g = args.in[0], &saved = args.in[2];
+  if (!is_plain(g) || !is_plain(saved)) return {};
+  Prepared call;
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    const Tensor& w = args.in[1];
-    Gemm<T> p = product_of_rows<Gemm<T>>(g.data<T>(), w.data<T>(), w, 0, args.out[0],
-                                         args.out[0].data<T>());
-    if (activation) {
-      p.activation = kernel_table().backward_x[activation->row][static_cast<int>(g.dtype())];
-      p.saved = saved.data<T>();
-      p.saved_row = p.n;
-    }
-    gemm(p);
+    call = [p = input_product<T>(args, g, saved)] { gemm(p); };
   });
+  return call;
 }
 
 Tensors input_grad_composite(const Tensors& in, const AttrReader& args) {
@@ -269,6 +325,7 @@ void declare_gradients(Registry& r) {
          .types = Types::floats,
          .infer = infer_weight_grad,
          .forward = weight_grad_forward,
+         .prepare = prepare_weight_grad,
          .composite = weight_grad_composite,
          .saves = {"input", "grad"},
          .cost = matmul_cost,
@@ -297,6 +354,7 @@ void declare_gradients(Registry& r) {
          .types = Types::floats,
          .infer = infer_input_grad,
          .forward = input_grad_forward,
+         .prepare = prepare_input_grad,
          .composite = input_grad_composite,
          .saves = {"grad", "weight", "saved"},
          .cost = matmul_cost,
@@ -316,6 +374,7 @@ void declare_linear(Registry& r) {
          .infer = infer_linear,
          .forward = linear_forward,
          .takes_half = in_pairs,
+         .prepare = prepare_linear,
          .backward = linear_backward,
          .composite = linear_composite,
          .saves = {"input for weight", "weight for input", "result"},

@@ -1,5 +1,7 @@
 // Losses of an output and its target, element by element: the rows RV_LOSS of elementwise.def,
 // each with its reduction as one op, forward and backward.
+#include <array>
+
 #include "core/dtypes.h"
 #include "ops/elementwise.h"
 #include "ops/families.h"
@@ -61,6 +63,32 @@ void loss_forward(const ForwardArgs& args) {
   if (row_of(args) == Row::binary_cross_entropy) check_probabilities(args);
 }
 
+// Whether a loss of few values is one call of its row and one sum.
+bool is_one_call(const ForwardArgs& args, const Tensor& x, const Tensor& target) {
+  const bool plain = x.is_contiguous() && target.is_contiguous() && !is_half(x.dtype());
+  return plain && x.numel() > 0 && x.numel() <= kSumBlock && !by_rows(args) &&
+         reduction_of(args) != Reduction::none && row_of(args) != Row::binary_cross_entropy;
+}
+
+Prepared loss_prepare(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &target = args.in[1];
+  if (!is_one_call(args, x, target)) return {};
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const MapFn f = kernel_table().forward[args.op().row][static_cast<int>(x.dtype())];
+    const auto n = static_cast<size_t>(x.numel());
+    const T divisor = reduction_of(args) == Reduction::mean ? static_cast<T>(n) : T(1);
+    call = [f, divisor, attribute = attribute_of(args), in = std::array{x.raw(), target.raw()},
+            each = std::vector<T>(n), out = args.out[0].data<T>()]() mutable {
+      const void* const from[] = {in[0], in[1]};
+      const auto count = static_cast<int64_t>(each.size());
+      f(count, from, each.data(), attribute);
+      *out = kernels<T>().sum(count, each.data()) / divisor;
+    };
+  });
+  return call;
+}
+
 Tensors loss_composite(const Tensors& in, const AttrReader& args) {
   static const Op sum("sum");
   Tensor each = loss_graph(row_of(args), in, args);
@@ -117,6 +145,27 @@ void slope_forward(const ForwardArgs& args) {
 }
 
 template <bool First>
+Prepared slope_prepare(const ForwardArgs& args) {
+  const Tensor &g = args.in[0], &x = args.in[1], &target = args.in[2], &out = args.out[0];
+  if (!is_one_call(args, x, target) || !out.is_contiguous()) return {};
+  const KernelTable& table = kernel_table();
+  const auto& rows = First ? table.backward_x : table.backward_y;
+  const MapFn f = rows[args.op().row][static_cast<int>(x.dtype())];
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const auto n = static_cast<size_t>(x.numel());
+    const T count = static_cast<T>(divisor(args, x.shape()));
+    call = [f, count, attribute = attribute_of(args), in = std::array{x.raw(), target.raw()},
+            one = g.data<T>(), each = std::vector<T>(n), to = out.raw()]() mutable {
+      std::fill(each.begin(), each.end(), *one / count);
+      const void* const from[] = {each.data(), in[0], in[1], nullptr};
+      f(static_cast<int64_t>(each.size()), from, to, attribute);
+    };
+  });
+  return call;
+}
+
+template <bool First>
 Tensors slope_by_ops(const Tensors& in, const AttrReader& args) {
   static const Op reshape("reshape"), expand("expand");
   const Dims &x = in[1].shape(), shape = shape_of_gradient(in[0].shape(), x);
@@ -137,6 +186,7 @@ void declare_slope(Registry& r, const OpDef& op) {
          .types = Types::floats,
          .infer = infer_slope,
          .forward = slope_forward<First>,
+         .prepare = slope_prepare<First>,
          .composite = slope_by_ops<First>,
          .saves = {"grad", "input", "target"},
          .formula = {"g (" + slope.text + ")", "g\\,(" + slope.latex + ")", {}},
@@ -150,6 +200,7 @@ void declare_loss(Registry& r, OpDef op) {
   op.types = Types::promote_floats;
   op.infer = infer_loss;
   op.forward = loss_forward;
+  op.prepare = loss_prepare;
   op.backward = loss_backward;
   op.composite = loss_composite;
   op.saves = {"input", "target"};

@@ -27,4 +27,9 @@ const uint16_t* bits_of(const Tensor& t);
 
 Cost matmul_cost(const Metas& in, const Metas& out, const AttrReader& args);
 
+// Whether linear can apply an op to its result.
+bool applies_in_linear(const OpDef& op);
+// The activation whose derivative an op applies to gradients, where linear_input_grad can; or null.
+const OpDef* slope_of(const OpDef& backward);
+
 }  // namespace ranvier

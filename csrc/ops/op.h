@@ -84,6 +84,9 @@ struct BackwardArgs : AttrReader {
   Tensor held_by(size_t i) const { return i < held.size() ? held[i] : Tensor(); }
 };
 
+// What is left to do of an instruction whose tensors stand still.
+using Prepared = std::function<void()>;
+
 struct Layout {
   Dims shape, strides;
   int64_t offset = 0;
@@ -155,8 +158,11 @@ struct OpDef {
   // In its place where the shape depends on values (nonzero); `out` is empty. Such an op cannot be
   // recorded.
   Metas (*infer_by_value)(const ForwardArgs&) = nullptr;
-  void (*forward)(const ForwardArgs&) = nullptr;       // null: only the composite
-  bool (*takes_half)(const ForwardArgs&) = nullptr;    // half precision goes to forward as it is
+  void (*forward)(const ForwardArgs&) = nullptr;     // null: only the composite
+  bool (*takes_half)(const ForwardArgs&) = nullptr;  // half precision goes to forward as it is
+  // Forward with all decisions taken, for a program; tensors outlive it and keep their places.
+  // Null, or empty for these tensors: forward itself.
+  Prepared (*prepare)(const ForwardArgs&) = nullptr;
   Tensors (*backward)(const BackwardArgs&) = nullptr;  // null: derived from the composite
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
   // A view has no kernel: the result shares the input's memory. False: no such view exists.

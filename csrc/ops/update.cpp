@@ -46,6 +46,15 @@ class Pass {
     }
     total_ += n;
   }
+  // Never merged, as the arguments come later.
+  void add_alone(int64_t n, T* const* x) {
+    Segment<T> segment{total_, n, {}, {}};
+    std::copy_n(x, kMostArrays, segment.x);
+    segments_.push_back(segment);
+    total_ += n;
+  }
+  // Of the parameters that were added, in that order.
+  void set_args(size_t i, const UpdateArgs& args) { segments_[i].args = args; }
   void run(Update which) const {
     const UpdateFn<T> update = kernels<T>().update[static_cast<int>(which)];
     parallel_items(total_, 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
@@ -171,6 +180,7 @@ class Preparation {
  public:
   Preparation(const UpdateForm& form, const ForwardArgs& args, PrepareFn prepare)
       : form_(form), args_(args), prepare_(prepare) {}
+  void forget() { known_ = false; }  // the learning rate may be another one
   const UpdateArgs& operator()(size_t param) {
     Numbers now;
     for (const size_t i : form_.singles) {
@@ -286,6 +296,71 @@ void update_many(Update which, PrepareFn prepare, const UpdateForm& form, const 
   step.run(which);
 }
 
+namespace {
+
+// A step of parameters that stand still, of one dtype and as they lie.
+template <class T>
+class StandingStep {
+ public:
+  StandingStep(Update which, PrepareFn prepare, const UpdateForm& form, const ForwardArgs& args)
+      : which_(which),
+        form_(form),
+        inputs_(args.in),
+        attrs_(args.all()),
+        args_(args.op(), attrs_, inputs_, none_),
+        prepared_(form, args_, prepare) {
+    for (size_t param = form.first; param < inputs_.size(); param += form.size) {
+      T* x[kMostArrays] = {};
+      for (size_t i = 0, at = 0; i < form.size; ++i)
+        if (const Tensor& t = inputs_[param + i]; !form.single[i])
+          x[at++] = t.defined() ? t.data<T>() : nullptr;
+      pass_.add_alone(inputs_[param].numel(), x);
+    }
+  }
+  StandingStep(const StandingStep&) = delete;
+  void operator()() {
+    const Tensor finite = given(inputs_, form_.finite), factor = given(inputs_, form_.scale);
+    if (finite.defined() && !*finite.data<bool>()) return;
+    const double scale = factor.defined() ? number_of(factor) : 1;
+    prepared_.forget();
+    for (size_t param = form_.first, i = 0; param < inputs_.size(); param += form_.size, ++i) {
+      UpdateArgs u = prepared_(param);
+      u.scale = scale;
+      pass_.set_args(i, u);
+    }
+    pass_.run(which_);
+  }
+
+ private:
+  Update which_;
+  const UpdateForm& form_;
+  const Tensors inputs_, none_{};
+  const Attrs attrs_;
+  const ForwardArgs args_;
+  Preparation prepared_;
+  Pass<T> pass_;
+};
+
+}  // namespace
+
+Prepared prepare_updates(Update which, PrepareFn prepare, const UpdateForm& form,
+                         const ForwardArgs& args) {
+  if (args.in.size() == form.first) return {};
+  const DType dtype = args.in[form.first].dtype();
+  if (is_half(dtype)) return {};
+  for (size_t param = form.first; param < args.in.size(); param += form.size)
+    for (size_t i = 0; i < form.size; ++i) {
+      const Tensor &p = args.in[param], &t = args.in[param + i];
+      if (!t.defined() || form.single[i]) continue;
+      if (!p.is_dense() || p.numel() == 0 || t.dtype() != dtype || !same_layout(t, p)) return {};
+    }
+  Prepared call;
+  visit_floating(dtype, [&]<class T>(Tag<T>) {
+    call = [step = std::make_shared<StandingStep<T>>(which, prepare, form, args)] { (*step)(); };
+  });
+  return call;
+}
+
 void add_update(Registry& r, OpDef op, const UpdateFunctions& functions) {
   op.differentiable = false;
   OpDef all = op;
@@ -312,6 +387,7 @@ void add_update(Registry& r, OpDef op, const UpdateFunctions& functions) {
   all.mutates = op.mutates;
   all.infer = functions.infer_many;
   all.forward = functions.many;
+  all.prepare = functions.prepare_many;
   all.composite = functions.composite;
   all.formula.text = "for each parameter: " + op.formula.text;
   all.example = "rv." + all.name + "(rv.tensor(0.1, dtype=rv.float64), [])";

@@ -30,10 +30,13 @@ Tensors one_update_after_the_other(const UpdateForm& form, const Tensors& in,
                                    const AttrReader& args);
 void update_one(Update which, PrepareFn prepare, const ForwardArgs& args);
 void update_many(Update which, PrepareFn prepare, const UpdateForm& form, const ForwardArgs& args);
+Prepared prepare_updates(Update which, PrepareFn prepare, const UpdateForm& form,
+                         const ForwardArgs& args);
 
 struct UpdateFunctions {
   void (*one)(const ForwardArgs&);
   void (*many)(const ForwardArgs&);
+  Prepared (*prepare_many)(const ForwardArgs&);
   Metas (*infer_many)(const InferArgs&);
   Tensors (*composite)(const Tensors&, const AttrReader&);
 };
@@ -51,6 +54,9 @@ void add_update(Registry& r, OpDef op) {
       r, std::move(op),
       {[](const ForwardArgs& args) { update_one(which, prepare, args); },
        [](const ForwardArgs& args) { update_many(which, prepare, form_of(args.op()), args); },
+       [](const ForwardArgs& args) {
+         return prepare_updates(which, prepare, form_of(args.op()), args);
+       },
        [](const InferArgs& args) { return infer_updates(form_of(args.op()), args); },
        [](const Tensors& in, const AttrReader& args) {
          return one_update_after_the_other(form_of(args.op()), in, args);

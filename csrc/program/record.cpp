@@ -1,10 +1,14 @@
 // Recording and replay; see ranvier/program.h.
 #include <algorithm>
-#include <map>
+#include <cstring>
+#include <mutex>
+#include <unordered_set>
 
 #include "autograd/node.h"
+#include "core/parallel.h"
 #include "core/recording.h"
-#include "ops/op.h"
+#include "ops/loops.h"
+#include "program/plan.h"
 #include "program/recorder.h"
 
 namespace ranvier {
@@ -35,6 +39,19 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 };
 
+// The strides of a copy: those of the tensor where it is dense, as clone() has them.
+Dims strides_like(const Tensor& t) {
+  return t.is_dense() ? t.strides() : contiguous_strides(t.shape());
+}
+
+// Bytes alone move where both lie alike, as a step's inputs mostly do.
+void copy_over(const Tensor& to, const Tensor& from) {
+  if (to.dtype() == from.dtype() && to.is_dense() && same_layout(to, from))
+    std::memcpy(to.raw(), from.raw(), static_cast<size_t>(to.numel()) * size_of(to.dtype()));
+  else
+    copy(to, from);
+}
+
 Tensors copies(const Tensors& tensors) {
   static const Op clone("clone");
   const NoGrad off;
@@ -45,76 +62,102 @@ Tensors copies(const Tensors& tensors) {
 
 }  // namespace
 
+// Where nothing better is known an instruction runs as it does in eager mode.
+void Program::Plan::prepare() {
+  std::unordered_set<Storage*> seen;
+  for (const Instruction& step : instructions) {
+    const ForwardArgs args(*step.op, step.attrs, step.inputs, step.outputs);
+    Prepared call = step.op->prepare ? step.op->prepare(args) : Prepared();
+    if (!call) {
+      calls.push_back([&step] { execute(*step.op, step.attrs, step.inputs, step.outputs); });
+      continue;
+    }
+    calls.push_back(std::move(call));
+    step.op->for_mutated(step.inputs.size(), [&](size_t i) {
+      if (!step.inputs[i].defined()) return;
+      Storage* const storage = step.inputs[i].impl()->storage.get();
+      if (seen.insert(storage).second) changed.push_back(storage);
+    });
+  }
+}
+
+void Program::Plan::check(const Tensors& given) const {
+  if (given.size() != inputs.size())
+    fail(ErrorKind::value, "[replay] expected ", inputs.size(), " inputs, got ", given.size());
+  for (size_t i = 0; i < given.size(); ++i)
+    if (!given[i].defined() || given[i].shape() != inputs[i].shape() ||
+        given[i].dtype() != inputs[i].dtype())
+      fail(ErrorKind::shape, "[replay] expected input ", i, " as recorded, ",
+           to_string(inputs[i].shape()), " ", name_of(inputs[i].dtype()), ", got ",
+           given[i].defined() ? to_string(given[i].shape()) + " " + name_of(given[i].dtype())
+                              : "None");
+}
+
 Program Program::record(const std::function<Tensors(const Tensors&)>& function,
                         const Tensors& inputs) {
-  Program program;
-  program.inputs_ = copies(inputs);
-  Recorder recorder;
+  auto plan = std::make_unique<Plan>();
+  plan->inputs = copies(inputs);
   {
-    const Recording now(&recorder);
-    for (const Tensor& t : function(program.inputs_)) program.outputs_.push_back(t.detach());
+    Recorder recorder;
+    {
+      const Recording now(&recorder);
+      for (const Tensor& t : function(plan->inputs)) plan->outputs.push_back(t.detach());
+    }
+    // A gradient that was written where none was would be added to what is there the next time.
+    for (const Tensor& leaf : recorder.unsettled)
+      if (grad(leaf).defined())
+        fail(ErrorKind::runtime, "[record] expected the gradient of ", to_string(leaf.shape()),
+             " to be cleared within the recorded function; call optimizer.zero_grad() in it");
+    for (const Tensor& leaf : recorder.written) {
+      if (contains(plan->leaves, leaf)) continue;
+      plan->leaves.push_back(leaf);
+      plan->gradients.push_back(grad(leaf));
+    }
+    plan->instructions = std::move(recorder.instructions);
   }
-  // A gradient that was written where none was would be added to what is there the next time.
-  for (const Tensor& leaf : recorder.unsettled)
-    if (grad(leaf).defined())
-      fail(ErrorKind::runtime, "[record] expected the gradient of ", to_string(leaf.shape()),
-           " to be cleared within the recorded function; call optimizer.zero_grad() in it");
-  for (const Tensor& leaf : recorder.written) {
-    if (contains(program.leaves_, leaf)) continue;
-    program.leaves_.push_back(leaf);
-    program.gradients_.push_back(grad(leaf));
-  }
-  program.instructions_ = std::move(recorder.instructions);
   // The graph has done its work; results must not keep it alive.
-  for (const Instruction& step : program.instructions_)
+  for (const Instruction& step : plan->instructions)
     for (const Tensor& t : step.outputs)
       if (!is_leaf(t)) t.impl()->autograd.reset();
-  program.first_ = copies(program.outputs_);
-  return program;
+  plan->first = copies(plan->outputs);
+  Tensors outside = plan->inputs;
+  for (const Tensors* more : {&plan->outputs, &plan->leaves, &plan->gradients})
+    for (const Tensor& t : *more) outside.push_back(t);
+  optimize(plan->instructions, outside);
+  plan->arena = Arena(plan->instructions, outside);
+  plan->prepare();
+  return Program(std::move(plan));
 }
+
+Program::Program(std::unique_ptr<Plan> plan) : plan_(std::move(plan)) {}
+Program::Program(Program&&) noexcept = default;
+Program& Program::operator=(Program&&) noexcept = default;
+Program::~Program() = default;
+
+const Tensors& Program::first() const { return plan_->first; }
+std::size_t Program::size() const { return plan_->instructions.size(); }
+std::size_t Program::arena_bytes() const { return plan_->arena.bytes(); }
 
 Tensors Program::replay(const Tensors& inputs) {
-  if (inputs.size() != inputs_.size())
-    fail(ErrorKind::value, "[replay] expected ", inputs_.size(), " inputs, got ", inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i)
-    if (!inputs[i].defined() || inputs[i].shape() != inputs_[i].shape() ||
-        inputs[i].dtype() != inputs_[i].dtype())
-      fail(ErrorKind::shape, "[replay] expected input ", i, " as recorded, ",
-           to_string(inputs_[i].shape()), " ", name_of(inputs_[i].dtype()), ", got ",
-           inputs[i].defined() ? to_string(inputs[i].shape()) + " " + name_of(inputs[i].dtype())
-                               : "None");
+  Plan& plan = *plan_;
+  plan.check(inputs);
   forbid_while_recording("a replay");
+  const std::lock_guard<std::mutex> alone(plan.running);
   const NoGrad off;
-  static const Op copy_("copy_");
-  for (size_t i = 0; i < inputs.size(); ++i) copy_({inputs_[i], inputs[i]});
-  // Views are the memory of what they look at, so they need no instruction here.
-  for (const Instruction& step : instructions_)
-    if (step.op->forward) execute(*step.op, step.attrs, step.inputs, step.outputs);
+  const IeeeArithmetic ieee;
+  const InsideKernel kernel;
+  for (size_t i = 0; i < inputs.size(); ++i) copy_over(plan.inputs[i], inputs[i]);
+  for (const Prepared& call : plan.calls) call();
+  for (Storage* const storage : plan.changed) ++storage->version;
   // Somebody may have cleared a gradient in between, as PyTorch code does.
-  for (size_t i = 0; i < leaves_.size(); ++i) autograd_meta(leaves_[i]).grad = gradients_[i];
-  return copies(outputs_);
-}
-
-std::string Program::dump() const {
-  std::map<const TensorImpl*, std::string> names;
-  const auto name = [&](const Tensor& t, char kind) {
-    const auto [it, fresh] = names.try_emplace(t.impl());
-    if (fresh) it->second = kind + std::to_string(names.size() - 1);
-    return it->second + to_string(t.shape());
-  };
-  for (const Tensor& t : inputs_) name(t, 'i');
-  std::string text;
-  for (const Instruction& step : instructions_) {
-    std::string arguments;
-    for (const Tensor& t : step.inputs)
-      arguments += (arguments.empty() ? "" : ", ") + (t.defined() ? name(t, 'h') : "None");
-    for (size_t i = 0; i < step.attrs.size(); ++i)
-      arguments += ", " + step.op->attrs[i].name + "=" + to_string(step.attrs[i]);
-    std::string results;
-    for (const Tensor& t : step.outputs) results += (results.empty() ? "" : ", ") + name(t, 't');
-    text += results + (results.empty() ? "" : " = ") + step.op->name + "(" + arguments + ")\n";
+  for (size_t i = 0; i < plan.leaves.size(); ++i)
+    autograd_meta(plan.leaves[i]).grad = plan.gradients[i];
+  Tensors results;
+  for (const Tensor& t : plan.outputs) {
+    results.push_back(Tensor::empty_strided(t.shape(), strides_like(t), t.dtype()));
+    copy_over(results.back(), t);
   }
-  return text;
+  return results;
 }
 
 }  // namespace ranvier

@@ -1,0 +1,74 @@
+// Where temporary results live: see list.h. Largest first, each at the lowest place that is free
+// during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference",
+// 2020, section 5.2).
+#include <algorithm>
+#include <utility>
+
+#include "core/allocator.h"
+#include "program/list.h"
+
+namespace ranvier {
+namespace {
+
+struct Block {
+  Storage* storage;
+  size_t first, last;  // instructions
+  size_t bytes, offset;
+};
+
+size_t rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+std::vector<Block> temporaries(const std::vector<Instruction>& steps, const Tensors& outside) {
+  MemoryUses uses(steps, outside);
+  std::vector<Block> blocks;
+  for (auto& [storage, use] : uses.all())
+    if (use.made_by >= 0 && !use.kept && storage->bytes > 0 && !storage->release)
+      blocks.push_back({storage, use.first(), use.last(), rounded(storage->bytes), 0});
+  // In an order that no address decides.
+  std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.first < b.first;
+  });
+  return blocks;
+}
+
+// The lowest place beside those of `placed` that live at the same time.
+size_t place_for(const Block& block, std::span<const Block> placed) {
+  std::vector<std::pair<size_t, size_t>> taken;
+  for (const Block& other : placed)
+    if (other.first <= block.last && block.first <= other.last)
+      taken.emplace_back(other.offset, other.offset + other.bytes);
+  std::sort(taken.begin(), taken.end());
+  size_t at = 0;
+  for (const auto& [begin, end] : taken) {
+    if (at + block.bytes <= begin) break;
+    at = std::max(at, end);
+  }
+  return at;
+}
+
+}  // namespace
+
+Arena::Arena(std::vector<Instruction>& steps, const Tensors& outside) {
+  std::vector<Block> blocks = temporaries(steps, outside);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    blocks[i].offset = place_for(blocks[i], {blocks.data(), i});
+    bytes_ = std::max(bytes_, blocks[i].offset + blocks[i].bytes);
+  }
+  if (bytes_ == 0) return;
+  memory_ = allocate(bytes_);
+  for (const Block& block : blocks) {
+    deallocate(block.storage->data, block.storage->bytes);
+    block.storage->data = static_cast<char*>(memory_) + block.offset;
+    block.storage->release = [](void*) {};  // the arena's
+  }
+}
+
+Arena& Arena::operator=(Arena&& other) noexcept {
+  std::swap(memory_, other.memory_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Arena::~Arena() { deallocate(memory_, bytes_); }
+
+}  // namespace ranvier

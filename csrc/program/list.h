@@ -1,0 +1,55 @@
+// The list of instructions of a program while it is made ready: who reads and writes which memory.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "ops/op.h"
+#include "ranvier/program.h"
+
+namespace ranvier {
+
+// Views look at memory that is there: a replay has nothing to do for them.
+inline bool runs(const Instruction& step) { return step.op->forward != nullptr; }
+
+// What instructions do with the memory of one storage, by their places in the list.
+struct MemoryUse {
+  std::vector<size_t> reads, writes;
+  int made_by = -1;   // the instruction whose result it is; -1: it was there before
+  bool kept = false;  // somebody outside the list can see it
+  size_t first() const;
+  size_t last() const;
+};
+
+class MemoryUses {
+ public:
+  // `outside`: tensors of the program that callers see, or write to.
+  MemoryUses(const std::vector<Instruction>& steps, const Tensors& outside);
+  MemoryUse& of(const Tensor& t) { return uses_[t.impl()->storage.get()]; }
+  std::unordered_map<Storage*, MemoryUse>& all() { return uses_; }
+  // Whether nothing between two instructions writes to the memory of `t`.
+  bool stays(const Tensor& t, size_t from, size_t to);
+
+ private:
+  std::unordered_map<Storage*, MemoryUse> uses_;
+};
+
+// Takes copies away and puts neighbours together, where every bit stays: see optimize.cpp.
+void optimize(std::vector<Instruction>& steps, const Tensors& outside);
+
+// One block of memory for all temporary results; those that do not live at the same time share it.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(std::vector<Instruction>& steps, const Tensors& outside);
+  Arena(Arena&& other) noexcept { *this = std::move(other); }
+  Arena& operator=(Arena&& other) noexcept;
+  ~Arena();
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace ranvier
