@@ -70,6 +70,14 @@ py::object size_of_shape(const Dims& shape);
 const OpDef& op_of(py::handle function);  // of one of ranvier.ops
 Attr attr_from(const OpDef& op, const AttrDef& def, PyObject* object);
 
+// ---- place.cpp
+
+void bind_places();  // recordings learn the lines of Python
+// Before the lock is let go within a recording: the place cannot change until it is taken again.
+void keep_place();
+
+// ---- the lock
+
 // Elements of work from which the lock is let go: less is over sooner than another thread could
 // take it.
 inline constexpr int64_t kWorthUnlocking = 4096;
@@ -80,6 +88,7 @@ inline constexpr int64_t kWorthUnlocking = 4096;
 template <class F>
 std::exception_ptr without_lock(F f) {
   std::exception_ptr* const error = new std::exception_ptr;
+  keep_place();
   PyThreadState* const thread = PyEval_SaveThread();
   [&]() noexcept {
     try {
@@ -106,6 +115,7 @@ void bind_ops(py::module_& m);
 void bind_updates(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_memory(py::module_& m);
+
 // ---- indexing.cpp
 
 Tensor get_item(const Tensor& self, PyObject* index);

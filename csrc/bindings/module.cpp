@@ -232,7 +232,11 @@ void bind_program(py::module_& m) {
           "first", [](const Held& p) { return object_of(p->first()); },
           "What the recorded run returned.")
       .def(
-          "dump", [](const Held& p) { return p->dump(); }, "One line an instruction.")
+          "dump", [](const Held& p) { return p->dump(); },
+          "The instructions as mathematics, with the lines of Python that they came from.")
+      .def_property_readonly(
+          "instructions", [](const Held& p) { return p->lines(); },
+          "Of each instruction the op, with what is fused into it, and its line of Python.")
       .def_property_readonly(
           "arena_bytes", [](const Held& p) { return p->arena_bytes(); },
           "Size of the block that temporary results share.")
@@ -269,4 +273,5 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_settings(m);
   ranvier::python::bind_creation(m);
   ranvier::python::bind_program(m);
+  ranvier::python::bind_places();
 }

@@ -285,7 +285,9 @@ Tensors run(const OpDef& op, const Tensors& given, Attrs attrs, bool by_composit
     inputs[0] = contiguous({inputs[0]});
     run_view(op, inputs[0], attrs, &outputs);
   }
-  if (Recorder* r = recorder()) r->instructions.push_back({&op, attrs, inputs, outputs});
+  if (Recorder* r = recorder())
+    r->instructions.push_back(
+        {&op, attrs, inputs, outputs, current_place ? current_place() : Place()});
   if (op.differentiable) record_gradient(op, attrs, inputs, outputs);
   return outputs;
 }

@@ -50,6 +50,11 @@ const OpDef* slope(const AttrReader& args) {
   return activation_of(args, has_slope, "call the backward of other ones on the result");
 }
 
+// "f(x)" as "sigmoid(x)", or "x" where there is no activation.
+std::string with_activation(const AttrReader& args, const std::string& x) {
+  return args.given(0) ? args.text(0) + "(" + x + ")" : x;
+}
+
 Metas infer_linear(const InferArgs& args) {
   const Dims &x = args.in[0].shape, &w = args.in[1].shape;
   if (w.size() != 2) args.mismatch("a weight (out_features, in_features)");
@@ -315,6 +320,22 @@ Tensors input_grad_composite(const Tensors& in, const AttrReader& args) {
               {y, result ? Tensor() : in[2], {}, result ? in[2] : Tensor()});
 }
 
+// The derivative by the activation's input or, where that is what was kept, by its result.
+std::string input_grad_formula(const AttrReader& args, const Flags&) {
+  const OpDef* const activation = slope(args);
+  if (!activation) return "g @ W";
+  const std::string f = activation->name;
+  const bool result = activation->saved_in.empty();
+  return "(g @ W) " + (result ? f + "'(x), " + f + "(x) = saved" : f + "'(saved)");
+}
+
+// x^T g: as many multiply-adds for each element as there are rows.
+Cost weight_grad_cost(const Metas& in, const Metas& out, const AttrReader& args) {
+  Cost cost = matmul_cost(in, out, args);
+  cost.flops = 2.0 * double(count(out[0].shape)) * double(in[0].shape[0]);
+  return cost;
+}
+
 void declare_gradients(Registry& r) {
   r.add({.name = "linear_weight_grad",
          .doc = "Gradients of a linear layer's weight, as (in, out), and of its bias: the product "
@@ -328,8 +349,8 @@ void declare_gradients(Registry& r) {
          .prepare = prepare_weight_grad,
          .composite = weight_grad_composite,
          .saves = {"input", "grad"},
-         .cost = matmul_cost,
-         .formula = {"x^T g; sum over rows of g", R"(x^T g,\ \sum_r g_{rj})", {}},
+         .cost = weight_grad_cost,
+         .formula = {"x.T @ g; sum over rows of g", R"(x^T g,\ \sum_r g_{rj})", {}},
          .gradient_of = "linear"});
   r.add({.name = "linear_weight_grad_onto_",
          .doc = "The same added to gradients that are there, in place; every element goes on as "
@@ -341,7 +362,7 @@ void declare_gradients(Registry& r) {
          .forward = weight_grad_onto_forward,
          .mutates = {"weight", "bias"},
          .differentiable = false,
-         .formula = {"w = w + x^T g; b = b + sum over rows of g",
+         .formula = {"w = w + x.T @ g; b = b + sum over rows of g",
                      R"(w \leftarrow w + x^T g,\ b_j \leftarrow b_j + \sum_r g_{rj})",
                      {}},
          .gradient_of = "linear"});
@@ -358,7 +379,8 @@ void declare_gradients(Registry& r) {
          .composite = input_grad_composite,
          .saves = {"grad", "weight", "saved"},
          .cost = matmul_cost,
-         .formula = {"(g W) f'", R"((g W)\,f')", {}},
+         .formula = {"(g @ W) f'", R"((g W)\,f')", {}},
+         .formula_for = input_grad_formula,
          .gradient_of = "linear"});
 }
 
@@ -381,11 +403,15 @@ void declare_linear(Registry& r) {
          .saves_results = [](const AttrReader& args) { return args.given(0); },
          .continues = true,
          .cost = matmul_cost,
-         .formula = {"f(x W^T + b)",
+         .formula = {"f(x @ W.T + b)",
                      R"(f(x W^T + b))",
-                     {{"x", "(g f') W", "(g f')\\,W"},
-                      {"W", "(g f')^T x", "(g f')^T x"},
+                     {{"x", "(g f') @ W", "(g f')\\,W"},
+                      {"W", "(g f').T @ x", "(g f')^T x"},
                       {"b", "sum over rows of g f'", R"(\sum_r (g f')_r)"}}},
+         .formula_for =
+             [](const AttrReader& args, const Flags& given) {
+               return with_activation(args, given[2] ? "x @ W.T + b" : "x @ W.T");
+             },
          .example = "rv.linear(rv.ones(2, 3), rv.ones(4, 3), rv.zeros(4), 'relu')"});
   declare_gradients(r);
 }

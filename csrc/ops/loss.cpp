@@ -36,6 +36,18 @@ void reduce_loss(const AttrReader& args, const Tensor& each, const Tensor& out) 
   op.forward(ForwardArgs(op, {Attr{}, false}, in, to));
 }
 
+std::string reduced_formula(const AttrReader& args, const Flags&) {
+  const std::string& text = args.op().formula.text;
+  const std::string each = text.substr(0, text.find(", then the reduction"));
+  const Reduction how = reduction_of(args);
+  if (how == Reduction::none) return each;
+  return (how == Reduction::mean ? "mean(" : "sum(") + each + ")";
+}
+
+std::string slope_formula(const AttrReader& args, const Flags&) {
+  return args.op().formula.text + (reduction_of(args) == Reduction::mean ? " / n" : "");
+}
+
 void check_target_shape(const AttrReader& args, const Dims& input, const Dims& target) {
   if (input == target) return;
   const auto column = [](const Dims& a, const Dims& b) {

@@ -16,6 +16,11 @@ Dims reduced_shape(const AttrReader& args, const Dims& shape);
 Tensor reduce_loss(const AttrReader& args, const Tensor& each);
 void reduce_loss(const AttrReader& args, const Tensor& each, const Tensor& out);
 
+// The formula of a loss, "..., then the reduction", with the reduction that a call has; and of its
+// gradient.
+std::string reduced_formula(const AttrReader& args, const Flags& given);
+std::string slope_formula(const AttrReader& args, const Flags& given);
+
 // Fails unless both shapes are the same.
 void check_target_shape(const AttrReader& args, const Dims& input, const Dims& target);
 

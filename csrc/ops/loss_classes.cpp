@@ -522,6 +522,21 @@ void declare_gradient(Registry& r, const OpDef& op, OpDef gradient) {
 const AttrDef kIgnore{.name = "ignore_index", .kind = AttrKind::integer, .value = int64_t{-100}};
 const AttrDef kSmoothing{.name = "label_smoothing", .kind = AttrKind::number, .value = 0.0};
 
+// Without smoothing the sum over classes has one term.
+std::string class_formula(const AttrReader& args, const Flags& given) {
+  if (args.number(1) != 0) return reduced_formula(args, given);
+  const std::string each = "-w[t] log(softmax(x)[t])";
+  const Reduction how = reduction_of(args);
+  if (how == Reduction::none) return each;
+  return (how == Reduction::mean ? "mean(" : "sum(") + each + ")";
+}
+
+std::string class_slope_formula(const AttrReader& args, const Flags& given) {
+  if (args.number(1) != 0) return slope_formula(args, given);
+  return std::string("g w[t] (softmax(x) - onehot(t))") +
+         (reduction_of(args) == Reduction::mean ? " / n" : "");
+}
+
 void declare_cross_entropy(Registry& r) {
   const OpDef& op = r.add(
       {.name = "cross_entropy",
@@ -540,6 +555,7 @@ void declare_cross_entropy(Registry& r) {
            {"-sum(q log(softmax(x))), q = w ((1 - e) onehot(t) + e / C), then the reduction",
             R"(-\sum_c q_c\ln\operatorname{softmax}(x)_c,\ q=w((1-\varepsilon)e_t+\tfrac{\varepsilon}{C}))",
             {{"x", "softmax(x) sum(q) - q", R"(\operatorname{softmax}(x)\textstyle\sum q - q)"}}},
+       .formula_for = class_formula,
        .example = "rv.cross_entropy(rv.tensor([[1.0, 2.0, 0.5]]), rv.tensor([1]))"});
   declare_gradient(r, op,
                    {.name = "cross_entropy_backward",
@@ -548,7 +564,8 @@ void declare_cross_entropy(Registry& r) {
                     .composite = cross_entropy_backward_composite,
                     .formula = {"g (softmax(x) sum(q) - q)",
                                 R"(g(\operatorname{softmax}(x)\textstyle\sum q - q))",
-                                {}}});
+                                {}},
+                    .formula_for = class_slope_formula});
 }
 
 void declare_soft_cross_entropy(Registry& r) {
@@ -571,6 +588,7 @@ void declare_soft_cross_entropy(Registry& r) {
             {{"x", "softmax(x) sum(q) - q", R"(\operatorname{softmax}(x)\textstyle\sum q - q)"},
              {"t", "-w (1 - e) log(softmax(x))",
               R"(-w(1-\varepsilon)\ln\operatorname{softmax}(x))"}}},
+       .formula_for = reduced_formula,
        .example = "rv.soft_cross_entropy(rv.tensor([[1.0, 2.0]]), rv.tensor([[0.3, 0.7]]))"});
   declare_gradient(r, op,
                    {.name = "soft_cross_entropy_backward",
@@ -598,6 +616,7 @@ void declare_nll(Registry& r) {
        .formula = {"-w[t] x[t], then the reduction",
                    "-w_t x_t",
                    {{"x", "-w[t] onehot(t)", "-w_t e_t"}}},
+       .formula_for = reduced_formula,
        .example = "rv.nll_loss(rv.tensor([[-1.0, -0.5]]), rv.tensor([1]))"});
   declare_gradient(r, op,
                    {.name = "nll_loss_backward",

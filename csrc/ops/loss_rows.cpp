@@ -190,6 +190,7 @@ void declare_slope(Registry& r, const OpDef& op) {
          .composite = slope_by_ops<First>,
          .saves = {"grad", "input", "target"},
          .formula = {"g (" + slope.text + ")", "g\\,(" + slope.latex + ")", {}},
+         .formula_for = slope_formula,
          .gradient_of = op.name,
          .row = op.row});
 }
@@ -205,6 +206,7 @@ void declare_loss(Registry& r, OpDef op) {
   op.composite = loss_composite;
   op.saves = {"input", "target"};
   op.formula.text += ", then the reduction";
+  op.formula_for = reduced_formula;
   op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]))";
   const OpDef& added = r.add(std::move(op));
   declare_slope<true>(r, added);

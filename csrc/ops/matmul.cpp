@@ -326,7 +326,7 @@ void declare_matmul(Registry& r) {
          .saves = {"input for other", "other for input"},
          .continues = true,
          .cost = matmul_cost,
-         .formula = {"x y", "x\\,y", {{"x", "g y^T", "g\\,y^T"}, {"y", "x^T g", "x^T g"}}},
+         .formula = {"x @ y", "x\\,y", {{"x", "g @ y.T", "g\\,y^T"}, {"y", "x.T @ g", "x^T g"}}},
          .example = "rv.matmul(rv.ones(2, 3), rv.ones(3, 4))",
          .method = true});
   r.add({.name = "matmul_onto_",
@@ -338,7 +338,7 @@ void declare_matmul(Registry& r) {
          .forward = matmul_onto_forward,
          .mutates = {"sum"},
          .differentiable = false,
-         .formula = {"s = s + x y", R"(s \leftarrow s + x\,y)", {}},
+         .formula = {"s = s + x @ y", R"(s \leftarrow s + x\,y)", {}},
          .gradient_of = "linear"});
 }
 

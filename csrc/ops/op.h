@@ -181,6 +181,8 @@ struct OpDef {
   bool continues = false;  // backward can go on from the gradients that leaves hold
   Cost (*cost)(const Metas& in, const Metas& out, const AttrReader&) = nullptr;  // null: by size
   Formula formula = {};
+  // The formula of a call with these settings and inputs, where it says less than that of all.
+  std::string (*formula_for)(const AttrReader&, const Flags& given) = nullptr;
   std::string example = {};      // one Python expression that runs
   std::string gradient_of = {};  // for a kernel that only the backward of that op calls
   std::string in_place_of = {};  // for the form of that op that overwrites its first input

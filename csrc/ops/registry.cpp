@@ -249,6 +249,10 @@ Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& at
     cost.bytes += double(count(m.shape)) * double(size_of(m.dtype));
     cost.flops += double(count(m.shape));
   }
+  op.for_mutated(in.size(), [&](size_t i) {
+    cost.bytes += double(count(in[i].shape)) * double(size_of(in[i].dtype));
+    if (out.empty()) cost.flops += double(count(in[i].shape));
+  });
   if (op.view) cost = {};
   return cost;
 }

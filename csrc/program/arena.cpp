@@ -2,6 +2,7 @@
 // during its life (Pisarchyk and Lee, "Efficient memory management for deep neural net inference",
 // 2020, section 5.2).
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "core/allocator.h"
@@ -61,6 +62,12 @@ Arena::Arena(std::vector<Instruction>& steps, const Tensors& outside) {
     block.storage->data = static_cast<char*>(memory_) + block.offset;
     block.storage->release = [](void*) {};  // the arena's
   }
+}
+
+std::ptrdiff_t Arena::offset_of(const Storage& storage) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(storage.data);
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory_);
+  return at >= begin && at < begin + bytes_ ? static_cast<std::ptrdiff_t>(at - begin) : -1;
 }
 
 Arena& Arena::operator=(Arena&& other) noexcept {

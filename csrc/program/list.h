@@ -46,6 +46,8 @@ class Arena {
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();
   std::size_t bytes() const { return bytes_; }
+  // Where `storage` lies in it; -1: elsewhere.
+  std::ptrdiff_t offset_of(const Storage& storage) const;
 
  private:
   void* memory_ = nullptr;

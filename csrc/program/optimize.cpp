@@ -73,7 +73,7 @@ void fuse_activations(Steps& steps, const Tensors& outside) {
         std::all_of(steps[i].inputs.begin(), steps[i].inputs.end(),
                     [&](const Tensor& t) { return !t.defined() || uses.stays(t, i, *reader); });
     if (!stay || next.outputs[0].strides() != steps[i].outputs[0].strides()) continue;
-    next = {steps[i].op, {next.op->name}, steps[i].inputs, next.outputs};
+    next = {steps[i].op, {next.op->name}, steps[i].inputs, next.outputs, steps[i].where};
     gone[i] = true;
   }
   erase(steps, gone);
@@ -104,7 +104,8 @@ void fuse_slopes(Steps& steps, const Tensors& outside) {
     next = {&input_grad.def(),
             {activation->name},
             {steps[i].inputs[0], steps[i].inputs[1], saved},
-            next.outputs};
+            next.outputs,
+            next.where};
     gone[i] = true;
   }
   erase(steps, gone);

@@ -160,9 +160,10 @@ TEST(Program, DumpNamesEverything) {
   const Program program =
       Program::record([&](const Tensors& in) { return net.step(in); }, {xor_x, xor_y});
   const std::string text = program.dump();
-  for (const char* part : {"linear", "activation='sigmoid'", "sgd_update", "i0(4, 2)", "h", "t"})
+  for (const char* part : {"linear+sigmoid", "sgd_update", "x0 (4, 2)", "h0", "t0"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
-  EXPECT_EQ(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')), program.size());
+  EXPECT_EQ(program.lines().size(), program.size());
+  EXPECT_EQ(program.lines()[0].second, "") << "no Python, no line";
   EXPECT_EQ(text, program.dump());
 }
 

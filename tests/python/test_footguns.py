@@ -225,10 +225,74 @@ def test_an_error_while_recording_ends_the_recording():
         rv.Program.record(lambda x: 3, X)
 
 
-def test_dump_names_every_instruction():
+# --- what a program says of itself --------------------------------------------------------------
+
+
+def test_dump_reads_like_the_mathematics():
     net, optimizer, loss_of = xor("adam")
     program = rv.Program.record(step_of(net, optimizer, loss_of), X, Y)
     lines = program.dump().splitlines()
-    assert len(lines) == len(program)
-    assert sum("adam_updates(" in line for line in lines) == 1  # of all four parameters
-    assert sum(" linear(" in line for line in lines) == 2
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+    for start in (
+        "t0 (4, 4) = sigmoid(x0 @ h0.T + h1) ",
+        "t1 (4, 1) = sigmoid(t0 @ h2.T + h3) ",
+        "y0 () = mean((t1 - x1)^2) ",
+        "t2 (4, 1) = h4 (2 (t1 - x1)) / n ",
+        "t3 (4, 1) = t2 sigmoid'(x), sigmoid(x) = t1 ",
+        "h5 (4, 1), h6 (1,) = t0.T @ t3; sum over rows of t3 ",
+        "t4 (4, 4) = (t3 @ h2) sigmoid'(x), sigmoid(x) = t0 ",
+        "m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;",
+        "returns y0",
+        "held: h0 (4, 2), h1 (4,), h2 (1, 4), h3 (1,)",
+    ):
+        assert sum(line.startswith(start) for line in lines) == 1, start
+    ops = [op for op, _ in program.instructions]
+    assert len(ops) == len(program) == 9
+    assert ops.count("linear+sigmoid") == 2 and ops.count("adam_updates") == 1
+
+
+def test_dump_is_the_same_for_the_same_program():
+    def text():
+        net, optimizer, loss_of = xor("adam")
+        return rv.Program.record(step_of(net, optimizer, loss_of), X, Y).dump()
+
+    others = [rv.zeros(100) for _ in range(20)]  # so that memory lies elsewhere
+    assert text() == text()
+    assert len(others) == 20
+
+
+def test_dump_shows_settings_views_and_what_is_not_given():
+    w = rv.ones(4, 2)
+
+    def function(x):
+        y = rv.nn.functional.leaky_relu(x @ w.T, 0.2).clamp(max=3.0)
+        return rv.cat([y, y.reshape(2, 8).reshape(4, 4)], dim=1).softmax(dim=1).sum(dim=0)
+
+    text = rv.Program.record(function, X).dump()
+    assert "t0 (4, 4) = x0 @ h0.T " in text
+    assert "t1 (4, 4) = t0 if t0 > 0 else 0.2 t0 " in text
+    assert "cat(t2, t2), dim=1" in text
+    assert "dim=(0,)" in text
+
+
+def test_every_instruction_keeps_its_line():
+    def first(x):
+        return net(x).square()
+
+    net, optimizer, loss_of = xor("adam")
+    program = rv.Program.record(first, X)
+    start = first.__code__.co_firstlineno
+    assert {where for _, where in program.instructions} == {f"test_footguns.py:{start + 1}"}
+    step = step_of(net, optimizer, loss_of)
+    program = rv.Program.record(step, X, Y)
+    start = step.__code__.co_firstlineno
+    forward, backward, update = (f"test_footguns.py:{start + i}" for i in (2, 3, 4))
+    want = [forward] * 3 + [backward] * 5 + [update]
+    assert [where for _, where in program.instructions] == want
+    assert sum(line.endswith(update) for line in program.dump().splitlines()) == 1
+
+
+def test_lines_are_known_where_the_lock_is_let_go():
+    big = rv.ones(200, 200)
+    program = rv.Program.record(lambda x: x @ x + x, big)
+    assert all(where.startswith("test_footguns.py:") for _, where in program.instructions)

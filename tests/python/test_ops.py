@@ -470,6 +470,7 @@ def test_replay_equals_eager(name: str) -> None:
             function = recorded(case, one)
             inputs = [t for t in tensors(one)[0] if t is not None]
             program = _C.Program.record(function, *inputs)
+            assert max(map(len, program.dump().splitlines())) <= 100
             for fresh in (two, one):
                 got = program.replay(*[t for t in tensors(fresh)[0] if t is not None])
                 got = list(got) if isinstance(got, tuple) else [got]

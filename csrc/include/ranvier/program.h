@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ranvier/ops.h"
@@ -17,6 +18,7 @@ struct Instruction {
   Attrs attrs;
   Tensors inputs;
   Tensors outputs;
+  std::shared_ptr<const std::string> where = {};  // "train.py:12", of Python's line; or null
 };
 
 class Program {
@@ -36,9 +38,12 @@ class Program {
   // Runs the instructions again on other inputs of the same shapes and dtypes. Threads that call
   // at the same time wait for each other.
   Tensors replay(const Tensors& inputs);
-  // One line an instruction: outputs = op(inputs, attributes). Slots are i (input), h (held:
-  // alive outside the program), t (temporary).
+  // The instructions as mathematics, from the formulas of their ops. Slots are x (input), y
+  // (result), h (held: alive outside the program), t (temporary). The same program has the same
+  // text in every run.
   std::string dump() const;
+  // Of each instruction: the op with what is fused into it, and the line it came from.
+  std::vector<std::pair<std::string, std::string>> lines() const;
   std::size_t size() const;
   // Of the block that temporary results share.
   std::size_t arena_bytes() const;
