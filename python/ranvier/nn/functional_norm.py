@@ -7,8 +7,7 @@ computes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ranvier._arguments import tensor_in
 from ranvier._C import ShapeError, Tensor, ops
@@ -34,8 +33,7 @@ class _Keyed(threading.local):
 _keyed = _Keyed()
 
 
-@contextmanager
-def keyed_rows(run: Tensor) -> Iterator[None]:
+class keyed_rows:  # noqa: N801  # used as a function is
     """Dropout inside draws by (seed, step, call, row of the whole batch, column).
 
     A batch in parts then drops what the whole batch would, and the default generator stays where
@@ -59,12 +57,16 @@ def keyed_rows(run: Tensor) -> Iterator[None]:
     >>> rv.equal(whole[2:], rest)
     True
     """
-    before = _keyed.run, _keyed.calls
-    _keyed.run, _keyed.calls = run, 0
-    try:
-        yield
-    finally:
-        _keyed.run, _keyed.calls = before
+
+    def __init__(self, run: Tensor) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        self._before = _keyed.run, _keyed.calls
+        _keyed.run, _keyed.calls = self._run, 0
+
+    def __exit__(self, *error: object) -> None:
+        _keyed.run, _keyed.calls = self._before
 
 
 def _state_for(input: Tensor) -> Tensor:

@@ -131,6 +131,9 @@ class Optimizer:
 
     # What multiplies all gradients as they are read, by the name that it has in PyTorch.
     grad_scale: Tensor | None = None
+    # Where this bool is False the next step changes nothing, neither parameters nor state; what
+    # is computed without reading a value. Only where `takes_finite`.
+    finite: Tensor | None = None
 
     _stepping = False
     _warned = False
@@ -236,6 +239,17 @@ class Optimizer:
         """Whether `step` looks at `grad_scale`; a step of its own need not."""
         return type(self).step is Optimizer.step
 
+    @property
+    def takes_finite(self) -> bool:
+        """Whether `step` is an op of the core for each group, and nobody else's code runs in it."""
+        kind = type(self)
+        return (
+            kind.step is Optimizer.step
+            and kind._update is Optimizer._update
+            and self.op is not None
+            and not (self._pre_hooks or self._post_hooks or "step" in self.__dict__)
+        )
+
     def _update_group(self, group: ParamGroup) -> bool:
         """One step of a group, in one op where no subclass updates in its own way."""
         if type(self)._update is not Optimizer._update:
@@ -251,7 +265,7 @@ class Optimizer:
                 group.lr,
                 group.momentum,
                 self.grad_scale,
-                None,
+                self.finite,
                 attributes,
             )
             if done is not None:

@@ -22,6 +22,7 @@ class Batch:
     target: Any
     rows: int
     weight: Any = None  # (rows,), or None where all rows count the same
+    given: Any = None  # the target as it came, where `target` was made of it
 
 
 Step = list[Batch]

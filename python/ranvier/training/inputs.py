@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -220,7 +220,18 @@ def check_lengths(where: str, X: Rows, y: Tensor, names: str = "X and y") -> Non
         )
 
 
-def targets(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) -> Rows:
+class Like(NamedTuple):
+    """What is known of an output that is not there yet."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+def targets(where: str, name: str, y: Tensor, prediction: Tensor | Like, loss: Loss) -> Rows:
     """Targets in the type and shape that the loss takes, given what the model puts out.
 
     Raises
@@ -244,12 +255,12 @@ def targets(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) ->
     check_finite(where, name, y, prediction.dtype)
     if loss.kind != "values":
         _check_shares(where, name, y, f"as targets of {loss.name}")
-    if loss.kind == "shares":
+    if loss.kind == "shares" and isinstance(prediction, Tensor):
         _check_shares(where, "model", prediction, f"for {loss.name}", "; end it with nn.Sigmoid()")
     return Rows(y, prediction.dtype, wanted)
 
 
-def _labels(where: str, name: str, y: Tensor, prediction: Tensor, loss: Loss) -> Rows:
+def _labels(where: str, name: str, y: Tensor, prediction: Tensor | Like, loss: Loss) -> Rows:
     if prediction.ndim < 2:
         raise _C.ShapeError(
             f"[{where}] model: expected an output of shape (rows, classes) for {loss.name}, got "

@@ -22,6 +22,8 @@ from ranvier.training.batches import Batch, Step
 if TYPE_CHECKING:
     from ranvier.training.losses import Loss
 
+_SHAPES = 64  # of rows, whose outputs are remembered
+
 
 def arrays_of(data: Any) -> tuple[Any, Any, Any] | None:
     """Rows, targets and weights of a TensorDataset, which are simply there; None for all else."""
@@ -85,6 +87,7 @@ class LoaderBatches:
             size = batch_size or len(data)
             data = made(data, batch_size=size, shuffle=shuffle, generator=generator)
         self.loader = data
+        self.outputs: dict[tuple[int, ...], inputs.Like] = {}  # by the shapes of rows that go in
 
     @property
     def steps(self) -> int | None:
@@ -116,11 +119,32 @@ class LoaderBatches:
             weight = _C.ops.cast(each, x.dtype).reshape(each.shape[0])
         return Batch(x, inputs.rows(self.where, "y", item[1]), x.shape[0], weight)
 
-    def settle(self, batch: Batch, prediction: Tensor) -> None:
-        """Bring the targets of a batch to what the loss takes, given what the model made of it."""
-        batch.target = inputs.targets(
-            self.where, "y", batch.target, prediction.detach(), self.loss
-        ).all()
+    def settle(self, batch: Batch, prediction: Tensor | None = None) -> None:
+        """Bring the targets of a batch to what the loss takes, given what the model made of it.
+
+        Without a prediction before there is one, if the model has made one of such rows; then
+        nothing is left to do, and no value to be read, once it is there.
+        """
+        key, rows = tuple(batch.x.shape[1:]), batch.x.shape[0]
+        known = self.outputs.get(key)
+        output: Tensor | inputs.Like | None = prediction
+        if prediction is None:
+            output = known and inputs.Like((rows, *known.shape[1:]), known.dtype)
+        elif batch.given is not None and known == _like(prediction):
+            return
+        else:
+            if len(self.outputs) == _SHAPES:
+                self.outputs.clear()
+            self.outputs[key] = _like(prediction)
+        if output is not None:
+            given = batch.target if batch.given is None else batch.given
+            batch.target = inputs.targets(self.where, "y", given, output, self.loss).all()
+            batch.given = given
+
+
+def _like(prediction: Tensor) -> inputs.Like:
+    """What is known of it but for the number of rows."""
+    return inputs.Like((0, *prediction.shape[1:]), prediction.dtype)
 
 
 def whole(where: str, X: Any, model: Module) -> Tensor:

@@ -1,117 +1,32 @@
 """The one training loop. Every way to train a model ends here.
 
-Forward, loss, backward, update, step by step, all arithmetic in the core. A `Task` says what is
-trained and how; a `Run` is one run of it. Neither holds a layer, loss or optimizer of its own, and
-no step is ever taken with numbers that are not finite.
+Step by step, epoch by epoch: a `Task` says what is trained and how, `Arithmetic` is what a step
+computes, and a `Run` is one run of it, which reads, counts, tells and raises. None holds a layer,
+loss or optimizer of its own, and no step is ever taken with numbers that are not finite.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ranvier import _C, optim
+from ranvier import optim
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
 from ranvier.nn import Module
-from ranvier.nn.functional_norm import keyed_rows
 from ranvier.training import callbacks as events
-from ranvier.training import diagnosis, losses
+from ranvier.training import diagnosis
 from ranvier.training import metrics as metric_names
-from ranvier.training.batches import Batch, Batches, Step
+from ranvier.training.batches import Step
 from ranvier.training.errors import NonFiniteError
-from ranvier.training.evaluation import forward, mode
+from ranvier.training.evaluation import mode
 from ranvier.training.history import History
 from ranvier.training.interrupts import WholeSteps
-
-
-class Task:
-    """What is trained and how, all of it checked. A door overrides what it does differently.
-
-    Parameters
-    ----------
-    model : Module
-    batches : Batches
-        What an epoch goes through.
-    loss : Loss
-    optimizer : Optimizer
-    epochs : int
-        The number of the last epoch.
-    metrics : sequence of Metric
-    first_epoch : int
-        How many epochs count as done.
-    seed : int, optional
-        Dropout then draws by seed, step, call and row of the whole step, so that a step in parts
-        drops what it would in one; if left out, from the default generator.
-    where : str
-        What messages begin with.
-    """
-
-    def __init__(
-        self,
-        model: Module,
-        batches: Batches,
-        loss: losses.Loss,
-        optimizer: optim.Optimizer,
-        epochs: int,
-        *,
-        metrics: Sequence[metric_names.Metric] = (),
-        first_epoch: int = 0,
-        seed: int | None = None,
-        where: str = "fit",
-    ) -> None:
-        self.model, self.batches, self.loss, self.optimizer = model, batches, loss, optimizer
-        self.epochs, self.first_epoch = epochs, first_epoch
-        self.metrics, self.seed, self.where = tuple(metrics), seed, where
-
-    def forward(self, batch: Batch) -> Any:
-        """What the model makes of a batch."""
-        return forward(self.where, self.model, batch.x)
-
-    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float]:
-        """The loss of a batch, and by what to multiply it to get its part of the step's loss."""
-        return self.loss.part(self.where, prediction, batch, step)
-
-    steps_itself = False  # forward, backward and update are one call: `take_step`
-
-    def take_step(self, step: Step) -> float:
-        """A whole step, update included, and its loss: for a task that `steps_itself`."""
-        raise TypeError(f"[{self.where}] expected a method 'take_step', got none")
-
-    def values_of_epoch(self, loss: float, meters: dict[str, metric_names.Meter]) -> dict[str, Any]:
-        """What is kept of an epoch, by names: its mean loss, and what was counted."""
-        return {"loss": loss} | {name: meter.result() for name, meter in meters.items()}
-
-    def penalty(self) -> Tensor | None:
-        """What the loss has beside that of the rows, such as a sum of squared weights."""
-        return None
-
-    def limit_gradients(self) -> None:
-        """Between backward and the update: clipping."""
-
-    def after_update(self) -> None:
-        """Part of the update, and as whole: constraints, thresholds."""
-
-    def meters(self) -> dict[str, metric_names.Meter]:
-        """Fresh counters for what an epoch measures beside the loss."""
-        return {metric.name: metric.start() for metric in self.metrics}
-
-    def measure(self, meters: dict[str, metric_names.Meter], prediction: Any, batch: Batch) -> None:
-        """Add a batch to the counters; gradients are off."""
-        seen = prediction.detach()
-        for meter in meters.values():
-            meter.update(seen, batch.target)
-
-    @property
-    def validates(self) -> bool:
-        """Whether `validate` measures something in this epoch."""
-        return False
-
-    def validate(self) -> dict[str, float]:
-        """What is measured on rows that are not trained on, by names without `val_`."""
-        return {}
+from ranvier.training.step import Arithmetic, Taken
+from ranvier.training.task import Task
 
 
 class Run:
@@ -129,18 +44,14 @@ class Run:
     def __init__(self, task: Task, callbacks: Iterable[Any] = ()) -> None:
         self.task = task
         self.history = History()
-        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
-        held = [p for group in task.optimizer.param_groups for p in group["params"]]
-        # Each once. A list, as to walk through the modules would take longer than the update.
-        self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
         self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
         self.stopping = False
-        self.changing = [p.detach() for p in self.parameters if p.dtype.is_floating_point]
-        # Seed, step, and the number of the first row: what dropout draws by.
-        self.key = None if task.seed is None else _C.zeros((3,), _C.int64)
+        self.updates = WholeSteps()
+        self.arithmetic = Arithmetic(task, self.updates)
+        trained = self.arithmetic.parameters
+        self.changing = [p.detach() for p in trained if p.dtype.is_floating_point]
         # L-BFGS asks for loss and gradients several times a step.
         self.looks_again = isinstance(task.optimizer, optim.LBFGS)
-        self.updates = WholeSteps()
         self.listeners = events.listeners(callbacks)
 
     # --- for callbacks
@@ -192,7 +103,7 @@ class Run:
             self.history.stopped = str(error)
         finally:
             self.history.seconds = time.perf_counter() - start
-            self.clear_gradients()
+            self.arithmetic.clear_gradients()
             self.tell("on_close", {})
         return self.history
 
@@ -218,12 +129,7 @@ class Run:
                 meters = self.task.meters()
                 return self.task.values_of_epoch(self.run_step(step, meters), meters)
         finally:
-            self.clear_gradients()
-
-    def clear_gradients(self) -> None:
-        """Of the whole model, of which the optimizer may hold a part, and of what else it holds."""
-        for parameter in self.with_gradients:
-            parameter.grad = None
+            self.arithmetic.clear_gradients()
 
     def run_epoch(self) -> dict[str, float]:
         """One pass over the data, and what it measured."""
@@ -247,29 +153,46 @@ class Run:
         return task.values_of_epoch(total / rows, meters) | self.validate()
 
     def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
-        """Forward, loss, backward, update; raises before the update if a number is not finite."""
+        """A step, and then all that reads values of it: its loss, what is measured, what failed."""
         task = self.task
         self.step += 1
         if self.listeners["on_step_begin"]:
             self.tell("on_step_begin", {})
         if task.steps_itself:
             return self.own_step(step)
-        value = self.all_gradients(step, meters)
-        grads = [p.grad for p in self.parameters if p.grad is not None]
-        if not _C.ops.tensors_finite(grads).item():
-            self.fail_at_gradient()
-        task.limit_gradients()
-        self.updates.begin()
+        task.prepare_step(step)
+        self.arithmetic.write_keys(step, self.step)
         try:
-            if self.looks_again:
-                task.optimizer.step(lambda: self.all_gradients(step, None))
-            else:
-                task.optimizer.step()
-            task.after_update()
+            taken = self.take(step, bool(meters))
+            task.finish_step()
         finally:
+            task.optimizer.finite = task.optimizer.grad_scale = None
             self.updates.end()
-            task.optimizer.grad_scale = None
-        return value
+        if meters:
+            with no_grad():
+                for batch, seen in zip(step, taken.seen, strict=True):
+                    task.measure(meters, seen, batch)
+        return value_of(taken)
+
+    def take(self, step: Step, measured: bool) -> Taken:
+        """Gradients and update; raises, with nothing changed, where a number is not finite."""
+        optimizer = self.optimizer
+        if optimizer.takes_finite:
+            began, stepped = bool(optimizer.state), optimizer.stepped
+            taken = self.arithmetic.whole(step, measured)
+            if not taken.finite.item():
+                optimizer.stepped = stepped
+                if not began:
+                    optimizer.state.clear()
+                self.fail_at(taken, step)
+            return taken
+        taken = self.arithmetic.gradients(step, measured)
+        if not taken.finite.item():
+            self.fail_at(taken, step)
+        # A loss that is not finite in the middle of an update is the optimizer's to deal with.
+        again = (lambda: value_of(self.arithmetic.gradients(step))) if self.looks_again else None
+        self.arithmetic.update(closure=again)
+        return taken
 
     def own_step(self, step: Step) -> float:
         """A step that the task takes as one; its loss shows only behind the update."""
@@ -280,50 +203,6 @@ class Run:
             self.updates.end()
         if not math.isfinite(value):
             self.fail("loss", str(value), "training stopped after the step, which had its update:")
-        return value
-
-    def all_gradients(self, step: Step, meters: dict[str, metric_names.Meter] | None) -> float:
-        """The loss of a step, and its gradients in place of those that are there.
-
-        Without meters the optimizer asks again in the middle of an update: nothing is counted, and
-        a loss that is not finite is the optimizer's to deal with.
-        """
-        self.clear_gradients()
-        value, row = 0.0, 0
-        for batch in step:
-            value += self.add_gradients(batch, step, row, meters)
-            row += batch.rows
-        penalty = self.task.penalty()
-        if penalty is not None:
-            value += float(penalty.item())
-            penalty.backward()
-        return value
-
-    def forward(self, batch: Batch, row: int) -> Any:
-        """What the model makes of a batch that begins with this row of the step."""
-        if self.key is None:
-            return self.task.forward(batch)
-        self.key.numpy()[:] = self.task.seed, self.step, row
-        with keyed_rows(self.key):
-            return self.task.forward(batch)
-
-    def add_gradients(
-        self, batch: Batch, step: Step, row: int, meters: dict[str, metric_names.Meter] | None
-    ) -> float:
-        """Forward and backward of a batch; its part of the step's loss."""
-        task = self.task
-        prediction = self.forward(batch, row)
-        loss, scale = task.loss_of(prediction, batch, step)
-        value = float(loss.item()) * scale
-        if meters is not None and not math.isfinite(value):
-            self.fail_at_loss(value, lambda: self.forward(batch, row))
-        if meters:
-            with no_grad():
-                task.measure(meters, prediction, batch)
-        if scale == 1:
-            loss.backward()
-        else:
-            loss.backward(_C.full(loss.shape, scale, loss.dtype))
         return value
 
     def validate(self) -> dict[str, float]:
@@ -357,6 +236,15 @@ class Run:
                 "an update overflowed, and the model keeps it: start again from other weights, and",
             )
 
+    def fail_at(self, taken: Taken, step: Step) -> None:
+        """Say where in a step the first number is that is not finite."""
+        for place, part in enumerate(taken.losses):
+            value = number_of(part)
+            if not math.isfinite(value):
+                forward = functools.partial(self.arithmetic.forward, step[place], place)
+                self.fail_at_loss(value, forward)
+        self.fail_at_gradient()
+
     def fail_at_loss(self, value: float, again: Callable[[], object]) -> None:
         """Say where it began, which shows when the model runs `again`."""
         self.check_parameters()
@@ -384,3 +272,17 @@ class Run:
             tensor=tensor,
             history=self.history,
         )
+
+
+def number_of(part: tuple[Tensor, float | Tensor]) -> float:
+    """A part of the step's loss, of the loss of a batch and its share."""
+    loss, scale = part
+    return float(loss.item()) * float(scale)
+
+
+def value_of(taken: Taken) -> float:
+    """The loss of a step."""
+    value = 0.0
+    for part in taken.losses:
+        value += number_of(part)
+    return value if taken.penalty is None else value + float(taken.penalty.item())

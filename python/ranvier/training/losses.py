@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from ranvier import nn
-from ranvier._C import Tensor, ops
+from ranvier._C import Tensor, float64, ops
+from ranvier._grad import no_grad
 from ranvier.nn import functional as F
 from ranvier.training.batches import Batch, Step
 from ranvier.training.errors import look_up
@@ -84,7 +85,7 @@ class Loss:
 
     def part(
         self, where: str, prediction: Tensor, batch: Batch, step: Step
-    ) -> tuple[Tensor, float]:
+    ) -> tuple[Tensor, float | Tensor]:
         """The loss of a batch, and by what to multiply it to get its part of the step's loss.
 
         The parts of a step have the same gradients, bit by bit, as its rows in a single batch:
@@ -100,33 +101,40 @@ class Loss:
         count = rows if by_row else each.numel() // batch.rows * rows
         if batch.weight is not None:
             each = each * batch.weight.reshape(batch.rows, *[1] * (each.ndim - 1))
-        divisor = 1.0 if self.reduction == "sum" else _weight_of(self.function, step) or count
-        return each.sum(), 1.0 / divisor
+        if self.reduction == "sum":
+            return each.sum(), 1.0
+        weight = _weight_of(self.function, step)
+        return each.sum(), 1.0 / (
+            count if weight is None else ops.where(weight == 0, count, weight)
+        )
 
     def weighted(self, where: str, prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """The loss of some rows that count differently: what they are divided by is theirs."""
         batch = Batch(None, target, prediction.shape[0], weight)
         loss, scale = self.part(where, prediction, batch, [batch])
-        return loss * (scale * batch.rows / float(weight.sum().item()))
+        return loss * (float(scale) * batch.rows / float(weight.sum().item()))
 
 
-def _weight_of(function: Any, step: Step) -> float:
-    """What a mean over labels divides by where they have weights or are left out; 0: their number.
+@no_grad()
+def _weight_of(function: Any, step: Step) -> Tensor | None:
+    """What a mean over labels divides by where they have weights or are left out: float64.
 
     That of PyTorch's CrossEntropyLoss: the sum of the weights of the labels that count.
     """
     weight, ignored = (getattr(function, name, None) for name in ("weight", "ignore_index"))
     if ignored is None or step[0].target.dtype.is_floating_point:
-        return 0.0
-    total = 0.0
+        return None
+    total: Tensor | None = None
     for batch in step:
         counted = batch.target != ignored
         if weight is None:
-            total += float(counted.sum().item())
+            part = counted.sum()
         else:
             labels = (batch.target * counted).reshape(batch.target.numel())
             each = weight.index_select(0, labels) * counted.reshape(labels.shape[0])
-            total += float(each.sum().item())
+            part = each.sum()
+        part = part.to(float64)
+        total = part if total is None else total + part
     return total
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ranvier import optim
-from ranvier._C import Tensor
+from ranvier._C import Tensor, ops
 from ranvier._grad import no_grad
 from ranvier.nn import Module, utils
 from ranvier.nn.utils import clip
@@ -91,12 +91,16 @@ class Penalties:
         optimizer.grad_scale = clip.clip_factor(self.clip_norm, utils.get_total_norm(grads))
 
     def apply(self, optimizer: optim.Optimizer) -> None:
-        """The parts of the update that come after the optimizer's."""
+        """The parts of the update that come after the optimizer's, and are skipped as it is."""
+        if not self.l1 and self.max_norm is None:
+            return
         with no_grad():
             if self.l1:
                 self._shrink(optimizer)
             if self.max_norm is not None:
-                utils.max_norm_(self.weights, self.max_norm)
+                for weight in self.weights:
+                    factor = clip.norm_factor(weight, self.max_norm, 2.0, [0])
+                    weight.mul_(_where(optimizer.finite, factor, 1.0))
 
     def _shrink(self, optimizer: optim.Optimizer) -> None:
         """w = sign(w) max(|w| - t, 0), where t is what l1 would move a weight in this update.
@@ -110,10 +114,11 @@ class Penalties:
             for weight in group["params"]:
                 if id(weight) not in mine:
                     continue
-                border: Any = float(group["lr"]) * self.l1
+                border = group.lr * self.l1
                 root = _root(group, optimizer.state.get(weight, {}))
                 if root is not None:
                     border = border / root
+                border = _where(optimizer.finite, border, 0.0)
                 # A number within the border loses itself: exactly 0.
                 weight.sub_(weight.clamp(-border, border))
 
@@ -124,6 +129,11 @@ def _root(group: Mapping[str, Any], state: Mapping[str, Any]) -> Tensor | None:
     if squares is None:
         return None
     if "betas" in group:  # the mean began at 0
-        squares = squares / (1 - group["betas"][1] ** float(state["step"]))
+        squares = squares / (1 - group["betas"][1] ** state["step"])
     root: Tensor = squares.sqrt() + group.get("eps", 0.0)
     return root.clamp(min=1e-30)
+
+
+def _where(finite: Tensor | None, new: Tensor, old: float) -> Tensor:
+    """What is new after an update; what is old after one that was skipped."""
+    return new if finite is None else ops.where(finite, new, old)

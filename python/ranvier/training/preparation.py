@@ -21,12 +21,12 @@ from ranvier.data.split import rows_aside
 from ranvier.nn import Module
 from ranvier.training import diagnosis, inputs, loaders, losses, row_weights
 from ranvier.training import metrics as metric_names
-from ranvier.training.batches import Batch, Batches, RowBatches
+from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.errors import warn
 from ranvier.training.evaluation import forward, measure, mode, outputs
 from ranvier.training.inputs import Rows, SparseRows
-from ranvier.training.loop import Task
 from ranvier.training.penalties import Penalties
+from ranvier.training.task import Task
 
 _SAMPLE = 32  # rows that are tried out before training begins
 _PART = 4096  # rows looked at together
@@ -85,10 +85,15 @@ class FitTask(Task):
         self.validation, self.penalties = validation, penalties
         self.trained = [p for p in model.parameters() if p.requires_grad]
 
+    def prepare_step(self, step: Step) -> None:
+        if isinstance(self.batches, loaders.LoaderBatches):
+            for batch in step:
+                self.batches.settle(batch)
+
     def forward(self, batch: Batch) -> Tensor:
         prediction: Tensor = super().forward(batch)
         if isinstance(self.batches, loaders.LoaderBatches):
-            self.batches.settle(batch, prediction)
+            self.batches.settle(batch, prediction.detach())
         return prediction
 
     def penalty(self) -> Tensor | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _C, optim
-from ranvier._C import Tensor
+from ranvier._C import Tensor, ops
 from ranvier._grad import no_grad
 from ranvier.keras._names import auto_name, near, serialize, snake
 from ranvier.keras.optimizers.schedules import LearningRateSchedule
@@ -188,35 +188,45 @@ class Optimizer:
             )
         self._not_decayed = ([id(v) for v in var_list or ()], list(var_names or ()))
 
-    def prepare_step(self) -> None:
-        """Before an update: the learning rate of the step, and clipping."""
+    def set_rate(self) -> None:
+        """Before a step: its learning rate."""
         assert self.inner is not None
         rate = self._rate_now()
         for group in self.inner.param_groups:
             if group["lr"] != rate:
                 group["lr"] = rate
-        if self.clipnorm or self.clipvalue or self.global_clipnorm:
-            with no_grad():
-                self._clip([p for group in self.inner.param_groups for p in group["params"]])
 
-    def _clip(self, parameters: list[Tensor]) -> None:
-        grads = [(p, p.grad) for p in parameters if p.grad is not None]
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are limited before an update."""
+        return bool(self.clipnorm or self.clipvalue or self.global_clipnorm)
+
+    @no_grad()
+    def clip(self, finite: Tensor | None = None) -> None:
+        """Limits the gradients in place; where `finite` is False they stay as they are."""
+        if not self.clips:
+            return
+        assert self.inner is not None
+        held = [p.grad for group in self.inner.param_groups for p in group["params"]]
+        grads = [grad for grad in held if grad is not None]
         if self.clipvalue:
-            for parameter, grad in grads:
-                parameter.grad = grad.clamp(-self.clipvalue, self.clipvalue)
+            border: Any = self.clipvalue
+            border = border if finite is None else ops.where(finite, border, math.inf)
+            for grad in grads:
+                grad.clamp_(-border, border)
         elif self.clipnorm:
-            for parameter, grad in grads:
-                parameter.grad = grad * _factor(grad.square().sum(), self.clipnorm)
-        elif self.global_clipnorm and grads:
-            squares = grads[0][1].square().sum()
-            for _, grad in grads[1:]:
+            for grad in grads:
+                grad.mul_(_factor(grad.square().sum(), self.clipnorm, finite))
+        elif grads:
+            squares = grads[0].square().sum()
+            for grad in grads[1:]:
                 squares = squares + grad.square().sum()
-            factor = _factor(squares, self.global_clipnorm)
-            for parameter, grad in grads:
-                parameter.grad = grad * factor
+            factor = _factor(squares, self.global_clipnorm, finite)
+            for grad in grads:
+                grad.mul_(factor)
 
     def finish_step(self) -> None:
-        """After an update: the step is counted, and constraints are met."""
+        """After an update: the step is counted."""
         self._steps += 1
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
@@ -233,9 +243,11 @@ class Optimizer:
         others = [p for g in self.inner.param_groups for p in g["params"] if id(p) not in named]
         aside = [p.grad for p in others]
         for variable, grad in (*zip(variables, grads, strict=True), *((p, None) for p in others)):
-            variable.grad = grad
+            # Clipping is in place, and these are the caller's.
+            variable.grad = grad.detach().clone() if self.clips and grad is not None else grad
         try:
-            self.prepare_step()
+            self.set_rate()
+            self.clip()
             self.inner.step()
         finally:
             for parameter, grad in zip(others, aside, strict=True):
@@ -273,17 +285,20 @@ class Optimizer:
         return f"<{type(self).__name__} name={self.name}, learning_rate={self._rate_now():g}>"
 
 
-def constrain(variable: Any) -> None:
-    """Makes a weight satisfy its constraint."""
+@no_grad()
+def constrain(variable: Any, finite: Tensor | None = None) -> None:
+    """Makes a weight satisfy its constraint; where `finite` is False it stays as it is."""
     constraint = getattr(variable, "constraint", None)
     if constraint is not None:
-        with no_grad():
-            variable.copy_(constraint(variable.detach()))
+        old = variable.detach()
+        new = constraint(old)
+        variable.copy_(new if finite is None else ops.where(finite, new, old))
 
 
-def _factor(squares: Tensor, limit: float) -> Tensor:
+def _factor(squares: Tensor, limit: Any, finite: Tensor | None) -> Tensor:
     """By what to multiply so that the length is the limit at most."""
-    return limit / squares.sqrt().clamp(min=limit)
+    factor = limit / squares.sqrt().clamp(min=limit)
+    return factor if finite is None else ops.where(finite, factor, 1.0)
 
 
 def _is_number(value: Any, least: float) -> bool:

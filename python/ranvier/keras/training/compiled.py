@@ -97,6 +97,7 @@ class Compiled:
         self.weights: list[float] = []
         self.measures: list[tuple[str, Metric, int, bool]] = []  # name, metric, output, weighted
         self.parts: list[tuple[str, Mean]] = []  # the losses of several outputs
+        self.part_losses: list[Tensor] = []  # theirs of a batch, until somebody takes them
 
     def build(self, y_true: Any, y_pred: Any, names: list[str] | None) -> None:
         """Matches everything to the outputs of a first batch."""
@@ -193,7 +194,7 @@ class Compiled:
             return value if self.weights[0] == 1 else value * self.weights[0]
         preds = flatten(y_pred)
         trues = self.targets(y_true, len(preds))
-        total, parts = None, iter(self.parts)
+        total = None
         weights = self._weights(weight, len(preds))
         for own, scale, true, pred, rows in zip(
             self.losses, self.weights, trues, preds, weights, strict=True
@@ -202,12 +203,22 @@ class Compiled:
                 continue
             value = own(true, pred, sample_weight=rows)
             if keep_parts:
-                _, mean = next(parts)
-                mean.total += float(value.item()) * pred.shape[0]
-                mean.count += pred.shape[0]
+                self.part_losses.append(value.detach())
             value = value if scale == 1 else value * scale
             total = value if total is None else total + value
         return total
+
+    def taken_parts(self) -> list[Tensor]:
+        """The losses of the single outputs in the batch before; given once."""
+        taken, self.part_losses = self.part_losses, []
+        return taken
+
+    def add_parts(self, losses: list[Tensor], rows: int) -> None:
+        """Adds these to the means over the epoch."""
+        if losses:
+            for (_, mean), loss in zip(self.parts, losses, strict=True):
+                mean.total += float(loss.item()) * rows
+                mean.count += rows
 
     def _weights(self, weight: Any, count: int) -> list[Any]:
         if weight is None:

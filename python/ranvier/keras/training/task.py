@@ -16,7 +16,7 @@ from ranvier.keras.training.compiled import Compiled
 from ranvier.training import losses
 from ranvier.training.batches import Batch, Batches, Step
 from ranvier.training.evaluation import mode
-from ranvier.training.loop import Task
+from ranvier.training.task import Task
 
 
 def _no_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -118,11 +118,15 @@ class KerasTask(Task):
         self.rows = 0  # of the batch that ran last
         self.seen, self.total = 0, 0.0  # rows of the epoch, and their losses
 
+    def prepare_step(self, step: Step) -> None:
+        self.rows = step[-1].rows
+        self.compiled.part_losses.clear()
+        self.keras_optimizer.set_rate()
+
     def forward(self, batch: Batch) -> Any:
-        self.rows = batch.rows
         return call_model(self.where, self.model, batch.x)
 
-    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float]:
+    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float | Tensor]:
         loss = self.compiled.loss(batch.target, prediction, batch.weight)
         penalty = self.penalties.total()
         if loss is None:
@@ -141,12 +145,18 @@ class KerasTask(Task):
             )
         return loss, 1.0
 
+    def to_measure(self, prediction: Any) -> Any:
+        seen = map_structure(lambda output: output.detach(), prediction)
+        return seen, self.compiled.taken_parts()
+
     def limit_gradients(self) -> None:
-        self.keras_optimizer.prepare_step()
+        self.keras_optimizer.clip(self.optimizer.finite)
 
     def after_update(self) -> None:
         for variable in self.constrained:
-            constrain(variable)
+            constrain(variable, self.optimizer.finite)
+
+    def finish_step(self) -> None:
         self.keras_optimizer.finish_step()
 
     def meters(self) -> dict[str, Any]:
@@ -157,14 +167,11 @@ class KerasTask(Task):
         names += [name for name, *_ in self.compiled.measures]
         return {name: _Meter(self.compiled, name) for name in names}
 
-    def measure(self, meters: dict[str, Any], prediction: Any, batch: Batch) -> None:
+    def measure(self, meters: dict[str, Any], seen: Any, batch: Batch) -> None:
+        prediction, parts = seen
+        self.compiled.add_parts(parts, batch.rows)
         if self.compiled.measures:
-            seen = (
-                prediction.detach()
-                if isinstance(prediction, Tensor)
-                else [p.detach() for p in flatten(prediction)]
-            )
-            self.compiled.update(batch.target, seen, batch.weight)
+            self.compiled.update(batch.target, prediction, batch.weight)
 
     def means(self, loss: float) -> dict[str, Any]:
         """Those of the epoch so far, with the loss of the step that ran last."""
@@ -202,6 +209,7 @@ def measure(
             for batch in step:
                 prediction = call_model(where, model, batch.x)
                 loss = compiled.loss(batch.target, prediction, batch.weight)
+                compiled.add_parts(compiled.taken_parts(), batch.rows)
                 extra = penalties.total()
                 value = sum(float(part.item()) for part in (loss, extra) if part is not None)
                 total, rows = total + value * batch.rows, rows + batch.rows

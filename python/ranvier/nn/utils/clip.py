@@ -276,9 +276,15 @@ def max_norm_(
         for axis in kept:
             if not -weight.ndim <= axis < weight.ndim:
                 raise IndexError(f"[max_norm_] dim: expected axes of {weight.shape}, got {axis}")
-        places = {axis % weight.ndim for axis in kept}
-        rest = [axis for axis in range(weight.ndim) if axis not in places]
-        norms = ops.norm(weight.detach(), p, rest, True)
-        # 1 where the norm is small enough: such a slice keeps its bits. Never 0 / 0.
-        factor = (most / norms.clamp(min=1e-30)).clamp(max=1.0)
-        weight.mul_(factor)
+        weight.mul_(norm_factor(weight, most, p, kept))
+
+
+def norm_factor(weight: Tensor, most: float, p: float, kept: Iterable[int]) -> Tensor:
+    """What `max_norm_` multiplies a weight by.
+
+    1 where the norm is small enough: such a slice keeps its bits. Never 0 / 0.
+    """
+    places = {axis % weight.ndim for axis in kept}
+    rest = [axis for axis in range(weight.ndim) if axis not in places]
+    norms = ops.norm(weight.detach(), p, rest, True)
+    return (most / norms.clamp(min=1e-30)).clamp(max=1.0)

@@ -1,0 +1,117 @@
+"""What is trained and how: what the training loop asks of every door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import optim
+from ranvier._C import Tensor
+from ranvier.nn import Module
+from ranvier.training import losses
+from ranvier.training import metrics as metric_names
+from ranvier.training.batches import Batch, Batches, Step
+from ranvier.training.evaluation import forward
+
+
+class Task:
+    """What is trained and how, all of it checked. A door overrides what it does differently.
+
+    From `forward` to `after_update` a step is arithmetic that may be recorded: these methods read
+    no value and keep nothing in Python. What does belongs into `prepare_step` before it, and into
+    `finish_step` and `measure` behind it.
+
+    Parameters
+    ----------
+    model : Module
+    batches : Batches
+        What an epoch goes through.
+    loss : Loss
+    optimizer : Optimizer
+    epochs : int
+        The number of the last epoch.
+    metrics : sequence of Metric
+    first_epoch : int
+        How many epochs count as done.
+    seed : int, optional
+        Dropout then draws by seed, step, call and row of the whole step, so that a step in parts
+        drops what it would in one; if left out, from the default generator.
+    where : str
+        What messages begin with.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        batches: Batches,
+        loss: losses.Loss,
+        optimizer: optim.Optimizer,
+        epochs: int,
+        *,
+        metrics: Sequence[metric_names.Metric] = (),
+        first_epoch: int = 0,
+        seed: int | None = None,
+        where: str = "fit",
+    ) -> None:
+        self.model, self.batches, self.loss, self.optimizer = model, batches, loss, optimizer
+        self.epochs, self.first_epoch = epochs, first_epoch
+        self.metrics, self.seed, self.where = tuple(metrics), seed, where
+
+    def prepare_step(self, step: Step) -> None:
+        """Before a step: what reads values, or is Python's to keep."""
+
+    def forward(self, batch: Batch) -> Any:
+        """What the model makes of a batch."""
+        return forward(self.where, self.model, batch.x)
+
+    def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float | Tensor]:
+        """The loss of a batch, and by what to multiply it to get its part of the step's loss."""
+        return self.loss.part(self.where, prediction, batch, step)
+
+    def to_measure(self, prediction: Any) -> Any:
+        """What `measure` is given of a batch, of which the loss is known."""
+        return prediction.detach()
+
+    steps_itself = False  # forward, backward and update are one call: `take_step`
+
+    def take_step(self, step: Step) -> float:
+        """A whole step, update included, and its loss: for a task that `steps_itself`."""
+        raise TypeError(f"[{self.where}] expected a method 'take_step', got none")
+
+    def values_of_epoch(self, loss: float, meters: dict[str, metric_names.Meter]) -> dict[str, Any]:
+        """What is kept of an epoch, by names: its mean loss, and what was counted."""
+        return {"loss": loss} | {name: meter.result() for name, meter in meters.items()}
+
+    def penalty(self) -> Tensor | None:
+        """What the loss has beside that of the rows, such as a sum of squared weights."""
+        return None
+
+    def limit_gradients(self) -> None:
+        """Between backward and the update: clipping. None where `optimizer.finite` is False."""
+
+    def after_update(self) -> None:
+        """Part of the update, and as whole: constraints, thresholds.
+
+        Where `optimizer.finite` is False they leave every bit as it is.
+        """
+
+    def finish_step(self) -> None:
+        """Behind an update, and part of it: what is counted."""
+
+    def meters(self) -> dict[str, metric_names.Meter]:
+        """Fresh counters for what an epoch measures beside the loss."""
+        return {metric.name: metric.start() for metric in self.metrics}
+
+    def measure(self, meters: dict[str, metric_names.Meter], seen: Any, batch: Batch) -> None:
+        """Add a batch to the counters, with what `to_measure` gave; gradients are off."""
+        for meter in meters.values():
+            meter.update(seen, batch.target)
+
+    @property
+    def validates(self) -> bool:
+        """Whether `validate` measures something in this epoch."""
+        return False
+
+    def validate(self) -> dict[str, float]:
+        """What is measured on rows that are not trained on, by names without `val_`."""
+        return {}
