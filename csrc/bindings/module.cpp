@@ -237,6 +237,21 @@ void bind_program(py::module_& m) {
       .def_property_readonly(
           "instructions", [](const Held& p) { return p->lines(); },
           "Of each instruction the op, with what is fused into it, and its line of Python.")
+      .def(
+          "profile",
+          [](const Held& p, int n) {
+            Profile profile;
+            if (const auto error = without_lock([&] { profile = p->profile(n); }))
+              std::rethrow_exception(error);
+            py::list lines;
+            for (const auto& line : profile.lines)
+              lines.append(
+                  py::make_tuple(line.op, line.where, line.seconds, line.flops, line.bytes));
+            return py::module_::import("ranvier._program").attr("Profile")(lines, profile.seconds);
+          },
+          py::arg("n") = 100,
+          "profile(n=100) -> Profile\n\nThe time of every instruction, typical of n runs on the "
+          "inputs that came last. What the program writes to is put back.")
       .def_property_readonly(
           "arena_bytes", [](const Held& p) { return p->arena_bytes(); },
           "Size of the block that temporary results share.")

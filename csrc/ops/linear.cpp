@@ -128,9 +128,8 @@ Prepared prepare_linear(const ForwardArgs& args) {
   const Tensor &x = args.in[0], &bias = args.in[2];
   if (!is_plain(x) || !is_plain(bias)) return {};
   Prepared call;
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    call = [g = forward_product<T>(args, x, bias)] { gemm(g); };
-  });
+  visit_floating(x.dtype(),
+                 [&]<class T>(Tag<T>) { call = prepared_gemm(forward_product<T>(args, x, bias)); });
   return call;
 }
 
@@ -243,7 +242,7 @@ Prepared prepare_weight_grad(const ForwardArgs& args) {
   if (is_half(x.dtype()) || bias.numel() == 0) return {};
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    call = [p = weight_product<T>(x, g, args.out[0], bias, false)] { gemm(p); };
+    call = prepared_gemm(weight_product<T>(x, g, args.out[0], bias, false));
   });
   return call;
 }
@@ -304,9 +303,8 @@ Prepared prepare_input_grad(const ForwardArgs& args) {
   const Tensor &g = args.in[0], &saved = args.in[2];
   if (!is_plain(g) || !is_plain(saved)) return {};
   Prepared call;
-  visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    call = [p = input_product<T>(args, g, saved)] { gemm(p); };
-  });
+  visit_floating(g.dtype(),
+                 [&]<class T>(Tag<T>) { call = prepared_gemm(input_product<T>(args, g, saved)); });
   return call;
 }
 

@@ -21,6 +21,17 @@ struct Instruction {
   std::shared_ptr<const std::string> where = {};  // "train.py:12", of Python's line; or null
 };
 
+// How long a program takes. What it computes and moves is what its ops declare as their cost.
+struct Profile {
+  struct Line {
+    std::string op, where;
+    double seconds;  // a run: the mean of the middle half of all
+    double flops, bytes;
+  };
+  std::vector<Line> lines;  // one an instruction
+  double seconds = 0;       // of the whole, measured without a clock in between
+};
+
 class Program {
  public:
   // Runs `function` once on copies of `inputs` and keeps what it did. Parameters, gradients,
@@ -44,6 +55,9 @@ class Program {
   std::string dump() const;
   // Of each instruction: the op with what is fused into it, and the line it came from.
   std::vector<std::pair<std::string, std::string>> lines() const;
+  // Runs the program n times on the inputs that came last, with and without a clock between the
+  // instructions. Everything that it writes to is put back: nothing is trained.
+  Profile profile(int n);
   std::size_t size() const;
   // Of the block that temporary results share.
   std::size_t arena_bytes() const;

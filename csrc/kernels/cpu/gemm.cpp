@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/parallel.h"
@@ -26,7 +27,8 @@ constexpr int64_t kTaskTiles = 4;          // for which a panel is packed, at le
 constexpr int64_t kFewTasks = 8;           // fewer are not shared out evenly
 constexpr int64_t kTaskWork = 1 << 18;     // multiply-adds worth a task of their own
 constexpr int64_t kRowTaskWork = 1 << 16;  // of one row, which waits for memory
-constexpr int64_t kRowPiece = 192;         // columns of a task for one row, at least
+constexpr int64_t kShortColumn = 8;
+constexpr int64_t kRowPiece = 192;  // columns of a task for one row, at least
 
 // Cuts [0, n) into pieces of nearly one size, all but the last of whole units.
 struct Cut {
@@ -61,8 +63,9 @@ struct Panel {
   const T* b;
   int64_t b_k;
 };
-template <class T>
-void column_of_tiles(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p) {
+// call(kernel of a tile, tile) for each of them.
+template <class T, class F>
+void for_tiles(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p, F call) {
   const int64_t vectors = (p.cols + kernel.lanes - 1) / kernel.lanes;
   const int64_t last = p.cols - (vectors - 1) * kernel.lanes;
   GemmTile<T> tile{};
@@ -80,9 +83,14 @@ void column_of_tiles(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>&
     const int64_t rows = heights.next();
     tile.a = g.a + i * g.a_row + p.k0 * g.a_k;
     tile.c = g.c + i * g.c_row + p.j;
-    kernel.gemm_tile[rows][vectors][last < kernel.lanes](tile);
+    call(kernel.gemm_tile[rows][vectors][last < kernel.lanes], tile);
     i += rows;
   }
+}
+
+template <class T>
+void column_of_tiles(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p) {
+  for_tiles(kernel, g, p, [](GemmTileFn<T> f, const GemmTile<T>& tile) { f(tile); });
 }
 
 // What is done with a finished part of C while it is in the cache: the activation, and rounding.
@@ -101,15 +109,20 @@ void finish(const Gemm<T>& g, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
 
 // The rows of a panel of B added up while it is in the cache: one row of a product whose factors
 // are 1, and with that one chain over k as any other.
-template <class T>
-void add_up_columns(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p) {
+template <class T, class F>
+void for_sums(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p, F call) {
   static constexpr T one = 1;
   Gemm<T> sums{};
   sums.k = g.k;
   sums.a = &one;
   sums.c = g.column_sums;
   sums.accumulate = g.accumulate;
-  column_of_tiles(kernel, sums, {0, 1, p.j, p.cols, p.k0, p.k, p.b, p.b_k});
+  for_tiles(kernel, sums, Panel<T>{0, 1, p.j, p.cols, p.k0, p.k, p.b, p.b_k}, call);
+}
+
+template <class T>
+void add_up_columns(const Kernels<T>& kernel, const Gemm<T>& g, const Panel<T>& p) {
+  for_sums(kernel, g, p, [](GemmTileFn<T> f, const GemmTile<T>& tile) { f(tile); });
 }
 
 // The same where the product itself takes another way.
@@ -138,6 +151,18 @@ int64_t task_count(const Gemm<T>& g, int64_t work = kTaskWork) {
   return tasks == 1 ? 1 : tasks + tasks % 2;
 }
 
+// f(panel) for all rows and the columns [j0, j1), where B is read as it lies. With few rows B is
+// read once: then along its rows, some at a time, as memory has it.
+template <class T, class F>
+void for_panels(const Kernels<T>& kernel, const Gemm<T>& g, int64_t j0, int64_t j1, F f) {
+  const int64_t width = kernel.lanes * kernel.tile_vectors, whole = std::max<int64_t>(g.k, 1);
+  const int64_t step = g.m <= kFewRows ? std::min(kFewRowsStep, whole) : whole;
+  for (int64_t k0 = 0; k0 < whole; k0 += step)
+    for (int64_t j = j0; j < j1; j += width)
+      f(Panel<T>{0, g.m, j, std::min(width, j1 - j), k0, std::min(step, g.k - k0),
+                 g.b + j + k0 * g.b_k, g.b_k});
+}
+
 // B is small and its columns are adjacent: no packing at all.
 template <class T>
 void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
@@ -146,27 +171,32 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
   // Rows first; columns too where there are too few rows to go round.
   const Cut rows(g.m, std::min(tasks, (g.m + kernel.tile_rows - 1) / kernel.tile_rows), 1);
   const Cut cols(g.n, (tasks + rows.pieces() - 1) / rows.pieces(), width);
-  // With few rows B is read once: then along its rows, some at a time, as memory has it.
-  const int64_t whole = std::max<int64_t>(g.k, 1);
-  const int64_t step = g.m <= kFewRows ? std::min(kFewRowsStep, whole) : whole;
   for_chunks(rows.pieces() * cols.pieces(), max_workers(), [&](int64_t chunk, int) {
     const int64_t r = chunk / cols.pieces(), c = chunk % cols.pieces();
-    const int64_t i0 = rows.begin(r), i1 = rows.end(r), j1 = cols.end(c);
-    for (int64_t k0 = 0; k0 < whole; k0 += step)
-      for (int64_t j = cols.begin(c); j < j1; j += width) {
-        const Panel<T> panel{i0,
-                             i1,
-                             j,
-                             std::min(width, j1 - j),
-                             k0,
-                             std::min(step, g.k - k0),
-                             g.b + j + k0 * g.b_k,
-                             g.b_k};
-        column_of_tiles(kernel, g, panel);
-        if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
-      }
-    finish(g, i0, i1, cols.begin(c), j1);
+    const int64_t i0 = rows.begin(r), i1 = rows.end(r), j0 = cols.begin(c), j1 = cols.end(c);
+    for_panels(kernel, g, j0, j1, [&](Panel<T> panel) {
+      panel.i0 = i0;
+      panel.i1 = i1;
+      column_of_tiles(kernel, g, panel);
+      if (g.column_sums && i0 == 0) add_up_columns(kernel, g, panel);
+    });
+    finish(g, i0, i1, j0, j1);
   });
+}
+
+// Columns [begin, end) of one row.
+template <class T>
+void part_of_row(const Kernels<T>& kernel, const Gemm<T>& g, int64_t begin, int64_t end) {
+  if (g.b_col != 1)
+    kernel.gemm_columns(
+        {end - begin, g.k, g.a, g.a_k, g.b + begin * g.b_col, g.b_col, g.c + begin, g.accumulate});
+  for (int64_t j = begin; j < end && g.b_col == 1; j += kRowColumns)
+    for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
+      kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
+          {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
+           g.c + j, g.accumulate || k > 0});
+  if (g.bias) kernel.add_bias(1, end - begin, g.c + begin, g.c_row, g.bias + begin);
+  finish(g, 0, 1, begin, end);
 }
 
 // One row, B's rows or columns from end to end: B is read once, as memory has it.
@@ -178,17 +208,7 @@ void gemm_one_row(const Kernels<T>& kernel, const Gemm<T>& g) {
   if (tasks > 1) tasks -= tasks % 2;
   const Cut cols(g.n, std::min<int64_t>(tasks, 64), 2 * kernel.lanes);
   for_chunks(cols.pieces(), max_workers(), [&](int64_t chunk, int) {
-    const int64_t begin = cols.begin(chunk), end = cols.end(chunk);
-    if (g.b_col != 1)
-      kernel.gemm_columns({end - begin, g.k, g.a, g.a_k, g.b + begin * g.b_col, g.b_col,
-                           g.c + begin, g.accumulate});
-    for (int64_t j = begin; j < end && g.b_col == 1; j += kRowColumns)
-      for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
-        kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
-            {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
-             g.c + j, g.accumulate || k > 0});
-    if (g.bias) kernel.add_bias(1, end - begin, g.c + begin, g.c_row, g.bias + begin);
-    finish(g, 0, 1, begin, end);
+    part_of_row(kernel, g, cols.begin(chunk), cols.end(chunk));
   });
 }
 
@@ -277,7 +297,7 @@ void run(const Kernels<T>& kernel, const Gemm<T>& g);
 
 // One column: the other way round it is one row, with the rows of A as columns side by side.
 template <class T>
-void gemm_column(const Kernels<T>& kernel, const Gemm<T>& g) {
+Gemm<T> as_row(const Gemm<T>& g) {
   Gemm<T> row{};
   row.m = 1;
   row.n = g.m;
@@ -291,7 +311,10 @@ void gemm_column(const Kernels<T>& kernel, const Gemm<T>& g) {
   row.c = g.c;
   row.c_row = g.m;
   row.accumulate = g.accumulate;
-  run(kernel, row);
+  return row;
+}
+template <class T>
+void finish_column(const Gemm<T>& g) {
   if (g.bias)
     for (int64_t i = 0; i < g.m; ++i) g.c[i] = g.c[i] + *g.bias;
   if (g.saved && g.saved_row != 1) return finish(g, 0, g.m, 0, 1);
@@ -300,23 +323,97 @@ void gemm_column(const Kernels<T>& kernel, const Gemm<T>& g) {
   finish(seen, 0, 1, 0, g.m);
 }
 
+enum class Way { nothing, sums, direct, packed, column, row };
+
+template <class T>
+Way way_of(const Kernels<T>& kernel, const Gemm<T>& g) {
+  if (g.m == 0 && g.column_sums) return Way::sums;
+  if (g.m == 0 || g.n == 0) return Way::nothing;
+  // A product without terms is zero, and still gets its bias: the direct path writes it.
+  if (g.k == 0) return Way::direct;
+  if (g.packed) return Way::packed;
+  if (g.n == 1 && g.m > 1 && g.c_row == 1) return Way::column;
+  const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
+  if (g.m == 1 && (rows || columns)) return Way::row;
+  return reads_in_place(kernel, g) ? Way::direct : Way::packed;
+}
+
 template <class T>
 void run(const Kernels<T>& kernel, const Gemm<T>& g) {
-  if (g.m == 0 && g.column_sums) return run(kernel, sums_of_columns(g));
-  if (g.m == 0 || g.n == 0) return;
-  // A product without terms is zero, and still gets its bias: the direct path writes it.
-  if (g.k == 0) return gemm_direct(kernel, g);
-  if (g.packed) return gemm_packed(kernel, g);
-  const bool column = g.n == 1 && g.m > 1 && g.c_row == 1;
-  const bool rows = g.b_col == 1 && g.n > 2 * kernel.lanes, columns = g.b_k == 1 && g.b_col != 1;
-  const bool row = g.m == 1 && (rows || columns);
-  if ((column || row) && g.column_sums) run(kernel, sums_of_columns(g));
-  if (column) return gemm_column(kernel, g);
-  if (row) return gemm_one_row(kernel, g);
-  reads_in_place(kernel, g) ? gemm_direct(kernel, g) : gemm_packed(kernel, g);
+  const Way way = way_of(kernel, g);
+  const bool apart = way == Way::sums || way == Way::column || way == Way::row;
+  if (apart && g.column_sums) run(kernel, sums_of_columns(g));
+  if (way == Way::direct) gemm_direct(kernel, g);
+  if (way == Way::packed) gemm_packed(kernel, g);
+  if (way == Way::row) gemm_one_row(kernel, g);
+  if (way != Way::column) return;
+  run(kernel, as_row(g));
+  finish_column(g);
+}
+
+// ---- prepared
+
+// A product that reads B where it lies and is one task: a list of tiles.
+template <class T>
+class TileList {
+ public:
+  TileList(const Kernels<T>& kernel, const Gemm<T>& g) : g_(g) {
+    const auto keep = [&](GemmTileFn<T> f, const GemmTile<T>& tile) {
+      calls_.push_back({f, tile});
+    };
+    for_panels(kernel, g, 0, g.n, [&](const Panel<T>& panel) {
+      for_tiles(kernel, g, panel, keep);
+      if (g.column_sums) for_sums(kernel, g, panel, keep);
+    });
+    // As one row, where all is adjacent: an activation looks at each number by itself.
+    if (g.c_row == g.n && (!g.saved || g.saved_row == g.n) && !g.rounded) {
+      g_.n = g.m * g.n;
+      g_.m = 1;
+    }
+  }
+  void operator()() const {
+    for (const Call& call : calls_) call.f(call.tile);
+    finish(g_, 0, g_.m, 0, g_.n);
+  }
+
+ private:
+  struct Call {
+    GemmTileFn<T> f;
+    GemmTile<T> tile;
+  };
+  Gemm<T> g_;
+  std::vector<Call> calls_;
+};
+
+template <class T>
+std::function<void()> prepared(const Kernels<T>& kernel, const Gemm<T>& g) {
+  if (task_count(g, kRowTaskWork) > 1) return [&kernel, g] { run(kernel, g); };
+  const Way way = way_of(kernel, g);
+  std::function<void()> call;
+  // Every way has the same bits; for a short column one tile is the shortest.
+  if (way == Way::direct || (way == Way::column && g.m <= kShortColumn))
+    return TileList<T>(kernel, g);
+  if (way == Way::packed) return [&kernel, g] { gemm_packed(kernel, g); };
+  if (way == Way::row) call = [&kernel, g] { part_of_row(kernel, g, 0, g.n); };
+  if (way == Way::column)
+    call = [g, first = prepared(kernel, as_row(g))] {
+      first();
+      finish_column(g);
+    };
+  if (!call) call = [] {};
+  if (!g.column_sums) return call;
+  return [sums = prepared(kernel, sums_of_columns(g)), call] {
+    sums();
+    call();
+  };
 }
 
 }  // namespace
+
+template <class T>
+std::function<void()> prepared_gemm(const Gemm<T>& g) {
+  return prepared(g.packed ? *g.packed->kernels : kernels<T>(), g);
+}
 
 template <class T>
 void gemm(const Gemm<T>& g) {
@@ -348,6 +445,8 @@ PackedB<T> pack_b(const Gemm<T>& g, T* to) {
 
 template void gemm<float>(const Gemm<float>&);
 template void gemm<double>(const Gemm<double>&);
+template std::function<void()> prepared_gemm<float>(const Gemm<float>&);
+template std::function<void()> prepared_gemm<double>(const Gemm<double>&);
 template int64_t packed_size<float>(int64_t, int64_t);
 template int64_t packed_size<double>(int64_t, int64_t);
 template PackedB<float> pack_b<float>(const Gemm<float>&, float*);

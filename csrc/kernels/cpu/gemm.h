@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "kernels/kernels.h"
 
@@ -41,6 +42,11 @@ struct Gemm {
 template <class T>
 void gemm(const Gemm<T>& g);
 
+// The same product of factors that stand still, for who computes it again and again: all decisions
+// are taken, and of a small one only its tiles are left.
+template <class T>
+std::function<void()> prepared_gemm(const Gemm<T>& g);
+
 // B of `g` packed for the kernels in use, into memory for as many numbers as packed_size() says. It
 // has to live, and B to stay as it is, as long as products use it.
 template <class T>
@@ -67,6 +73,8 @@ void gemm(const PairGemm& g);
 
 extern template void gemm<float>(const Gemm<float>&);
 extern template void gemm<double>(const Gemm<double>&);
+extern template std::function<void()> prepared_gemm<float>(const Gemm<float>&);
+extern template std::function<void()> prepared_gemm<double>(const Gemm<double>&);
 extern template int64_t packed_size<float>(int64_t, int64_t);
 extern template int64_t packed_size<double>(int64_t, int64_t);
 extern template PackedB<float> pack_b<float>(const Gemm<float>&, float*);
