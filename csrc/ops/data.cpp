@@ -10,6 +10,7 @@ namespace ranvier {
 namespace {
 
 void copy_forward(const ForwardArgs& args) { copy(args.out[0], args.in[0]); }
+Prepared prepare_copy(const ForwardArgs& args) { return prepared_copy(args.out[0], args.in[0]); }
 
 Tensors pass(const BackwardArgs& args) { return {args.grad[0]}; }
 
@@ -30,6 +31,7 @@ void declare_copies(Registry& r) {
          .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
+         .prepare = prepare_copy,
          .backward = pass,
          .elementwise = true,
          .formula = same,
@@ -41,6 +43,7 @@ void declare_copies(Registry& r) {
          .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
+         .prepare = prepare_copy,
          .backward = pass,
          .formula = same,
          .example = "rv.contiguous(rv.ones(2, 3))"});
@@ -55,6 +58,7 @@ void declare_copies(Registry& r) {
            return {{args.in[0].shape, static_cast<DType>(args.integer(0))}};
          },
          .forward = copy_forward,
+         .prepare = prepare_copy,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return call("cast", {args.grad[0]}, {static_cast<int64_t>(args.in_meta[0].dtype)});
          },
@@ -77,6 +81,10 @@ void declare_data(Registry& r) {
        .moves = true,
        .infer = infer_into,
        .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
+       .prepare = [](const ForwardArgs& args) -> Prepared {
+         if (!is_apart(args.in[1], args.in[0])) return {};
+         return prepared_copy(args.in[0], args.in[1]);
+       },
        .mutates = {"input"},
        .differentiable = false,
        .formula = {"x = y", R"(x \leftarrow y)", {}},
@@ -97,6 +105,10 @@ void declare_data(Registry& r) {
              [](const ForwardArgs& args) {
                copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
              },
+         .prepare = [](const ForwardArgs& args) -> Prepared {
+           const Tensor value = Tensor::full({}, args.number(0), args.in[0].dtype());
+           return [value, call = prepared_copy(args.in[0], value)] { call(); };
+         },
          .mutates = {"input"},
          .overwrites = true,
          .differentiable = false,

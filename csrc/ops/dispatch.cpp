@@ -185,6 +185,13 @@ bool any_half(const Tensors& tensors) {
                      [](const Tensor& t) { return t.defined() && is_half(t.dtype()); });
 }
 
+// Whether a call goes through copies in float32.
+bool converts(const ForwardArgs& args) {
+  const OpDef& op = args.op();
+  if (op.moves || !(any_half(args.in) || any_half(args.out))) return false;
+  return !(op.takes_half && op.takes_half(args));
+}
+
 // Half precision is a way to store numbers: kernels see float32 copies.
 void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
                         const Tensors& outputs) {
@@ -203,12 +210,21 @@ void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inpu
 
 }  // namespace
 
+Prepared prepared_call(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
+                       const Tensors& outputs) {
+  const ForwardArgs args(op, attrs, inputs, outputs);
+  Prepared call = op.prepare ? op.prepare(args) : Prepared();
+  if (call) return call;
+  if (converts(args))
+    return [args] { forward_in_float32(args.op(), args.all(), args.in, args.out); };
+  return [args, forward = op.forward] { forward(args); };
+}
+
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs) {
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
   const ForwardArgs args(op, attrs, inputs, outputs);
-  const bool half = !op.moves && (any_half(inputs) || any_half(outputs));
-  if (half && !(op.takes_half && op.takes_half(args)))
+  if (converts(args))
     forward_in_float32(op, attrs, inputs, outputs);
   else
     op.forward(args);

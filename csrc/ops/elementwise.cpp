@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "core/dtypes.h"
-#include "core/grain.h"
 #include "ops/families.h"
 #include "ops/loops.h"
 
@@ -117,28 +116,35 @@ void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
 
 void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }
 
-// One call of the kernel, where all tensors are adjacent and too small to be shared out.
-Prepared one_call(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
-                  int64_t work) {
-  const bool small = out.numel() > 0 && out.numel() < kGrainCopied / work && out.is_dense();
-  const bool same = std::all_of(in.begin(), in.end(), [&](const Tensor& t) {
-    return !t.defined() || (t.shape() == out.shape() && t.strides() == out.strides());
-  });
-  if (!f || !small || !same) return {};
-  std::array<const void*, 4> from{};
-  std::transform(in.begin(), in.end(), from.begin(),
-                 [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; });
-  return
-      [f, attribute, from, to = out.raw(), n = out.numel()] { f(n, from.data(), to, attribute); };
+// The same with the walk through memory found once. Integers are looked at before some of their
+// kernels, and so at each call.
+Prepared prepare_into(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
+  const auto row = static_cast<Row>(args.op().row);
+  const DType dtype = in[0].dtype();
+  if (is_half(dtype) || (row == Row::square && dtype == DType::bool_)) return {};
+  const bool floating = is_floating(dtype);
+  const bool looked_at = row == Row::pow || row == Row::floor_divide || row == Row::trunc_divide ||
+                         row == Row::remainder || row == Row::fmod;
+  if (!floating && in.size() == 2 && looked_at) return {};
+  const MapFn f = floating ? kernel_table().forward[args.op().row][static_cast<int>(dtype)]
+                           : integer_kernel(row, dtype);
+  const double attribute = attribute_of(args);
+  const int64_t work = work_of(args.op().row).forward;
+  if (in.size() == 1) return prepared_map(f, attribute, out, {in[0]}, work);
+  if (in.size() == 2) return prepared_map(f, attribute, out, {in[0], in[1]}, work);
+  const Defaults defaults = defaults_of(row);
+  const Tensor y = in[1].defined() ? in[1] : default_input(defaults.second, dtype);
+  const Tensor w = in[2].defined() ? in[2] : default_input(defaults.third, dtype);
+  return [y, w, call = prepared_map(f, attribute, out, {in[0], y, w}, work)] { call(); };
 }
 
-Prepared prepare_row(const ForwardArgs& args) {
-  const auto row = static_cast<Row>(args.op().row);
-  const Tensor& x = args.in[0];
-  if (!is_floating(x.dtype()) || is_half(x.dtype()) || args.in.size() > 2) return {};
-  const MapFn f = kernel_table().forward[static_cast<int>(row)][static_cast<int>(x.dtype())];
-  const Tensor y = args.in.size() > 1 ? args.in[1] : Tensor();
-  return one_call(f, attribute_of(args), args.out[0], {x, y}, work_of(args.op().row).forward);
+Prepared prepare_row(const ForwardArgs& args) { return prepare_into(args, args.in, args.out[0]); }
+
+Prepared prepare_in_place(const ForwardArgs& args) {
+  const Tensor& to = args.in[0];
+  for (const Tensor& t : args.in)
+    if (t.defined() && (t.dtype() != to.dtype() || !is_apart(t, to))) return {};
+  return prepare_into(args, args.in, to);
 }
 
 // Forward of "<name>_": the result goes where the first input is.
@@ -162,9 +168,9 @@ Prepared prepare_derivative(const ForwardArgs& args) {
   const KernelTable& table = kernel_table();
   const auto& kernels = First ? table.backward_x : table.backward_y;
   const Work work = work_of(args.op().row);
-  return one_call(kernels[args.op().row][static_cast<int>(dtype)], attribute_of(args), args.out[0],
-                  {args.in[0], args.in[1], args.in[2], args.in[3]},
-                  First ? work.backward_x : work.backward_y);
+  return prepared_map(kernels[args.op().row][static_cast<int>(dtype)], attribute_of(args),
+                      args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]},
+                      First ? work.backward_x : work.backward_y);
 }
 
 Dims broadcast_all(const InferArgs& args) {
@@ -301,7 +307,7 @@ void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const OpDef& added = r.add(std::move(op));
   declare_slope(r, added, x, true);
   if (!unary) declare_slope(r, added, y, false);
-  declare_in_place(r, added, forward_in_place);
+  declare_in_place(r, added, forward_in_place, prepare_in_place);
 }
 
 Types types_for(Row row) {
@@ -360,7 +366,8 @@ Metas infer_in_place(const InferArgs& args) {
   return {};
 }
 
-void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&)) {
+void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&),
+                      Prepared (*prepare)(const ForwardArgs&)) {
   const std::string name = op.name + "_";
   std::vector<std::string> inputs = op.inputs;
   for (size_t i = 0; i < inputs.size(); ++i)
@@ -372,6 +379,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .attrs = op.attrs,
          .infer = infer_in_place,
          .forward = forward,
+         .prepare = prepare,
          .mutates = {"input"},
          .differentiable = false,
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
@@ -389,7 +397,7 @@ void declare_ternary(Registry& r, OpDef op, const std::vector<unsigned>& uses) {
   op.saves = saved(op.inputs, uses);
   op.continues = true;
   op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]), 0.5)";
-  declare_in_place(r, r.add(std::move(op)), forward_in_place);
+  declare_in_place(r, r.add(std::move(op)), forward_in_place, prepare_in_place);
 }
 
 const OpDef& declare_predicate(Registry& r, OpDef op) {

@@ -2,6 +2,7 @@
 #include "ops/loops.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -217,13 +218,17 @@ void stream(void* to, const void* from, size_t bytes) { std::memcpy(to, from, by
 void end_stream() {}
 #endif
 
-void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
-         int64_t work) {
-  if (out.numel() == 0) return;
-  const Loop loop(out, in);
+namespace {
+
+// Elements that are worth a piece of their own.
+int64_t amount_of(const Loop& loop, int64_t work) {
   int64_t amount = kGrainCopied / work;
   for (int i = 0; i < loop.operands(); ++i)
     if (loop.inner_stride(i) > 1) amount = std::min(amount, kGrainStrided);
+  return amount;
+}
+
+void walk(const Loop& loop, MapFn f, double attribute, int64_t amount) {
   const int64_t inner = loop.inner(), step = items_a_piece(inner, 1, amount);
   const int64_t pieces = (inner + step - 1) / step;
   parallel_items(loop.outer() * pieces, step, amount, [&](int64_t first, int64_t last) {
@@ -232,6 +237,41 @@ void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Ten
       map_run(loop, f, attribute, unit / pieces, begin, std::min(inner, begin + step));
     }
   });
+}
+
+// One call of the kernel: all is adjacent, and too little to be shared out.
+std::function<void()> one_call(const Loop& loop, MapFn f, double attribute) {
+  std::array<const void*, kMaxOperands> from{};
+  for (int i = 1; i < loop.operands(); ++i) from[static_cast<size_t>(i) - 1] = loop.at(i, 0);
+  return [f, attribute, from, to = static_cast<void*>(loop.at(0, 0)), n = loop.inner()] {
+    f(n, from.data(), to, attribute);
+  };
+}
+
+bool is_one_call(const Loop& loop, int64_t amount) {
+  const int64_t n = loop.inner();
+  bool adjacent = loop.outer() == 1 && items_a_piece(n, 1, amount) >= n;
+  for (int i = 0; i < loop.operands(); ++i)
+    adjacent = adjacent && (!loop.operand(i).data || loop.inner_stride(i) == 1 || n == 1);
+  return adjacent && !streams(static_cast<size_t>(n * loop.operand(0).size));
+}
+
+}  // namespace
+
+void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
+         int64_t work) {
+  if (out.numel() == 0) return;
+  const Loop loop(out, in);
+  walk(loop, f, attribute, amount_of(loop, work));
+}
+
+std::function<void()> prepared_map(MapFn f, double attribute, const Tensor& out,
+                                   std::initializer_list<Tensor> in, int64_t work) {
+  if (out.numel() == 0) return [] {};
+  const Loop loop(out, in);
+  const int64_t amount = amount_of(loop, work);
+  if (is_one_call(loop, amount)) return one_call(loop, f, attribute);
+  return [loop, f, attribute, amount] { walk(loop, f, attribute, amount); };
 }
 
 namespace {
@@ -248,17 +288,39 @@ void convert_run(int64_t n, const void* const* in, void* out, double) {
 
 }  // namespace
 
-void copy(const Tensor& to, const Tensor& from) {
-  if (to.dtype() == from.dtype())  // only bytes move
-    return visit_size(size_of(to.dtype()),
-                      [&]<class T>(Tag<T>) { map(convert_run<T, T>, 0, to, {from}); });
-  visit_all(to.dtype(), [&]<class To>(Tag<To>) {
-    visit_all(from.dtype(), [&]<class From>(Tag<From>) {
+namespace {
+
+struct Conversion {
+  MapFn run = nullptr;
+  int64_t work = 1;
+};
+
+Conversion conversion(DType to, DType from) {
+  Conversion c;
+  if (to == from) {  // only bytes move
+    visit_size(size_of(to), [&]<class T>(Tag<T>) { c.run = convert_run<T, T>; });
+    return c;
+  }
+  visit_all(to, [&]<class To>(Tag<To>) {
+    visit_all(from, [&]<class From>(Tag<From>) {
+      c.run = convert_run<To, From>;
       // Half precision is converted by bits, one element at a time.
-      constexpr bool by_bits = sizeof(To) == 2 || sizeof(From) == 2;
-      map(convert_run<To, From>, 0, to, {from}, by_bits ? 8 : 1);
+      if (sizeof(To) == 2 || sizeof(From) == 2) c.work = 8;
     });
   });
+  return c;
+}
+
+}  // namespace
+
+void copy(const Tensor& to, const Tensor& from) {
+  const Conversion c = conversion(to.dtype(), from.dtype());
+  map(c.run, 0, to, {from}, c.work);
+}
+
+std::function<void()> prepared_copy(const Tensor& to, const Tensor& from) {
+  const Conversion c = conversion(to.dtype(), from.dtype());
+  return prepared_map(c.run, 0, to, {from}, c.work);
 }
 
 Tensor packed(const Tensor& t) { return t.is_contiguous() ? t : converted(t, t.dtype()); }
@@ -270,14 +332,18 @@ Tensor converted(const Tensor& t, DType dtype) {
   return result;
 }
 
-Tensor apart(const Tensor& from, const Tensor& to) {
+bool is_apart(const Tensor& from, const Tensor& to) {
   const bool same_view =
       from.raw() == to.raw() && from.shape() == to.shape() && from.strides() == to.strides();
   // By address: two storages may stand for one array of NumPy's.
   const auto first = [](const Tensor& t) { return static_cast<char*>(t.impl()->storage->data); };
   const auto end = [&](const Tensor& t) { return first(t) + t.impl()->storage->bytes; };
   const bool meet = first(from) < end(to) && first(to) < end(from);
-  if (!meet || same_view) return from;
+  return !meet || same_view;
+}
+
+Tensor apart(const Tensor& from, const Tensor& to) {
+  if (is_apart(from, to)) return from;
   const Tensor fresh = Tensor::empty(from.shape(), from.dtype());
   copy(fresh, from);
   return fresh;

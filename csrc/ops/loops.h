@@ -2,6 +2,8 @@
 // are not ops; a forward may use them without being recorded.
 #pragma once
 
+#include <functional>
+
 #include "kernels/kernels.h"
 #include "ranvier/ops.h"
 
@@ -12,8 +14,13 @@ namespace ranvier {
 void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
          int64_t work = 1);
 
+// The same of tensors that stand still, with the walk through them found once.
+std::function<void()> prepared_map(MapFn f, double attribute, const Tensor& out,
+                                   std::initializer_list<Tensor> in, int64_t work = 1);
+
 // Copies with conversion; `from` is broadcast to the shape of `to`, any strides.
 void copy(const Tensor& to, const Tensor& from);
+std::function<void()> prepared_copy(const Tensor& to, const Tensor& from);
 
 // `t` itself where it is row-major, else a packed copy.
 Tensor packed(const Tensor& t);
@@ -22,6 +29,8 @@ Tensor converted(const Tensor& t, DType dtype);
 // `from`, or a copy of it where writing to `to` would change it on the way: both may look at one
 // memory through different strides.
 Tensor apart(const Tensor& from, const Tensor& to);
+// Whether that is `from` itself.
+bool is_apart(const Tensor& from, const Tensor& to);
 // Whether equal places of both, which have one shape, lie at equal distances in memory. The stride
 // of an axis with one element says nothing.
 bool same_layout(const Tensor& a, const Tensor& b);

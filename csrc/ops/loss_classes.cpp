@@ -6,6 +6,7 @@
 #include "ops/families.h"
 #include "ops/loops.h"
 #include "ops/loss.h"
+#include "ops/loss_labels.h"
 #include "ops/stream.h"
 
 namespace ranvier {
@@ -31,23 +32,6 @@ Tensor classes_last(const Tensor& t) {
     layout.strides.push_back(t.strides()[axis]);
   }
   return view_of(t, layout);
-}
-
-// What the two attributes of all three losses mean where an op lacks one.
-struct Settings {
-  int64_t ignored = 0;
-  bool ignores = false;
-  double smoothing = 0;
-};
-
-Settings settings_of(const AttrReader& args) {
-  Settings s;
-  const std::vector<AttrDef>& attrs = args.op().attrs;
-  for (int i = 0; i < static_cast<int>(attrs.size()); ++i) {
-    if (attrs[i].name == "ignore_index") s.ignored = args.integer(i), s.ignores = true;
-    if (attrs[i].name == "label_smoothing") s.smoothing = args.number(i);
-  }
-  return s;
 }
 
 // ---- shapes
@@ -129,34 +113,12 @@ Metas infer_nll(const InferArgs& args) {
 
 // ---- rows as the kernels see them
 
-// A copy of the labels, all in range or -1 where they are ignored: the memory may be NumPy's and
-// change meanwhile.
-Tensor checked_labels(const AttrReader& args, const Tensor& target, int64_t classes) {
-  const Settings settings = settings_of(args);
-  const Tensor given = converted(target, DType::int64);
-  const Tensor copied = Tensor::empty(target.shape(), DType::int64);
-  const int64_t n = copied.numel(), *from = given.data<int64_t>();
-  int64_t* labels = copied.data<int64_t>();
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t label = labels[i] = from[i];
-    if (settings.ignores && label == settings.ignored)
-      labels[i] = -1;
-    else if (label < 0 || label >= classes)
-      fail(ErrorKind::index, "[",
-           args.op().gradient_of.empty() ? args.op().name : args.op().gradient_of,
-           "] expected labels from 0 to ", classes - 1, " for ", classes, " classes, got ", label,
-           " in row ", i, "; labels start at 0",
-           label == classes ? ": subtract 1 if yours start at 1" : "");
-  }
-  return copied;
-}
-
 // One call of a kernel of these losses: packed rows of classes and what each row aims at.
 template <class T>
 struct Rows {
   Tensor input, labels, shares, weights;
   int64_t n, classes;
-  Settings settings;
+  LabelSettings settings;
   double total = 0;  // what a mean is divided by
 
   // `at` is where input, target and weight stand among the inputs.
@@ -381,7 +343,7 @@ Aims aims_by_ops(const Tensors& in, size_t at, const AttrReader& args) {
   static const Op sum("sum"), unsqueeze("unsqueeze"), put("scatter_add"), where("where"), ne("ne");
   const Tensor& x = in[at];
   const int64_t axis = class_axis(x.shape());
-  const Settings settings = settings_of(args);
+  const LabelSettings settings = settings_of(args);
   const double rest = settings.smoothing / static_cast<double>(x.shape()[static_cast<int>(axis)]);
   const bool weighted = at + 2 < in.size() && in[at + 2].defined();
   const Tensor weight =
@@ -548,6 +510,7 @@ void declare_cross_entropy(Registry& r) {
        .attrs = {kIgnore, kSmoothing, reduction_attr()},
        .infer = infer_cross_entropy,
        .forward = cross_entropy_forward,
+       .prepare = cross_entropy_prepare,
        .backward = cross_entropy_backward,
        .composite = cross_entropy_composite,
        .saves = {"input", "target", "weight", "_lse"},
@@ -561,6 +524,7 @@ void declare_cross_entropy(Registry& r) {
                    {.name = "cross_entropy_backward",
                     .inputs = {"grad", "input", "target", "weight?", "lse"},
                     .forward = cross_entropy_backward_forward,
+                    .prepare = cross_entropy_backward_prepare,
                     .composite = cross_entropy_backward_composite,
                     .formula = {"g (softmax(x) sum(q) - q)",
                                 R"(g(\operatorname{softmax}(x)\textstyle\sum q - q))",

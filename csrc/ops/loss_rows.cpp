@@ -7,6 +7,7 @@
 #include "ops/families.h"
 #include "ops/loops.h"
 #include "ops/loss.h"
+#include "ops/reduce.h"
 
 namespace ranvier {
 namespace {
@@ -70,20 +71,42 @@ bool is_one_call(const ForwardArgs& args, const Tensor& x, const Tensor& target)
          reduction_of(args) != Reduction::none && row_of(args) != Row::binary_cross_entropy;
 }
 
+// The values of each element in memory of its own, then their sum: of more than one block.
+template <class T>
+Prepared summed(const ForwardArgs& args, MapFn f) {
+  const Tensor& x = args.in[0];
+  const Tensor each = Tensor::empty(x.shape(), x.dtype());
+  const AxisSplit all({x.numel()}, 0);
+  const T n = reduction_of(args) == Reduction::mean ? static_cast<T>(x.numel()) : T(1);
+  return [each, all, n, out = args.out[0].data<T>(),
+          fill = prepared_map(f, attribute_of(args), each, {x, args.in[1]})] {
+    fill();
+    sum_split(each.data<T>(), all, out);
+    *out /= n;
+  };
+}
+
 Prepared loss_prepare(const ForwardArgs& args) {
-  const Tensor &x = args.in[0], &target = args.in[1];
-  if (!is_one_call(args, x, target)) return {};
+  constexpr int64_t kMost = 1 << 16;  // more memory is not kept
+  const Tensor &x = args.in[0], &target = args.in[1], &out = args.out[0];
+  if (is_half(x.dtype()) || by_rows(args) || row_of(args) == Row::binary_cross_entropy) return {};
+  const MapFn f = kernel_table().forward[args.op().row][static_cast<int>(x.dtype())];
+  if (reduction_of(args) == Reduction::none)
+    return prepared_map(f, attribute_of(args), out, {x, target});
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const MapFn f = kernel_table().forward[args.op().row][static_cast<int>(x.dtype())];
+    if (!is_one_call(args, x, target)) {
+      if (x.numel() > 0 && x.numel() <= kMost) call = summed<T>(args, f);
+      return;
+    }
     const auto n = static_cast<size_t>(x.numel());
     const T divisor = reduction_of(args) == Reduction::mean ? static_cast<T>(n) : T(1);
     call = [f, divisor, attribute = attribute_of(args), in = std::array{x.raw(), target.raw()},
-            each = std::vector<T>(n), out = args.out[0].data<T>()]() mutable {
+            each = std::vector<T>(n), to = out.data<T>()]() mutable {
       const void* const from[] = {in[0], in[1]};
       const auto count = static_cast<int64_t>(each.size());
       f(count, from, each.data(), attribute);
-      *out = kernels<T>().sum(count, each.data()) / divisor;
+      *to = kernels<T>().sum(count, each.data()) / divisor;
     };
   });
   return call;
@@ -144,22 +167,41 @@ void slope_forward(const ForwardArgs& args) {
   map(f, attribute_of(args), args.out[0], {g, x, args.in[2], Tensor()});
 }
 
-template <bool First>
-Prepared slope_prepare(const ForwardArgs& args) {
+// A gradient that is one number for few values: it is spread, and the kernel called once.
+Prepared one_slope(const ForwardArgs& args, MapFn f, double divisor) {
   const Tensor &g = args.in[0], &x = args.in[1], &target = args.in[2], &out = args.out[0];
-  if (!is_one_call(args, x, target) || !out.is_contiguous()) return {};
-  const KernelTable& table = kernel_table();
-  const auto& rows = First ? table.backward_x : table.backward_y;
-  const MapFn f = rows[args.op().row][static_cast<int>(x.dtype())];
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const auto n = static_cast<size_t>(x.numel());
-    const T count = static_cast<T>(divisor(args, x.shape()));
-    call = [f, count, attribute = attribute_of(args), in = std::array{x.raw(), target.raw()},
-            one = g.data<T>(), each = std::vector<T>(n), to = out.raw()]() mutable {
+    call = [f, count = static_cast<T>(divisor), attribute = attribute_of(args),
+            in = std::array{x.raw(), target.raw()}, one = g.data<T>(),
+            each = std::vector<T>(static_cast<size_t>(x.numel())), to = out.raw()]() mutable {
       std::fill(each.begin(), each.end(), *one / count);
       const void* const from[] = {each.data(), in[0], in[1], nullptr};
       f(static_cast<int64_t>(each.size()), from, to, attribute);
+    };
+  });
+  return call;
+}
+
+template <bool First>
+Prepared slope_prepare(const ForwardArgs& args) {
+  const Tensor &x = args.in[1], &target = args.in[2], &out = args.out[0];
+  if (is_half(x.dtype()) || !args.in[0].is_contiguous()) return {};
+  const Dims shape = shape_of_gradient(args.in[0].shape(), x.shape());
+  const Tensor given =
+      args.in[0].alias(shape, contiguous_strides(shape), args.in[0].impl()->offset);
+  const double n = divisor(args, x.shape());
+  const Tensor g = n == 1 ? given : Tensor::empty({}, x.dtype());
+  const KernelTable& table = kernel_table();
+  const auto& rows = First ? table.backward_x : table.backward_y;
+  const MapFn f = rows[args.op().row][static_cast<int>(x.dtype())];
+  if (is_one_call(args, x, target) && out.is_contiguous()) return one_slope(args, f, n);
+  Prepared call = prepared_map(f, attribute_of(args), out, {g, x, target, Tensor()});
+  if (n == 1) return [given, call] { call(); };
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    call = [g, one = given.data<T>(), count = static_cast<T>(n), each = call] {
+      *g.data<T>() = *one / count;
+      each();
     };
   });
   return call;

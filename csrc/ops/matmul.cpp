@@ -167,20 +167,27 @@ T*& result_of(Gemm<T>& g) {
 }
 uint16_t*& result_of(PairGemm& g) { return g.rounded; }
 
-// G: the kind of gemm, whose factors and result are numbers of these types.
-template <class G, class A, class C>
-void float_product(const Batch& in, const A* a, const A* b, C* out) {
+// G: the kind of gemm.
+template <class G>
+G one_of(const Batch& in, Product* p) {
   G g{};
   g.a_row = in.a_row();
-  Product p = in.p;
-  rows_of_one(in, &p, &g.a_row);
-  g.m = p.m;
-  g.n = p.n;
-  g.k = p.k;
+  rows_of_one(in, p, &g.a_row);
+  g.m = p->m;
+  g.n = p->n;
+  g.k = p->k;
   g.a_k = in.a_k();
   g.b_k = in.b_k();
   g.b_col = in.b_col();
-  g.c_row = p.n;
+  g.c_row = p->n;
+  return g;
+}
+
+// A and C: what its factors and result are.
+template <class G, class A, class C>
+void float_product(const Batch& in, const A* a, const A* b, C* out) {
+  Product p = in.p;
+  const G g = one_of<G>(in, &p);
   const int64_t matrices = count(p.batch);
   const auto one = [&](int64_t i) {
     G part = g;
@@ -246,6 +253,25 @@ void matmul_forward(const ForwardArgs& args) {
     else if constexpr (!std::is_same_v<T, bool>)
       integer_product<T>(in, out.data<T>());
   });
+}
+
+Prepared matmul_prepare(const ForwardArgs& args) {
+  const Tensor &a = args.in[0], &b = args.in[1], &out = args.out[0];
+  if (!is_floating(out.dtype()) || is_half(out.dtype()) || out.numel() == 0) return {};
+  const Metas metas = {meta_of(a), meta_of(b)};
+  const Product p = product_of(InferArgs(args.op(), args.all(), metas, {true, true}));
+  const Batch in{a, b, p, a.dim() == 1, b.dim() == 1};
+  Prepared call;
+  visit_floating(out.dtype(), [&]<class T>(Tag<T>) {
+    Product one = p;
+    Gemm<T> g = one_of<Gemm<T>>(in, &one);
+    if (count(one.batch) != 1) return;
+    g.a = a.data<T>();
+    g.b = b.data<T>();
+    g.c = out.data<T>();
+    call = prepared_gemm(g);
+  });
+  return call;
 }
 
 Tensors matmul_backward(const BackwardArgs& args) {
@@ -322,6 +348,7 @@ void declare_matmul(Registry& r) {
          .infer = infer_matmul,
          .forward = matmul_forward,
          .takes_half = in_pairs,
+         .prepare = matmul_prepare,
          .backward = matmul_backward,
          .saves = {"input for other", "other for input"},
          .continues = true,

@@ -242,8 +242,12 @@ const Registry& registry();
 // What `call` does, for an op that is already looked up. Attributes must be complete. On request
 // an op that has a kernel runs its composite instead, with the same checks.
 Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs, bool by_composite = false);
-// The kernel alone, on memory that is there: what a replay does.
+// The kernel alone, on memory that is there.
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs);
+// What a replay does instead: the same with all decisions taken. The lists have to outlive it; it
+// expects IEEE arithmetic, and to count versions is left to the caller.
+Prepared prepared_call(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
+                       const Tensors& outputs);
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
 std::string to_string(const Attr& attr);
 inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }

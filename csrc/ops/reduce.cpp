@@ -209,6 +209,31 @@ void mean_forward(const ForwardArgs& args) {
   });
 }
 
+template <bool Mean>
+Prepared sum_prepare(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &out = args.out[0];
+  if (!is_floating(x.dtype()) || is_half(x.dtype())) return {};
+  AxisSplit split({}, 0);
+  const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
+  if (from.raw() != x.raw()) return {};  // a copy, which would have to be made each time
+  const double divisor = Mean ? reduced_count(args, x.shape()) : 1;
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const T *const in = from.data<T>(), n = static_cast<T>(divisor);
+    T* const y = out.data<T>();
+    const bool one = split.outer == 1 && split.inner == 1 && split.size > 0;
+    if (one && split.size <= kSumBlock)
+      call = [in, y, n, size = split.size] { *y = kernels<T>().sum(size, in) / n; };
+    else
+      call = [in, y, n, split, results = out.numel()] {
+        sum_split(in, split, y);
+        if (Mean)
+          for (int64_t i = 0; i < results; ++i) y[i] /= n;
+      };
+  });
+  return call;
+}
+
 void count_nonzero_forward(const ForwardArgs& args) {
   AxisSplit split({}, 0);
   const Tensor from = gathered(args.in[0], axes_of(args, args.in[0].dim()), &split);
@@ -251,6 +276,7 @@ void declare_sums(Registry& r) {
          .casts = true,
          .infer = infer_sum,
          .forward = sum_forward<false>,
+         .prepare = sum_prepare<false>,
          .backward = [](const BackwardArgs& args) -> Tensors { return {spread_gradient(args)}; },
          .formula = {"sum(x)", R"(\sum_i x_i)", {{"x", "1", "1"}}},
          .example = "rv.sum(rv.ones(2, 3), dim=1)",
@@ -280,6 +306,7 @@ void declare_sums(Registry& r) {
          .casts = true,
          .infer = infer_sum,
          .forward = mean_forward,
+         .prepare = sum_prepare<true>,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return {spread_gradient(args) / reduced_count(args, args.in_meta[0].shape)};
          },

@@ -1,4 +1,5 @@
 // Softmax and its logarithm.
+#include <algorithm>
 #include <cmath>
 
 #include "core/allocator.h"
@@ -81,6 +82,59 @@ void softmax_backward_forward(const ForwardArgs& args) {
   });
 }
 
+// kernel(rows, n, ...) on rows that are adjacent.
+template <class F>
+Prepared prepared_rows(const Tensor& out, int64_t n, F kernel) {
+  const int64_t rows = n ? out.numel() / n : 0;
+  return [rows, n, kernel] {
+    parallel_items(rows, n, kGrainRows,
+                   [&](int64_t begin, int64_t end) { kernel(end - begin, n, begin * n); });
+  };
+}
+
+// Whether rows are along the last axis, as memory has them, and stay in the cache.
+bool rows_lie_so(const ForwardArgs& args) {
+  const Tensor& out = args.out[0];
+  if (is_half(out.dtype()) || out.dim() == 0 || out.numel() == 0) return false;
+  if (normal_axis(args.op().name.c_str(), args.integer(0), out.dim()) != out.dim() - 1)
+    return false;
+  const bool packed = std::all_of(args.in.begin(), args.in.end(),
+                                  [](const Tensor& t) { return t.is_contiguous(); });
+  return packed && !streams(static_cast<size_t>(out.numel()) * size_of(out.dtype()));
+}
+
+template <bool Log>
+Prepared softmax_prepare(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &out = args.out[0];
+  Prepared call;
+  if (!rows_lie_so(args)) return call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    const auto kernel = Log ? kernels<T>().log_softmax : kernels<T>().softmax;
+    call = prepared_rows(
+        out, out.shape().back(),
+        [kernel, from = x.data<T>(), to = out.data<T>()](int64_t rows, int64_t n, int64_t at) {
+          kernel(rows, n, from + at, to + at);
+        });
+  });
+  return call;
+}
+
+template <bool Log>
+Prepared softmax_backward_prepare(const ForwardArgs& args) {
+  const Tensor &g = args.in[0], &y = args.in[1], &out = args.out[0];
+  Prepared call;
+  if (!rows_lie_so(args)) return call;
+  visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
+    const auto kernel = Log ? kernels<T>().log_softmax_backward : kernels<T>().softmax_backward;
+    call = prepared_rows(out, out.shape().back(),
+                         [kernel, grad = g.data<T>(), from = y.data<T>(), to = out.data<T>()](
+                             int64_t rows, int64_t n, int64_t at) {
+                           kernel(rows, n, grad + at, from + at, to + at);
+                         });
+  });
+  return call;
+}
+
 Tensors softmax_backward(const BackwardArgs& args) {
   return call(args.op().name + "_backward", {args.grad[0], args.out[0]}, {args.all()[0]});
 }
@@ -112,6 +166,7 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
        .casts = true,
        .infer = infer_along,
        .forward = softmax_forward<Log>,
+       .prepare = softmax_prepare<Log>,
        .backward = softmax_backward,
        .saves = {"result"},
        .formula = std::move(formula),
@@ -127,6 +182,7 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
            return infer_along(args);
          },
          .forward = softmax_backward_forward<Log>,
+         .prepare = softmax_backward_prepare<Log>,
          .composite = softmax_backward_composite<Log>,
          .saves = {"grad", "result"},
          .formula = slope,

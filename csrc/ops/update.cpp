@@ -56,7 +56,22 @@ class Pass {
   // Of the parameters that were added, in that order.
   void set_args(size_t i, const UpdateArgs& args) { segments_[i].args = args; }
   void run(Update which) const {
+    run(which, [](const Segment<T>& s) -> const UpdateArgs& { return s.args; });
+  }
+  // All by the same arguments.
+  void run_all(Update which, const UpdateArgs& args) const {
+    run(which, [&](const Segment<T>&) -> const UpdateArgs& { return args; });
+  }
+
+ private:
+  template <class F>
+  void run(Update which, F args_of) const {
     const UpdateFn<T> update = kernels<T>().update[static_cast<int>(which)];
+    if (items_a_piece(total_, 1, kGrainUpdated) >=
+        total_) {  // one piece: no search for where it begins
+      for (const Segment<T>& s : segments_) update(s.n, s.x, args_of(s));
+      return;
+    }
     parallel_items(total_, 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
       const Segment<T>* s = std::upper_bound(
           segments_.begin(), segments_.end(), begin,
@@ -65,13 +80,11 @@ class Pass {
         const int64_t offset = begin - s->begin, n = std::min(end - begin, s->n - offset);
         T* x[kMostArrays];
         for (int i = 0; i < kMostArrays; ++i) x[i] = s->x[i] ? s->x[i] + offset : nullptr;
-        update(n, x, s->args);
+        update(n, x, args_of(*s));
         begin += n;
       }
     });
   }
-
- private:
   static bool goes_on(const Segment<T>& s, T* const* x) {
     for (int i = 0; i < kMostArrays; ++i)
       if (s.x[i] ? x[i] != s.x[i] + s.n : x[i] != nullptr) return false;
@@ -180,7 +193,6 @@ class Preparation {
  public:
   Preparation(const UpdateForm& form, const ForwardArgs& args, PrepareFn prepare)
       : form_(form), args_(args), prepare_(prepare) {}
-  void forget() { known_ = false; }  // the learning rate may be another one
   const UpdateArgs& operator()(size_t param) {
     Numbers now;
     for (const size_t i : form_.singles) {
@@ -303,42 +315,74 @@ template <class T>
 class StandingStep {
  public:
   StandingStep(Update which, PrepareFn prepare, const UpdateForm& form, const ForwardArgs& args)
-      : which_(which),
-        form_(form),
-        inputs_(args.in),
-        attrs_(args.all()),
-        args_(args.op(), attrs_, inputs_, none_),
-        prepared_(form, args_, prepare) {
-    for (size_t param = form.first; param < inputs_.size(); param += form.size) {
+      : which_(which), prepare_(prepare), attrs_(args.all()), one_(*form.one) {
+    const Tensor finite = given(args.in, form.finite), factor = given(args.in, form.scale);
+    if (finite.defined()) finite_ = finite.data<bool>();
+    factor_ = factor;
+    for (size_t param = form.first; param < args.in.size(); param += form.size) {
       T* x[kMostArrays] = {};
       for (size_t i = 0, at = 0; i < form.size; ++i)
-        if (const Tensor& t = inputs_[param + i]; !form.single[i])
+        if (const Tensor& t = args.in[param + i]; !form.single[i])
           x[at++] = t.defined() ? t.data<T>() : nullptr;
-      pass_.add_alone(inputs_[param].numel(), x);
+      inputs_.push_back(inputs_of_one(form, args.in, param));
+      together_.add(args.in[param].numel(), x, {});
+      apart_.add_alone(args.in[param].numel(), x);
+      for (const size_t i : form.singles)
+        if (const Tensor& t = args.in[param + i]; t.defined()) counts_.push_back(t.data<double>());
     }
+    each_ = counts_.size() / inputs_.size();
+    const auto counts_of = [&](const Tensors& in) {
+      return std::count_if(form.singles.begin(), form.singles.end(), [&](size_t i) {
+        const auto at = std::find(form.from.begin(), form.from.end(), static_cast<int>(i));
+        return in[static_cast<size_t>(at - form.from.begin())].defined();
+      });
+    };
+    alike_ = std::all_of(inputs_.begin(), inputs_.end(), [&](const Tensors& in) {
+      return static_cast<size_t>(counts_of(in)) == each_;
+    });
   }
   StandingStep(const StandingStep&) = delete;
   void operator()() {
-    const Tensor finite = given(inputs_, form_.finite), factor = given(inputs_, form_.scale);
-    if (finite.defined() && !*finite.data<bool>()) return;
-    const double scale = factor.defined() ? number_of(factor) : 1;
-    prepared_.forget();
-    for (size_t param = form_.first, i = 0; param < inputs_.size(); param += form_.size, ++i) {
-      UpdateArgs u = prepared_(param);
+    if (finite_ && !*finite_) return;
+    const double scale = factor_.defined() ? number_of(factor_) : 1;
+    if (agree()) {
+      UpdateArgs u = update_of(0);
       u.scale = scale;
-      pass_.set_args(i, u);
+      for (size_t i = each_; i < counts_.size(); ++i) *counts_[i] = *counts_[i % each_];
+      return together_.run_all(which_, u);
     }
-    pass_.run(which_);
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      UpdateArgs u = update_of(i);
+      u.scale = scale;
+      apart_.set_args(i, u);
+    }
+    apart_.run(which_);
   }
 
  private:
+  // Parameters whose counts agree take the same step: what it is made of is computed once.
+  bool agree() const {
+    if (!alike_) return false;
+    for (size_t i = each_; i < counts_.size(); ++i)
+      if (*counts_[i] != *counts_[i % each_]) return false;
+    return true;
+  }
+  UpdateArgs update_of(size_t i) const {
+    return prepare_(ForwardArgs(one_, attrs_, inputs_[i], none_));
+  }
+
   Update which_;
-  const UpdateForm& form_;
-  const Tensors inputs_, none_{};
+  PrepareFn prepare_;
   const Attrs attrs_;
-  const ForwardArgs args_;
-  Preparation prepared_;
-  Pass<T> pass_;
+  const OpDef& one_;
+  const Tensors none_{};
+  Tensor factor_;
+  const bool* finite_ = nullptr;
+  std::vector<Tensors> inputs_;  // of the update of each parameter
+  std::vector<double*> counts_;  // `each_` of every parameter
+  size_t each_ = 0;
+  bool alike_ = false;        // all have the same counts
+  Pass<T> together_, apart_;  // adjacent parameters merged, and not
 };
 
 }  // namespace

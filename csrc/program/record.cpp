@@ -62,17 +62,10 @@ Tensors copies(const Tensors& tensors) {
 
 }  // namespace
 
-// Where nothing better is known an instruction runs as it does in eager mode.
 void Program::Plan::prepare() {
   std::unordered_set<Storage*> seen;
   for (const Instruction& step : instructions) {
-    const ForwardArgs args(*step.op, step.attrs, step.inputs, step.outputs);
-    Prepared call = step.op->prepare ? step.op->prepare(args) : Prepared();
-    if (!call) {
-      calls.push_back([&step] { execute(*step.op, step.attrs, step.inputs, step.outputs); });
-      continue;
-    }
-    calls.push_back(std::move(call));
+    calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs));
     step.op->for_mutated(step.inputs.size(), [&](size_t i) {
       if (!step.inputs[i].defined()) return;
       Storage* const storage = step.inputs[i].impl()->storage.get();
