@@ -1,5 +1,6 @@
 // Batch norm: every channel by its mean and deviation in the batch (training), or by given ones.
 // Ioffe and Szegedy, "Batch normalization" (2015), algorithms 1 and 2.
+#include <algorithm>
 #include <cmath>
 
 #include "ops/families.h"
@@ -103,17 +104,59 @@ void column_moments(const T* x, int64_t rows, int64_t cols, T* mean, T* var) {
 }
 
 // running = (1 - momentum) running + momentum value
+template <class R, class T>
+void move_on(R* running, int64_t n, const T* values, double scale, double momentum) {
+  const R rest = static_cast<R>(1 - momentum), part = static_cast<R>(momentum);
+  for (int64_t j = 0; j < n; ++j)
+    running[j] = rest * running[j] + part * static_cast<R>(static_cast<double>(values[j]) * scale);
+}
+
 template <class T>
 void move_running(const Tensor& running, const T* values, double scale, double momentum) {
   if (!running.defined()) return;
   const Tensor mine = packed(running);
   visit_floating(running.dtype(), [&]<class R>(Tag<R>) {
-    R* const to = mine.data<R>();
-    const R rest = static_cast<R>(1 - momentum), part = static_cast<R>(momentum);
-    for (int64_t j = 0; j < running.numel(); ++j)
-      to[j] = rest * to[j] + part * static_cast<R>(static_cast<double>(values[j]) * scale);
+    move_on(mine.data<R>(), running.numel(), values, scale, momentum);
   });
   if (!mine.same(running)) copy(running, mine);
+}
+
+// Rows times columns as the kernels read them, and numbers of each column.
+template <class T>
+struct Block {
+  int64_t rows, cols;
+  const T* x;
+};
+
+// y = (x - mean) rstd w + b; `scale` takes rstd w.
+template <class T>
+void normalize(const Block<T>& in, const T* mean, const T* rstd, const T* w, const T* b, T* scale,
+               T* y) {
+  for (int64_t j = 0; j < in.cols; ++j) scale[j] = w ? rstd[j] * w[j] : rstd[j];
+  parallel_items(in.rows, in.cols, kGrainFolded, [&](int64_t begin, int64_t end) {
+    kernels<T>().scale_rows(end - begin, in.cols, in.x + begin * in.cols, mean, scale, b,
+                            y + begin * in.cols);
+  });
+}
+
+// 1 / sqrt(var + eps)
+template <class T>
+void reciprocal_deviations(const T* var, int64_t n, double eps, T* rstd) {
+  for (int64_t j = 0; j < n; ++j) rstd[j] = T(1) / std::sqrt(var[j] + static_cast<T>(eps));
+}
+
+template <class T>
+const T* numbers_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+// Whether the tensors of a call in a program are read and written where they lie.
+bool stand_as_read(const ForwardArgs& args, size_t input) {
+  const DType dtype = args.in[input].dtype();
+  if (is_half(dtype) || args.in[input].dim() != 2 || args.in[input].numel() == 0) return false;
+  return std::all_of(args.in.begin(), args.in.end(), [&](const Tensor& t) {
+    return !t.defined() || (t.is_contiguous() && (t.dtype() == dtype || t.dtype() == DType::int64));
+  });
 }
 
 // The weight of this batch in the running statistics; of a mean over all batches where None is
@@ -143,19 +186,65 @@ void train_forward(const ForwardArgs& args) {
     move_running(args.in[kMean], mean, 1.0, momentum);
     const auto n = static_cast<double>(rows);
     move_running(args.in[kVar], rstd, n / (n - args.number(2)), momentum);
+    reciprocal_deviations(rstd, cols, args.number(1), rstd);
     const Tensor scales = Tensor::empty({cols}, x.dtype());
-    T* const scale = scales.data<T>();
-    for (int64_t j = 0; j < cols; ++j) {
-      rstd[j] = T(1) / std::sqrt(rstd[j] + static_cast<T>(args.number(1)));
-      scale[j] = w.defined() ? rstd[j] * w.data<T>()[j] : rstd[j];
-    }
-    const T* const shift = b.defined() ? b.data<T>() : nullptr;
-    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
-      kernels<T>().scale_rows(end - begin, cols, x.data<T>() + begin * cols, mean, scale, shift,
-                              out.data<T>() + begin * cols);
-    });
+    normalize<T>({rows, cols, x.data<T>()}, mean, rstd, numbers_or_null<T>(w),
+                 numbers_or_null<T>(b), scales.data<T>(), out.data<T>());
   });
   out.finish();
+}
+
+Prepared train_prepare(const ForwardArgs& args) {
+  Prepared call;
+  if (!stand_as_read(args, kInput)) return call;
+  visit_floating(args.in[kInput].dtype(), [&]<class T>(Tag<T>) {
+    const Tensor &x = args.in[kInput], &m = args.in[kMean], &v = args.in[kVar];
+    const Block<T> in{x.shape()[0], x.shape()[1], x.data<T>()};
+    const auto n = static_cast<double>(in.rows);
+    call = [args, in, mean = args.out[1].data<T>(), rstd = args.out[2].data<T>(),
+            running_mean = m.defined() ? m.data<T>() : nullptr,
+            running_var = v.defined() ? v.data<T>() : nullptr, unbiased = n / (n - args.number(2)),
+            eps = args.number(1), w = numbers_or_null<T>(args.in[kWeight]),
+            b = numbers_or_null<T>(args.in[kBias]), y = args.out[0].data<T>(),
+            scale = std::vector<T>(static_cast<size_t>(in.cols))]() mutable {
+      const double momentum = step_of(args);
+      column_moments(in.x, in.rows, in.cols, mean, rstd);
+      if (running_mean) move_on(running_mean, in.cols, mean, 1.0, momentum);
+      if (running_var) move_on(running_var, in.cols, rstd, unbiased, momentum);
+      reciprocal_deviations(rstd, in.cols, eps, rstd);
+      normalize(in, mean, rstd, w, b, scale.data(), y);
+    };
+  });
+  return call;
+}
+
+template <class T>
+struct Gradients {
+  T *x, *w, *b;
+};
+
+// `numbers`: three of each column.
+template <class T>
+void backward_of(const Block<T>& in, const T* grad, const T* mean, const T* rstd, const T* w,
+                 T* numbers, const Gradients<T>& to) {
+  const int64_t rows = in.rows, cols = in.cols;
+  AxisSplit split({}, 0);
+  split.size = rows;
+  split.inner = cols;
+  block_sums<T, 2>(split, {to.b, to.w}, [&](int64_t, int64_t first, int64_t n, T* const* sums) {
+    kernels<T>().column_products(n, cols, grad + first * cols, in.x + first * cols, mean, rstd,
+                                 sums[0], sums[1]);
+  });
+  T *scale = numbers, *level = scale + cols, *along = level + cols;
+  for (int64_t j = 0; j < cols; ++j) {
+    scale[j] = w ? rstd[j] * w[j] : rstd[j];
+    level[j] = to.b[j] / static_cast<T>(rows);
+    along[j] = to.w[j] / static_cast<T>(rows);
+  }
+  parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
+    kernels<T>().columns_backward(end - begin, cols, grad + begin * cols, in.x + begin * cols,
+                                  {mean, rstd, scale, level, along}, to.x + begin * cols);
+  });
 }
 
 // Inputs: grad, input, mean, rstd, weight. Outputs: of input, weight and bias.
@@ -166,28 +255,28 @@ void train_backward_forward(const ForwardArgs& args) {
   const int64_t cols = args.in[1].shape()[1], rows = cols ? x.numel() / cols : 0;
   const Columns out(args.out[0]);
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    T *dw = args.out[1].data<T>(), *db = args.out[2].data<T>();
-    const T *from = x.data<T>(), *grad = g.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
-    AxisSplit split({}, 0);
-    split.size = rows;
-    split.inner = cols;
-    block_sums<T, 2>(split, {db, dw}, [&](int64_t, int64_t first, int64_t n, T* const* to) {
-      kernels<T>().column_products(n, cols, grad + first * cols, from + first * cols, m, r, to[0],
-                                   to[1]);
-    });
     const Tensor numbers = Tensor::empty({3, cols}, x.dtype());
-    T *scale = numbers.data<T>(), *level = scale + cols, *along = level + cols;
-    for (int64_t j = 0; j < cols; ++j) {
-      scale[j] = w.defined() ? r[j] * w.data<T>()[j] : r[j];
-      level[j] = db[j] / static_cast<T>(rows);
-      along[j] = dw[j] / static_cast<T>(rows);
-    }
-    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
-      kernels<T>().columns_backward(end - begin, cols, grad + begin * cols, from + begin * cols,
-                                    {m, r, scale, level, along}, out.data<T>() + begin * cols);
-    });
+    backward_of<T>({rows, cols, x.data<T>()}, g.data<T>(), mean.data<T>(), rstd.data<T>(),
+                   numbers_or_null<T>(w), numbers.data<T>(),
+                   {out.data<T>(), args.out[1].data<T>(), args.out[2].data<T>()});
   });
   out.finish();
+}
+
+Prepared train_backward_prepare(const ForwardArgs& args) {
+  Prepared call;
+  if (!stand_as_read(args, 1)) return call;
+  visit_floating(args.in[1].dtype(), [&]<class T>(Tag<T>) {
+    const Tensor& x = args.in[1];
+    const Block<T> in{x.shape()[0], x.shape()[1], x.data<T>()};
+    const Gradients<T> to{args.out[0].data<T>(), args.out[1].data<T>(), args.out[2].data<T>()};
+    call = [in, to, g = args.in[0].data<T>(), mean = args.in[2].data<T>(),
+            rstd = args.in[3].data<T>(), w = numbers_or_null<T>(args.in[4]),
+            numbers = std::vector<T>(static_cast<size_t>(3 * in.cols))]() mutable {
+      backward_of(in, g, mean, rstd, w, numbers.data(), to);
+    };
+  });
+  return call;
 }
 
 Metas infer_train_backward(const InferArgs& args) {
@@ -269,17 +358,28 @@ void eval_forward(const ForwardArgs& args) {
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
     const Tensor scales = Tensor::empty({cols}, x.dtype());
     T* const scale = scales.data<T>();
-    for (int64_t j = 0; j < cols; ++j) {
-      scale[j] = T(1) / std::sqrt(var.data<T>()[j] + static_cast<T>(args.number(0)));
-      if (w.defined()) scale[j] *= w.data<T>()[j];
-    }
-    const T* const shift = b.defined() ? b.data<T>() : nullptr;
-    parallel_items(rows, cols, kGrainFolded, [&](int64_t begin, int64_t end) {
-      kernels<T>().scale_rows(end - begin, cols, x.data<T>() + begin * cols, mean.data<T>(), scale,
-                              shift, out.data<T>() + begin * cols);
-    });
+    reciprocal_deviations(var.data<T>(), cols, args.number(0), scale);
+    normalize<T>({rows, cols, x.data<T>()}, mean.data<T>(), scale, numbers_or_null<T>(w),
+                 numbers_or_null<T>(b), scale, out.data<T>());
   });
   out.finish();
+}
+
+Prepared eval_prepare(const ForwardArgs& args) {
+  Prepared call;
+  if (!stand_as_read(args, 0)) return call;
+  visit_floating(args.in[0].dtype(), [&]<class T>(Tag<T>) {
+    const Tensor& x = args.in[0];
+    const Block<T> in{x.shape()[0], x.shape()[1], x.data<T>()};
+    call = [in, mean = args.in[1].data<T>(), var = args.in[2].data<T>(), eps = args.number(0),
+            w = numbers_or_null<T>(args.in[3]), b = numbers_or_null<T>(args.in[4]),
+            y = args.out[0].data<T>(),
+            scale = std::vector<T>(static_cast<size_t>(in.cols))]() mutable {
+      reciprocal_deviations(var, in.cols, eps, scale.data());
+      normalize(in, mean, scale.data(), w, b, scale.data(), y);
+    };
+  });
+  return call;
 }
 
 Tensors eval_composite(const Tensors& in, const AttrReader& args) {
@@ -305,6 +405,7 @@ void declare_training(Registry& r, const std::vector<Derivative>& slopes) {
                    {.name = "correction", .kind = AttrKind::number, .value = 1.0}},
          .infer = infer_train,
          .forward = train_forward,
+         .prepare = train_prepare,
          .backward = train_backward,
          .composite = train_composite,
          .saves = {"input", "weight for input", "_mean", "_rstd"},
@@ -321,6 +422,7 @@ void declare_training(Registry& r, const std::vector<Derivative>& slopes) {
          .types = Types::floats,
          .infer = infer_train_backward,
          .forward = train_backward_forward,
+         .prepare = train_backward_prepare,
          .composite = train_backward_composite,
          .saves = {"grad", "input", "weight"},
          .formula = {"w rstd (g - mean(g) - z mean(g z)); sum(g z); sum(g)",
@@ -345,6 +447,7 @@ void declare_batch_norm(Registry& r) {
          .types = Types::floats,
          .infer = infer_eval,
          .forward = eval_forward,
+         .prepare = eval_prepare,
          .composite = eval_composite,
          .saves = {"input", "running_mean", "running_var", "weight", "bias"},
          .formula = {"(x - m) / sqrt(v + eps) w + b",

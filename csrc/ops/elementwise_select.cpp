@@ -27,6 +27,14 @@ void where_forward(const ForwardArgs& args) {
   });
 }
 
+Prepared where_prepare(const ForwardArgs& args) {
+  Prepared call;
+  visit_size(size_of(args.out[0].dtype()), [&]<class T>(Tag<T>) {
+    call = prepared_map(pick<T>, 0, args.out[0], {args.in[0], args.in[1], args.in[2]});
+  });
+  return call;
+}
+
 Metas infer_where(const InferArgs& args) {
   if (args.in[0].dtype != DType::bool_)
     fail(ErrorKind::type, "[where] expected a condition of dtype bool, got ",
@@ -118,6 +126,7 @@ void declare_where(Registry& r) {
        .moves = true,
        .infer = infer_where,
        .forward = where_forward,
+       .prepare = where_prepare,
        .backward = where_backward,
        .saves = {"condition"},
        .formula = {"x if c else y",

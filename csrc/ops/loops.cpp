@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "core/dtypes.h"
 #include "core/parallel.h"
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int64_t kBlock = 512;  // elements packed at a time
 constexpr int kMaxOperands = 5;
+constexpr int64_t kShortRun = 128;  // elements for which a call of a kernel costs more than it does
 
 struct Operand {
   char* data = nullptr;
@@ -50,6 +52,7 @@ class Loop {
   }
 
   int operands() const { return count_; }
+  int axes() const { return shape_.size(); }
   const Operand& operand(int i) const { return merged_[i]; }
   int64_t inner() const { return shape_.back(); }
   int64_t inner_stride(int i) const { return merged_[i].strides.back(); }
@@ -239,6 +242,91 @@ void walk(const Loop& loop, MapFn f, double attribute, int64_t amount) {
   });
 }
 
+// A walk through rows too short for a call of the kernel each: blocks of some rows are brought side
+// by side first. Which elements those are was found once, as distances from the first of a block.
+class BlockedMap {
+ public:
+  static bool fits(const Loop& loop) {
+    if (loop.axes() == 1) return loop.inner() <= kShortRun;
+    return loop.inner() < kShortRun && loop.axes() == 2 &&
+           !streams(static_cast<size_t>(loop.outer() * loop.inner() * loop.operand(0).size));
+  }
+  BlockedMap(const Loop& loop, MapFn f, double attribute, int64_t amount)
+      : f_(f),
+        attribute_(attribute),
+        inner_(loop.inner()),
+        rows_(loop.outer()),
+        block_(std::max<int64_t>(std::min(kBlock / inner_, rows_), 1)),
+        blocks_a_piece_(items_a_piece((rows_ + block_ - 1) / block_, block_ * inner_, amount)),
+        operands_(static_cast<size_t>(loop.operands())) {
+    for (int i = 0; i < loop.operands(); ++i) {
+      Walked& o = operands_[static_cast<size_t>(i)];
+      o.data = loop.at(i, 0);
+      o.size = loop.operand(i).size;
+      if (!o.data) continue;
+      const int64_t step = loop.inner_stride(i);
+      o.row = loop.axes() == 1 ? 0 : loop.operand(i).strides[0];
+      if (step == 1 && (o.row == inner_ || rows_ == 1)) continue;
+      o.constant = step == 0 && o.row == 0;
+      for (int64_t r = 0; r < block_; ++r)
+        for (int64_t j = 0; j < inner_; ++j) o.places.push_back(r * o.row + j * step);
+    }
+  }
+  void operator()() const {
+    if (block_ == rows_) {
+      alignas(64) char scratch[kMaxOperands][kBlock * 8];
+      return one_block(0, true, scratch);
+    }
+    parallel_for((rows_ + block_ - 1) / block_, blocks_a_piece_, [&](int64_t begin, int64_t end) {
+      alignas(64) char scratch[kMaxOperands][kBlock * 8];
+      for (int64_t b = begin; b < end; ++b) one_block(b * block_, b == begin, scratch);
+    });
+  }
+
+ private:
+  struct Walked {
+    char* data = nullptr;
+    int64_t size = 0, row = 0;    // of an element; from one row to the next
+    std::vector<int64_t> places;  // of a block; none: side by side as they are
+    bool constant = false;        // one element for all
+  };
+  void one_block(int64_t row, bool first, char (*scratch)[kBlock * 8]) const {
+    const int64_t n = std::min(block_, rows_ - row) * inner_;
+    const void* in[kMaxOperands] = {};
+    for (size_t i = 1; i < operands_.size(); ++i) {
+      const Walked& o = operands_[i];
+      if (!o.data) continue;
+      const char* const from = o.data + row * o.row * o.size;
+      in[i - 1] = o.places.empty() ? from : scratch[i];
+      if (!o.places.empty() && (first || o.row != 0)) bring(o, from, n, scratch[i]);
+    }
+    const Walked& out = operands_[0];
+    char* const to = out.data + row * out.row * out.size;
+    f_(n, in, out.places.empty() ? to : scratch[0], attribute_);
+    if (!out.places.empty()) take_back(out, scratch[0], n, to);
+  }
+  static void bring(const Walked& o, const char* from, int64_t n, char* to) {
+    visit_size(static_cast<size_t>(o.size), [&]<class T>(Tag<T>) {
+      const T* const x = reinterpret_cast<const T*>(from);
+      T* const y = reinterpret_cast<T*>(to);
+      if (o.constant) return void(std::fill_n(y, n, *x));
+      for (int64_t i = 0; i < n; ++i) y[i] = x[o.places[static_cast<size_t>(i)]];
+    });
+  }
+  static void take_back(const Walked& o, const char* from, int64_t n, char* to) {
+    visit_size(static_cast<size_t>(o.size), [&]<class T>(Tag<T>) {
+      const T* const x = reinterpret_cast<const T*>(from);
+      T* const y = reinterpret_cast<T*>(to);
+      for (int64_t i = 0; i < n; ++i) y[o.places[static_cast<size_t>(i)]] = x[i];
+    });
+  }
+
+  MapFn f_;
+  double attribute_;
+  int64_t inner_, rows_, block_, blocks_a_piece_;
+  std::vector<Walked> operands_;
+};
+
 // One call of the kernel: all is adjacent, and too little to be shared out.
 std::function<void()> one_call(const Loop& loop, MapFn f, double attribute) {
   std::array<const void*, kMaxOperands> from{};
@@ -271,6 +359,7 @@ std::function<void()> prepared_map(MapFn f, double attribute, const Tensor& out,
   const Loop loop(out, in);
   const int64_t amount = amount_of(loop, work);
   if (is_one_call(loop, amount)) return one_call(loop, f, attribute);
+  if (BlockedMap::fits(loop)) return BlockedMap(loop, f, attribute, amount);
   return [loop, f, attribute, amount] { walk(loop, f, attribute, amount); };
 }
 

@@ -574,6 +574,7 @@ void declare_nll(Registry& r) {
        .attrs = {kIgnore, reduction_attr()},
        .infer = infer_nll,
        .forward = nll_forward,
+       .prepare = nll_prepare,
        .backward = nll_backward,
        .composite = nll_composite,
        .saves = {"input", "target", "weight"},
@@ -586,6 +587,7 @@ void declare_nll(Registry& r) {
                    {.name = "nll_loss_backward",
                     .inputs = {"grad", "input", "target", "weight?"},
                     .forward = nll_backward_forward,
+                    .prepare = nll_backward_prepare,
                     .composite = nll_backward_composite,
                     .formula = {"-g w[t] onehot(t)", "-g\\,w_t e_t", {}}});
 }

@@ -135,4 +135,40 @@ Prepared cross_entropy_backward_prepare(const ForwardArgs& args) {
   return call;
 }
 
+Prepared nll_prepare(const ForwardArgs& args) {
+  Prepared call;
+  visit_floating(args.in[0].dtype(), [&]<class T>(Tag<T>) {
+    if (!LabelRows<T>::fit(args, 0)) return;
+    LabelRows<T> rows(args, 0);
+    std::vector<T> each(static_cast<size_t>(rows.size()));
+    call = [rows, each, out = args.out[0].data<T>()]() mutable {
+      const T divisor = rows.look();
+      rows.each([&](int64_t n, int64_t at, const T* scores, const int64_t* labels) {
+        for (int64_t i = 0; i < n; ++i)
+          each[static_cast<size_t>(at + i)] =
+              labels[i] < 0 ? T(0) : -scores[i * rows.classes() + labels[i]];
+      });
+      *out = kernels<T>().sum(rows.size(), each.data()) / divisor;
+    };
+  });
+  return call;
+}
+
+Prepared nll_backward_prepare(const ForwardArgs& args) {
+  Prepared call;
+  visit_floating(args.in[1].dtype(), [&]<class T>(Tag<T>) {
+    if (!LabelRows<T>::fit(args, 1)) return;
+    LabelRows<T> rows(args, 1);
+    call = [rows, g = args.in[0].data<T>(), dx = args.out[0].data<T>()]() mutable {
+      const T scale = *g / rows.look();
+      std::fill_n(dx, rows.size() * rows.classes(), T(0));
+      rows.each([&](int64_t n, int64_t at, const T*, const int64_t* labels) {
+        for (int64_t i = 0; i < n; ++i)
+          if (labels[i] >= 0) dx[(at + i) * rows.classes() + labels[i]] = -scale;
+      });
+    };
+  });
+  return call;
+}
+
 }  // namespace ranvier

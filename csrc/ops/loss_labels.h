@@ -23,5 +23,8 @@ Tensor checked_labels(const AttrReader& args, const Tensor& target, int64_t clas
 // is one number.
 Prepared cross_entropy_prepare(const ForwardArgs& args);
 Prepared cross_entropy_backward_prepare(const ForwardArgs& args);
+// The same of nll_loss.
+Prepared nll_prepare(const ForwardArgs& args);
+Prepared nll_backward_prepare(const ForwardArgs& args);
 
 }  // namespace ranvier

@@ -68,7 +68,7 @@ void loss_forward(const ForwardArgs& args) {
 bool is_one_call(const ForwardArgs& args, const Tensor& x, const Tensor& target) {
   const bool plain = x.is_contiguous() && target.is_contiguous() && !is_half(x.dtype());
   return plain && x.numel() > 0 && x.numel() <= kSumBlock && !by_rows(args) &&
-         reduction_of(args) != Reduction::none && row_of(args) != Row::binary_cross_entropy;
+         reduction_of(args) != Reduction::none;
 }
 
 // The values of each element in memory of its own, then their sum: of more than one block.
@@ -86,10 +86,10 @@ Prepared summed(const ForwardArgs& args, MapFn f) {
   };
 }
 
-Prepared loss_prepare(const ForwardArgs& args) {
+Prepared values_prepare(const ForwardArgs& args) {
   constexpr int64_t kMost = 1 << 16;  // more memory is not kept
   const Tensor &x = args.in[0], &target = args.in[1], &out = args.out[0];
-  if (is_half(x.dtype()) || by_rows(args) || row_of(args) == Row::binary_cross_entropy) return {};
+  if (is_half(x.dtype()) || by_rows(args)) return {};
   const MapFn f = kernel_table().forward[args.op().row][static_cast<int>(x.dtype())];
   if (reduction_of(args) == Reduction::none)
     return prepared_map(f, attribute_of(args), out, {x, target});
@@ -110,6 +110,15 @@ Prepared loss_prepare(const ForwardArgs& args) {
     };
   });
   return call;
+}
+
+Prepared loss_prepare(const ForwardArgs& args) {
+  Prepared call = values_prepare(args);
+  if (!call || row_of(args) != Row::binary_cross_entropy) return call;
+  return [args, call] {
+    call();
+    check_probabilities(args);
+  };
 }
 
 Tensors loss_composite(const Tensors& in, const AttrReader& args) {

@@ -170,14 +170,17 @@ Tensor without_nan(const Tensor& x, double instead) {
   return clean;
 }
 
+void whole_sums(const Tensor& x, const AxisSplit& split, const Tensor& out) {
+  fold_integers<WholeSum>(x, split, out,
+                          [](const WholeSum& s) { return static_cast<int64_t>(s.sum); });
+}
+
 template <bool SkipNan>
 void sum_forward(const ForwardArgs& args) {
   const Tensor &x = args.in[0], &out = args.out[0];
   AxisSplit split({}, 0);
   const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
-  if (!is_floating(x.dtype()))
-    return fold_integers<WholeSum>(from, split, out,
-                                   [](const WholeSum& s) { return static_cast<int64_t>(s.sum); });
+  if (!is_floating(x.dtype())) return whole_sums(from, split, out);
   const Tensor clean = SkipNan ? without_nan(from, 0) : from;
   visit_floating(x.dtype(),
                  [&]<class T>(Tag<T>) { sum_split(clean.data<T>(), split, out.data<T>()); });
@@ -212,10 +215,11 @@ void mean_forward(const ForwardArgs& args) {
 template <bool Mean>
 Prepared sum_prepare(const ForwardArgs& args) {
   const Tensor &x = args.in[0], &out = args.out[0];
-  if (!is_floating(x.dtype()) || is_half(x.dtype())) return {};
+  if (is_half(x.dtype())) return {};
   AxisSplit split({}, 0);
   const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
   if (from.raw() != x.raw()) return {};  // a copy, which would have to be made each time
+  if (!is_floating(x.dtype())) return [from, split, out] { whole_sums(from, split, out); };
   const double divisor = Mean ? reduced_count(args, x.shape()) : 1;
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {

@@ -157,6 +157,11 @@ void block_sums(const AxisSplit& s, T* const (&y)[N], F block_sum) {
   if (s.outer * s.inner == 0) return;  // however long the axis is
   const int64_t block = s.inner == 1 ? kSumBlock : kSumRows;
   const int64_t blocks = std::max<int64_t>((s.size + block - 1) / block, 1);
+  if (blocks == 1 && s.outer == 1) {
+    T* to[N];
+    std::copy_n(y, N, to);
+    return block_sum(0, 0, s.size, to);
+  }
   const int64_t plane = s.outer * blocks * s.inner;
   const Scratch memory(static_cast<size_t>(N * plane) * sizeof(T));
   T* const partial = reinterpret_cast<T*>(memory.get());

@@ -162,6 +162,19 @@ void arg_forward(const ForwardArgs& args) {
 }
 
 template <bool Largest>
+Prepared arg_prepare(const ForwardArgs& args) {
+  const Tensor &x = args.in[0], &out = args.out[0];
+  if (is_half(x.dtype()) || !x.is_contiguous() || out.numel() == 0) return {};
+  Prepared call;
+  visit(x.dtype(), [&]<class T>(Tag<T>) {
+    call = [from = x.data<T>(), split = axis_split(args, x), at = out.data<int64_t>()] {
+      find_extremes<Largest, T>(from, split, nullptr, at);
+    };
+  });
+  return call;
+}
+
+template <bool Largest>
 void max_forward(const ForwardArgs& args) {
   if (!args.given(0)) return extremes_forward<Largest>(args);
   const Tensor x = packed(args.in[0]);
@@ -281,6 +294,7 @@ void declare_pair(Registry& r, const std::string& word, const std::string& symbo
          .attrs = {axis_attr(), keepdim_attr()},
          .infer = infer_arg,
          .forward = arg_forward<Largest>,
+         .prepare = arg_prepare<Largest>,
          .differentiable = false,
          .formula = {"arg" + name + "(x)", symbol, {}},
          .example = "rv.arg" + name + "(rv.tensor([1.0, 5.0, 2.0]))",

@@ -107,6 +107,19 @@ void norm_forward(const ForwardArgs& args) {
   });
 }
 
+Prepared norm_prepare(const ForwardArgs& args) {
+  const Tensor& x = args.in[0];
+  AxisSplit split({}, 0);
+  if (args.number(0) != 2 || is_half(x.dtype())) return {};
+  const Tensor from = gathered(x, axes_of(args, x.dim(), 1), &split);
+  if (from.raw() != x.raw()) return {};  // a copy, which would have to be made each time
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    call = [in = from.data<T>(), split, out = args.out[0].data<T>()] { euclidean(in, split, out); };
+  });
+  return call;
+}
+
 Metas infer_norm(const InferArgs& args) {
   const Meta& x = args.in[0];
   const std::vector<int> axes = axes_of(args, x.shape.size(), 1);
@@ -176,6 +189,7 @@ void declare_norms(Registry& r) {
          .casts = true,
          .infer = infer_norm,
          .forward = norm_forward,
+         .prepare = norm_prepare,
          .backward = norm_backward,
          .saves = {"input", "result"},
          .formula = {"sum(|x|^p)^(1/p)",

@@ -220,3 +220,120 @@ def test_threads_that_replay_one_program_wait_for_each_other() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def walks(x: rv.Tensor, row: rv.Tensor, column: rv.Tensor) -> list[rv.Tensor]:
+    """Elementwise ops on every layout that a prepared walk tells apart."""
+    changed = x.clone()
+    changed[:, 1::2] *= row[1::2]
+    return [
+        x + row,
+        x * column,
+        (x.T - row[:, None]).exp(),
+        x * 2.0,
+        2.0 - column,
+        rv.where(x > row, x, column),
+        x.clamp(-0.5, 0.5),
+        x[:, ::2] + row[::2],
+        x.reshape(-1, 1, x.shape[1]) * x.T[None, :, 0, None][:, : x.shape[1], 0][:, :1],
+        changed,
+        (x > 0).sum(dim=0),
+        x.argmax(dim=1),
+        x.T.contiguous(),
+        x.sum(dim=0) + x.mean(dim=1)[0],
+        x.norm(),
+        x.double().to(rv.float16),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 8), (300, 10), (3, 511), (7, 129), (2, 5000)])
+@pytest.mark.parametrize("threads", [1, 7])
+def test_prepared_walks_are_eager_bit_for_bit(shape: tuple[int, int], threads: int) -> None:
+    before = rv.get_num_threads()
+    rv.set_num_threads(threads)
+    rng = np.random.default_rng(2)
+
+    def inputs() -> list[rv.Tensor]:
+        sizes = (shape, (shape[1],), (shape[0], 1))
+        return [rv.tensor(rng.standard_normal(size).astype("float32")) for size in sizes]
+
+    try:
+        program = rv.Program.record(walks, *inputs())
+        for _ in range(2):
+            given = inputs()
+            for got, want in zip(program.replay(*given), walks(*given), strict=True):
+                assert bits([got]) == bits([want])
+    finally:
+        rv.set_num_threads(before)
+
+
+LOSSES: dict[str, Callable[..., rv.Tensor]] = {
+    "mse": lambda x, t, y: F.mse_loss(x, t),
+    "mse none": lambda x, t, y: F.mse_loss(x, t, reduction="none").sum(),
+    "huber sum": lambda x, t, y: F.huber_loss(x, t, reduction="sum"),
+    "bce": lambda x, t, y: F.binary_cross_entropy(x.sigmoid(), t),
+    "bce logits": lambda x, t, y: F.binary_cross_entropy_with_logits(x, t),
+    "labels": lambda x, t, y: F.cross_entropy(x, y, ignore_index=1),
+    "labels sum": lambda x, t, y: F.cross_entropy(x, y, reduction="sum"),
+    "smooth": lambda x, t, y: F.cross_entropy(x, y, label_smoothing=0.1),
+    "nll": lambda x, t, y: F.nll_loss(F.log_softmax(x, 1), y, ignore_index=2),
+    "softmax": lambda x, t, y: (x.softmax(1) * t).sum(),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 6, 5000])
+@pytest.mark.parametrize("name", LOSSES)
+def test_prepared_losses_are_eager_bit_for_bit(name: str, rows: int) -> None:
+    rng = np.random.default_rng(3)
+    weight = rv.tensor(rng.standard_normal((4, 3)).astype("float32"), requires_grad=True)
+
+    def step(x: rv.Tensor, t: rv.Tensor, y: rv.Tensor) -> tuple[rv.Tensor, rv.Tensor]:
+        weight.grad = None
+        loss = LOSSES[name](x @ weight, t, y)
+        loss.backward()
+        assert weight.grad is not None
+        return loss, weight.grad
+
+    def inputs() -> list[rv.Tensor]:
+        x = rng.standard_normal((rows, 4)).astype("float32")
+        t = rng.random((rows, 3)).astype("float32")
+        return [rv.tensor(x), rv.tensor(t), rv.tensor(rng.integers(0, 3, rows))]
+
+    program = rv.Program.record(step, *inputs())
+    for _ in range(3):
+        given = inputs()
+        got = bits(program.replay(*given))
+        assert got == bits(step(*given))
+
+
+def test_a_prepared_loss_looks_at_its_values() -> None:
+    labels = rv.tensor([0, 1])
+    program = rv.Program.record(lambda x, y: F.cross_entropy(x, y), rv.zeros(2, 2), labels)
+    with pytest.raises(IndexError, match="labels from 0 to 1 for 2 classes, got 2 in row 1"):
+        program.replay(rv.zeros(2, 2), rv.tensor([0, 2]))
+    assert program.replay(rv.zeros(2, 2), labels).item() == pytest.approx(np.log(2))
+    program = rv.Program.record(lambda x: F.binary_cross_entropy(x, x), rv.full((2,), 0.5))
+    with pytest.raises(ValueError, match="probabilities from 0 to 1"):
+        program.replay(rv.tensor([0.5, 1.5]))
+
+
+def test_steps_counted_apart_and_together() -> None:
+    """Parameters whose counts agree take one step; a new one is behind the others."""
+    nets = [network(nn.Tanh) for _ in range(2)]
+    ends = []
+    for i, net in enumerate(nets):
+        parameters = list(net.parameters())
+        optimizer = optim.Adam(parameters[:2], lr=0.05)
+        step = step_of(net, optimizer)
+        for batch in batches(3):
+            step(*batch)
+        optimizer.param_groups[0]["params"].extend(parameters[2:])
+        data = batches(12)
+        program = rv.Program.record(step, *data[0]) if i == 0 else None
+        for j, batch in enumerate(data):
+            if program is None:
+                step(*batch)
+            elif j:
+                program.replay(*batch)
+        ends.append(bits(parameters))
+    assert ends[0] == ends[1]
