@@ -34,12 +34,11 @@ void accumulate(const Tensor& leaf, const Tensor& given) {
   Tensors one;
   if (m.hooks) run_hooks(m.hooks, one = {given});
   const Tensor& g = m.hooks ? one[0] : given;
-  if (recorder()) recorder()->written.push_back(leaf);
+  if (recorder()) recorder()->note_gradient(leaf, Recorder::Event::write);
   if (m.grad.defined() && g.impl() == m.grad.impl()) return;  // backward has added to it in place
   if (!m.grad.defined()) {
     const bool shared = g.impl()->refs > 1 || g.impl()->storage->refs > 1 || !g.is_dense();
     m.grad = (shared && !requires_grad(g)) || recorder() ? clone(g) : g;
-    if (recorder() && !contains(recorder()->cleared, leaf)) recorder()->unsettled.push_back(leaf);
   } else if (requires_grad(g) || requires_grad(m.grad)) {
     m.grad = m.grad + g;  // a gradient with a graph is not changed in place
   } else {

@@ -3,6 +3,7 @@
 
 #include "autograd/node.h"
 #include "core/recording.h"
+#include "core/structure.h"
 #include "program/recorder.h"
 
 namespace ranvier {
@@ -68,22 +69,26 @@ void set_requires_grad(const Tensor& t, bool value) {
     fail(ErrorKind::runtime,
          "[requires_grad] expected a leaf, got the result of an op; use detach()");
   }
-  autograd_meta(t).requires_grad = value;
+  bool& asked = autograd_meta(t).requires_grad;
+  if (asked != value && t.impl()->watched) structure_changed();
+  asked = value;
 }
 
 Tensor grad(const Tensor& t) {
   expect_tensor(t);
+  if (recorder()) recorder()->note_gradient(t, Recorder::Event::read);
   return t.impl()->autograd ? t.impl()->autograd->grad : Tensor();
 }
 
 void set_grad(const Tensor& t, const Tensor& value) {
   expect_tensor(t);
   // Clearing is part of a step; another tensor in its place would be out of the program's sight.
-  if (value.defined()) forbid_while_recording("an assigned gradient");
+  if (value.defined() && recording && !end_recording("assigns a gradient", false))
+    forbid_while_recording("an assigned gradient");
   if (value.defined() && (value.shape() != t.shape() || value.dtype() != t.dtype()))
     fail(ErrorKind::shape, "[grad] expected ", to_string(t.shape()), " ", name_of(t.dtype()),
          ", got ", to_string(value.shape()), " ", name_of(value.dtype()));
-  if (recorder()) recorder()->cleared.push_back(t);
+  if (recorder()) recorder()->note_gradient(t, Recorder::Event::clear);
   autograd_meta(t).grad = value;
 }
 
@@ -104,6 +109,7 @@ std::function<void()> add_hook(const Tensor& t, Hook hook) {
   static std::atomic<int64_t> next{1};
   if (!requires_grad(t))
     fail(ErrorKind::runtime, "[register_hook] expected a tensor with gradient, got one without");
+  if (t.impl()->watched) structure_changed();
   AutogradMeta& m = autograd_meta(t);
   std::shared_ptr<HookList>& list = m.node ? m.node->hooks : m.hooks;
   if (!list) list = std::make_shared<HookList>();

@@ -115,6 +115,8 @@ void bind_ops(py::module_& m);
 void bind_updates(py::module_& m);
 void bind_autograd(py::module_& m);
 void bind_memory(py::module_& m);
+void bind_program(py::module_& m);
+void bind_capture(py::module_& m);
 
 // ---- indexing.cpp
 

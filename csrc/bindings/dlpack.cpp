@@ -156,7 +156,7 @@ Tensor taken(PyObject* capsule, const py::object& copy) {
   Tensor fresh;
   if (needs_copy || (!copy.is_none() && py::bool_(copy)) || count(lent.shape) == 0) {
     fresh = Tensor::empty(lent.shape, lent.dtype);
-    fresh.impl()->storage->unrecorded = false;
+    fresh.impl()->storage->unrecorded = 0;
     char* to = static_cast<char*>(fresh.raw());
     if (fresh.numel() > 0) copy_elements(lent, 0, lent.data, &to);
     if (lent.dtype == DType::bool_) make_bools(fresh);

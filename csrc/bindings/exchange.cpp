@@ -224,7 +224,8 @@ bool is_reversed_contiguous(const Tensor& t) {
 // Why a request cannot be met, or null.
 const char* obstacle(const Tensor& t, int flags) {
   const auto wants = [flags](int what) { return (flags & what) == what; };
-  if (recording) return "tensor operations only while a program is recorded, got its memory";
+  if (recording && !end_recording("its memory"))
+    return "tensor operations only while a program is recorded, got its memory";
   if (!format_of(t.dtype()))
     return "a dtype that Python's buffers know, got bfloat16; use .float()";
   if (requires_grad(t)) return "a tensor without gradient, got one that requires it; use .detach()";

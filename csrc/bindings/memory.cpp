@@ -3,6 +3,7 @@
 #include "autograd/node.h"
 #include "bindings/bindings.h"
 #include "core/recording.h"
+#include "core/structure.h"
 
 namespace ranvier::python {
 namespace {
@@ -58,6 +59,7 @@ void take_layout(const Tensor& t, const Tensor& view, const std::string& where) 
     set_node(meta, history.node, history.output);
     if (!impl.base) ++meta.history;
   }
+  if (impl.watched) structure_changed();
   impl.shape = from.shape;
   impl.strides = from.strides;
   impl.offset = from.offset;

@@ -8,6 +8,7 @@
 #include "bindings/bindings.h"
 #include "core/allocator.h"
 #include "core/recording.h"
+#include "core/structure.h"
 
 namespace ranvier::python {
 namespace {
@@ -54,7 +55,13 @@ void bind_settings(py::module_& m) {
   m.def("version", &version);
   m.def("available_isas", &available_isas);
   m.def("current_isa", &current_isa);
-  m.def("set_isa", &set_isa, py::arg("name"));
+  m.def(
+      "set_isa",
+      [](const std::string& name) {
+        set_isa(name);
+        structure_changed();
+      },
+      py::arg("name"));
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("thread_team", &thread_team);
@@ -66,7 +73,10 @@ void bind_settings(py::module_& m) {
     return dtype_object(promote(dtype_from(a), dtype_from(b)));
   });
   m.def("get_default_dtype", [] { return dtype_object(default_dtype()); });
-  m.def("set_default_dtype", [](const py::object& d) { set_default_dtype(dtype_from(d)); });
+  m.def("set_default_dtype", [](const py::object& d) {
+    set_default_dtype(dtype_from(d));
+    structure_changed();
+  });
 }
 
 // Also by name, as in Generator(device='cpu'), and as the first argument, where PyTorch has it.
@@ -166,7 +176,7 @@ void bind_creation(py::module_& m) {
   // What a recorded step goes on with: zeros that belong to the caller and not to the program.
   m.def("state_zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     const Tensor t = Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
-    t.impl()->storage->unrecorded = false;
+    t.impl()->storage->unrecorded = 0;
     return t;
   });
   m.def("zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
@@ -185,77 +195,6 @@ void bind_creation(py::module_& m) {
       [](const py::object& object, const py::object& copy) { return from_dlpack(object, copy); },
       py::arg("ext_tensor"), py::kw_only(), py::arg("copy") = py::none());
   bind_generator(m);
-}
-
-Tensors tensors_of(const py::object& results) {
-  Tensors tensors;
-  const auto one = [&](py::handle item) {
-    if (!is_tensor(item.ptr()))
-      fail(ErrorKind::type, "[program] expected tensors to go in and come out, got ",
-           std::string(py::repr(item)));
-    tensors.push_back(item.cast<Tensor>());
-  };
-  if (py::isinstance<py::tuple>(results) || py::isinstance<py::list>(results))
-    for (const py::handle item : results) one(item);
-  else if (!results.is_none())
-    one(results);
-  return tensors;
-}
-
-py::object object_of(const Tensors& tensors) {
-  if (tensors.size() == 1) return py::cast(tensors[0]);
-  return py::tuple(py::cast(tensors));
-}
-
-void bind_program(py::module_& m) {
-  using Held = std::shared_ptr<Program>;
-  py::class_<Program, Held>(m, "Program",
-                            "The instructions of a function, to be run again without it.")
-      .def_static(
-          "record",
-          [](const py::object& function, const py::args& inputs) {
-            if (!PyCallable_Check(function.ptr()))
-              fail(ErrorKind::type, "[record] expected a function, got ",
-                   std::string(py::repr(function)));
-            return Program::record(
-                [&](const Tensors& slots) { return tensors_of(function(*py::cast(slots))); },
-                tensors_of(inputs));
-          },
-          py::arg("function"),
-          "record(function, *inputs) -> Program\n\nRuns the function once on copies of the "
-          "inputs and keeps what it did.")
-      .def(
-          "replay",
-          [](const Held& p, const py::args& in) { return object_of(p->replay(tensors_of(in))); },
-          "replay(*inputs)\n\nRuns the instructions again; returns what the function returned.")
-      .def_property_readonly(
-          "first", [](const Held& p) { return object_of(p->first()); },
-          "What the recorded run returned.")
-      .def(
-          "dump", [](const Held& p) { return p->dump(); },
-          "The instructions as mathematics, with the lines of Python that they came from.")
-      .def_property_readonly(
-          "instructions", [](const Held& p) { return p->lines(); },
-          "Of each instruction the op, with what is fused into it, and its line of Python.")
-      .def(
-          "profile",
-          [](const Held& p, int n) {
-            Profile profile;
-            if (const auto error = without_lock([&] { profile = p->profile(n); }))
-              std::rethrow_exception(error);
-            py::list lines;
-            for (const auto& line : profile.lines)
-              lines.append(
-                  py::make_tuple(line.op, line.where, line.seconds, line.flops, line.bytes));
-            return py::module_::import("ranvier._program").attr("Profile")(lines, profile.seconds);
-          },
-          py::arg("n") = 100,
-          "profile(n=100) -> Profile\n\nThe time of every instruction, typical of n runs on the "
-          "inputs that came last. What the program writes to is put back.")
-      .def_property_readonly(
-          "arena_bytes", [](const Held& p) { return p->arena_bytes(); },
-          "Size of the block that temporary results share.")
-      .def("__len__", [](const Held& p) { return p->size(); });
 }
 
 }  // namespace
@@ -289,4 +228,5 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_creation(m);
   ranvier::python::bind_program(m);
   ranvier::python::bind_places();
+  ranvier::python::bind_capture(m);
 }

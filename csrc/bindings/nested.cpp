@@ -180,8 +180,8 @@ Tensor from_rows(py::handle object, std::optional<DType> dtype) {
     return in_dtype(from_array(array, false), wanted || !floats ? wanted : default_dtype());
   }
   Tensor t = Tensor::empty(rows.shape(), *wanted);
-  t.impl()->storage->unrecorded = false;  // values that are there: a constant of a program
-  const IeeeArithmetic ieee;              // a small value must not become zero on its way to float
+  t.impl()->storage->unrecorded = 0;  // values that are there: a constant of a program
+  const IeeeArithmetic ieee;          // a small value must not become zero on its way to float
   visit_all(*wanted, [&]<class T>(Tag<T>) {
     T* out = t.data<T>();
     rows.fill(object.ptr(), &out);

@@ -2,10 +2,14 @@
 // or values that are read outside of ops would silently become constants of the program.
 #pragma once
 
+#include <cstdint>
+
 namespace ranvier {
 
 // True between instructions of a recording, false inside a kernel.
 inline thread_local bool recording = false;
+// Which one, of all that there were.
+inline thread_local uint32_t recording_number = 0;
 
 class InsideKernel {
  public:
@@ -18,7 +22,12 @@ class InsideKernel {
   bool before_;
 };
 
-// An Error while recording: `what` would be frozen into the program.
+// An Error while recording: `what` would be frozen into the program. Where the recording may end
+// early, it ends, and nothing is raised.
 void forbid_while_recording(const char* what);
+
+// Ends the thread's recording because of `what`; what runs goes on as it would without one. False:
+// this recording may not end early, or not by a read of a value.
+bool end_recording(const char* what, bool read = true);
 
 }  // namespace ranvier

@@ -156,7 +156,7 @@ Tensor Tensor::empty_strided(const Dims& shape, const Dims& strides, DType dtype
   impl->shape = shape;
   impl->strides = strides;
   impl->storage = Ref<Storage>(new Storage(bytes));
-  impl->storage->unrecorded = recording;
+  impl->storage->unrecorded = recording ? recording_number : 0;
   return Tensor(std::move(impl));
 }
 
@@ -273,7 +273,7 @@ Tensor Tensor::alias(const Dims& shape, const Dims& strides, int64_t offset) con
 }
 
 void forbid_while_recording(const char* what) {
-  if (recording)
+  if (recording && !end_recording(what))
     fail(ErrorKind::runtime, "[record] expected tensor operations only, got ", what,
          ": its value would be frozen into the program; return the tensor, or do it outside");
 }

@@ -99,13 +99,18 @@ Dims layout_for(const OpDef& op, const Tensors& inputs, const Meta& out) {
   return contiguous_strides(out.shape);
 }
 
+bool made_while_recording(const Storage& storage) {
+  return recording && storage.unrecorded == recording_number;
+}
+
 void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
   if (!t.defined()) return;
   Storage& storage = *t.impl()->storage;
   const bool whole = static_cast<size_t>(t.numel()) * size_of(t.dtype()) == storage.bytes;
-  if (recording && storage.unrecorded && op.overwrites && whole)
-    storage.unrecorded = false;  // from here on every replay makes it anew
-  if (recording && storage.unrecorded)
+  if (made_while_recording(storage) && op.overwrites && whole)
+    storage.unrecorded = 0;  // from here on every replay makes it anew
+  if (made_while_recording(storage) &&
+      !end_recording("changes memory that no instruction makes", false))
     fail(ErrorKind::runtime, "[", op.name, "] expected '", name,
          "' from an op or from before the recording, got memory made by no instruction, which a ",
          "replay would not make anew; clone() it, or make it outside");
@@ -211,9 +216,9 @@ void forward_in_float32(const OpDef& op, const Attrs& attrs, const Tensors& inpu
 }  // namespace
 
 Prepared prepared_call(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
-                       const Tensors& outputs) {
+                       const Tensors& outputs, bool stand_still) {
   const ForwardArgs args(op, attrs, inputs, outputs);
-  Prepared call = op.prepare ? op.prepare(args) : Prepared();
+  Prepared call = op.prepare && stand_still ? op.prepare(args) : Prepared();
   if (call) return call;
   if (converts(args))
     return [args] { forward_in_float32(args.op(), args.all(), args.in, args.out); };

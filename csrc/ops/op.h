@@ -245,9 +245,10 @@ Tensors run(const OpDef& op, const Tensors& inputs, Attrs attrs, bool by_composi
 // The kernel alone, on memory that is there.
 void execute(const OpDef& op, const Attrs& attrs, const Tensors& inputs, const Tensors& outputs);
 // What a replay does instead: the same with all decisions taken. The lists have to outlive it; it
-// expects IEEE arithmetic, and to count versions is left to the caller.
+// expects IEEE arithmetic, and to count versions is left to the caller. Without `stand_still` the
+// tensors' memory may be elsewhere in each call.
 Prepared prepared_call(const OpDef& op, const Attrs& attrs, const Tensors& inputs,
-                       const Tensors& outputs);
+                       const Tensors& outputs, bool stand_still);
 Cost cost_of(const OpDef& op, const Metas& in, const Metas& out, const Attrs& attrs);
 std::string to_string(const Attr& attr);
 inline Meta meta_of(const Tensor& t) { return {t.shape(), t.dtype()}; }

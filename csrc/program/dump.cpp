@@ -158,6 +158,7 @@ std::vector<std::pair<std::string, std::string>> Program::lines() const {
 
 std::string Program::dump() const {
   const Plan& plan = *plan_;
+  const Tensors results_of = plan.shown_results();
   const auto among = [](const Tensors& list, const Tensor& t) {
     return std::any_of(list.begin(), list.end(), [&](const Tensor& u) {
       return u.defined() && u.impl()->storage == t.impl()->storage;
@@ -167,7 +168,7 @@ std::string Program::dump() const {
   Names names([&](const Tensor& t) {
     if (among(plan.inputs, t)) return 'x';
     if (plan.arena.offset_of(*t.impl()->storage) >= 0) return 't';
-    return among(plan.outputs, t) && made[t.impl()->storage.get()] ? 'y' : 'h';
+    return among(results_of, t) && made[t.impl()->storage.get()] ? 'y' : 'h';
   });
   const auto name = [&](const Tensor& t) { return names.meet(t); };
   for (const Tensor& t : plan.inputs) name(t);
@@ -183,7 +184,7 @@ std::string Program::dump() const {
     flops += cost_of_step(step).flops;
   }
   std::string results, memory;
-  for (const Tensor& t : plan.outputs) append(results, name(t));
+  for (const Tensor& t : results_of) append(results, name(t));
   for (const auto& [text, t] : names.all('t')) {
     const Storage& storage = *t.impl()->storage;
     append(memory, text + " " + std::to_string(plan.arena.offset_of(storage)) + "+" +

@@ -2,23 +2,141 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "program/list.h"
+#include "ranvier/config.h"
 
 namespace ranvier {
+
+// What a replay is given in the place of a recorded input: memory of the caller's.
+struct Argument {
+  void* data = nullptr;
+  DType dtype = DType::float32;
+  int dim = 0;
+  const int64_t* shape = nullptr;
+  const int64_t* strides = nullptr;  // in elements
+};
+Argument argument_of(const Tensor& t);
+
+// A tensor that a program holds, and counts as held: see Storage::program_refs.
+class Held {
+ public:
+  explicit Held(Tensor t);
+  Held(Held&& other) noexcept : tensor_(std::move(other.tensor_)) {}
+  Held& operator=(Held&&) = delete;
+  ~Held();
+  const Tensor& operator*() const { return tensor_; }
+  const Tensor* operator->() const { return &tensor_; }
+
+ private:
+  Tensor tensor_;
+};
+
+// A tensor from before the recording, as it was then: what it asks of autograd decides which
+// instructions there are.
+struct Watched {
+  Held tensor;
+  bool requires_grad;
+  Dims shape, strides;
+  bool holds() const;
+};
+
+// A leaf whose gradient the program reads or leaves behind.
+struct LeafGradient {
+  Held leaf;
+  std::optional<Held> before;  // what has to be there; with `any_before`: whatever it is
+  std::optional<Held> after;   // what is there when the program is through
+  bool any_before;
+  bool made;  // `after` is the program's own: nobody else may hold it when it is written anew
+};
+
+// What a result is.
+struct Result {
+  enum Kind { made, input, held } kind;
+  size_t place = 0;    // of the input
+  Tensor tensor;       // where the program has it; undefined: the input itself
+  bool whole = false;  // it shares memory with another result, or leaves gaps in it
+};
 
 struct Program::Plan {
   Arena arena;  // outlives what looks at it
   std::vector<Instruction> instructions;
-  Tensors inputs, outputs, first;
-  Tensors leaves, gradients;  // where each replay leaves its gradients
+  Tensors inputs, first;
+  std::vector<bool> written;  // inputs that are changed in place
+  std::vector<bool> lent;     // large inputs, read where the caller has them
+  bool leaking = false;       // somebody outside keeps what an instruction makes
+  std::vector<Result> results;
+  std::vector<LeafGradient> leaves;
+  std::vector<Watched> watched;
+  // Memory from outside that the program writes to: no argument may lie in it.
+  std::vector<std::pair<const char*, const char*>> changing;
+  std::vector<std::pair<Ref<Storage>, int>> shared;  // and how many references of it are ours
   std::vector<Prepared> calls;
-  std::vector<Storage*> changed;  // by a replay, as backward would notice
-  std::mutex running;
+  std::vector<Storage*> changed;         // by a replay, as backward would notice
+  DType default_type = default_dtype();  // when it was recorded, as the next
+  std::string isa = current_isa();
+  double nanoseconds = 0;  // that a run takes, roughly
+  std::unique_ptr<std::mutex> turn = std::make_unique<std::mutex>();
+  uint64_t turn_of_fork = 0;
 
+  ~Plan();
+  // Inputs and results get memory of the program's own. False: the function saw more of an
+  // argument's memory than the argument.
+  bool adopt();
   void prepare();
-  void check(const Tensors& given) const;
+
+  // Whether a run on these arguments does what the function would: same shapes, dtypes and strides,
+  // gradients as they were, no memory of the program's own among the arguments.
+  bool fits(std::span<const Argument> arguments) const;
+  // The same for what only changes together with structure_version().
+  bool holds() const;
+  // A run on arguments that fit, by whoever has the turn: first all arithmetic, which needs nothing
+  // but the program's memory and what it writes to, then what others see of it. Results that are
+  // the caller's own come as undefined tensors.
+  void compute(std::span<const Argument> arguments);
+  void finish(std::span<const Argument> arguments, Tensors* out);
+  void give_up();  // in place of finish(), where an instruction failed
+  // Results that are parts of the arguments, from these.
+  void take_from(const Tensors& given, Tensors* out) const;
+  Tensors shown_results() const;  // where they are while it runs
+  bool is_plain() const;          // all results are its own, and no argument is changed
 };
+
+// Large arguments are read where they are, for the time of a run.
+class Lending {
+ public:
+  Lending(Program::Plan& plan, std::span<const Argument> arguments);
+  ~Lending();
+  Lending(const Lending&) = delete;
+  Lending& operator=(const Lending&) = delete;
+
+ private:
+  Program::Plan& plan_;
+};
+
+// Of threads that run one program: they wait for each other, but a child process does not wait for
+// threads that it has not.
+std::mutex& turn_of(Program::Plan& plan);
+
+// What came of a recording. `results` are those of the run that was recorded, which is complete
+// whatever came; `reason` says why there is no plan.
+struct Recorded {
+  Tensors results;
+  std::unique_ptr<Program::Plan> plan;
+  std::string reason;
+};
+
+struct RecordOptions {
+  bool may_end = false;  // what cannot be recorded ends the recording in place of raising
+  bool may_end_by_read = false;
+  bool cuts_graphs = false;  // results come without the graph that they still have
+};
+
+// The function sees the caller's memory, so that its run is eager in every respect.
+Recorded record_plan(const std::function<Tensors(const Tensors&)>& function, const Tensors& given,
+                     const RecordOptions& options);
 
 }  // namespace ranvier

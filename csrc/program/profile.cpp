@@ -76,11 +76,21 @@ Profile Program::profile(int n) {
   if (n < 1) fail(ErrorKind::value, "[profile] expected n of 1 or more, got ", n);
   forbid_while_recording("profile()");
   Plan& plan = *plan_;
-  const std::lock_guard<std::mutex> alone(plan.running);
+  const std::lock_guard<std::mutex> alone(turn_of(plan));
   const NoGrad off;
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
   const Kept kept(plan.instructions, plan.arena);
+  // Large arguments are nowhere between runs: zeros stand for them.
+  std::vector<Tensor> zeros;
+  std::vector<Argument> arguments;
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    const auto bytes =
+        static_cast<int64_t>(plan.lent[i] ? plan.inputs[i].impl()->storage->bytes : 0);
+    zeros.push_back(Tensor::zeros({bytes}, DType::uint8));
+    arguments.push_back(argument_of(zeros.back()));
+  }
+  const Lending lending(plan, arguments);
   const size_t count = plan.calls.size();
   std::vector<std::vector<double>> each(count);
   std::vector<double> whole;

@@ -1,13 +1,12 @@
-// Recording and replay; see ranvier/program.h.
+// Recording: see ranvier/program.h. What the function does is written down while it runs as usual;
+// replay.cpp runs it again.
 #include <algorithm>
-#include <cstring>
-#include <mutex>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "autograd/node.h"
-#include "core/parallel.h"
 #include "core/recording.h"
-#include "ops/loops.h"
+#include "core/structure.h"
 #include "program/plan.h"
 #include "program/recorder.h"
 
@@ -22,14 +21,34 @@ bool contains(const Tensors& list, const Tensor& t) {
   return std::any_of(list.begin(), list.end(), [&](const Tensor& u) { return u.same(t); });
 }
 
+void Recorder::note_gradient(const Tensor& leaf, Event event) {
+  const auto [it, fresh] = places.try_emplace(leaf.impl(), leaves.size());
+  if (fresh)
+    leaves.push_back({leaf, leaf.impl()->autograd ? leaf.impl()->autograd->grad : Tensor(),
+                      event == Event::clear, false});
+  if (event == Event::write) leaves[it->second].written = true;
+}
+
+bool end_recording(const char* what, bool read) {
+  Recorder* const r = recorder();
+  if (!r || !(read ? r->may_end_by_read : r->may_end)) return false;
+  r->ended = read ? std::string("it reads a value by ") + what : std::string("it ") + what;
+  recorder() = nullptr;
+  recording = false;
+  return true;
+}
+
 namespace {
 
 class Recording {
  public:
   explicit Recording(Recorder* r) {
+    static std::atomic<uint32_t> count{0};
     if (recorder()) fail(ErrorKind::runtime, "[record] expected one recording at a time");
     recorder() = r;
     recording = true;
+    do recording_number = ++count;
+    while (recording_number == 0);
   }
   ~Recording() {
     recorder() = nullptr;
@@ -39,118 +58,230 @@ class Recording {
   Recording& operator=(const Recording&) = delete;
 };
 
-// The strides of a copy: those of the tensor where it is dense, as clone() has them.
-Dims strides_like(const Tensor& t) {
-  return t.is_dense() ? t.strides() : contiguous_strides(t.shape());
+bool same_storage(const Tensor& a, const Tensor& b) {
+  return a.impl()->storage == b.impl()->storage;
 }
 
-// Bytes alone move where both lie alike, as a step's inputs mostly do.
-void copy_over(const Tensor& to, const Tensor& from) {
-  if (to.dtype() == from.dtype() && to.is_dense() && same_layout(to, from))
-    std::memcpy(to.raw(), from.raw(), static_cast<size_t>(to.numel()) * size_of(to.dtype()));
-  else
-    copy(to, from);
+// A graph that goes on behind a result: a replay could not give it.
+bool has_graph(const Tensor& t) {
+  return requires_grad(t) && !is_leaf(t) && !autograd_meta(t).node->released;
 }
 
-Tensors copies(const Tensors& tensors) {
-  static const Op clone("clone");
-  const NoGrad off;
-  Tensors result;
-  for (const Tensor& t : tensors) result.push_back(clone({t}));
-  return result;
+// Turns a recorder's list into a plan. Says why not in `reason`.
+class Planner {
+ public:
+  Planner(Recorder& recorder, const Tensors& inputs, const Tensors& results)
+      : recorder_(recorder), inputs_(inputs), results_(results) {}
+
+  std::unique_ptr<Program::Plan> plan();
+  std::string reason;
+
+ private:
+  bool refuses();
+  void settle_leaves();
+  void settle_results();
+  void watch();
+  bool leaks();
+  bool was_made(const Tensor& t) const { return made_.contains(t.impl()->storage.get()); }
+  bool is_constant(const Tensor& t) const {
+    return t.impl()->storage->unrecorded == recording_number;
+  }
+  int input_of(const Tensor& t) const {
+    for (size_t i = 0; i < inputs_.size(); ++i)
+      if (same_storage(inputs_[i], t)) return static_cast<int>(i);
+    return -1;
+  }
+
+  Recorder& recorder_;
+  const Tensors &inputs_, &results_;
+  std::unordered_set<const Storage*> made_;  // by instructions
+  std::unique_ptr<Program::Plan> plan_;
+};
+
+bool Planner::refuses() {
+  if (!recorder_.ended.empty()) {
+    reason = recorder_.ended;
+    return true;
+  }
+  for (const Tensor& t : results_)
+    if (has_graph(t)) {
+      reason =
+          "a result still has a graph for backward(); call backward() inside, or use no_grad()";
+      return true;
+    }
+  for (const Tensor& t : inputs_)
+    if (requires_grad(t)) {
+      reason = "an argument requires a gradient";
+      return true;
+    }
+  for (const Instruction& step : recorder_.instructions)
+    for (const Tensor& t : step.outputs)
+      if (t.impl()->autograd && t.impl()->autograd->retains_grad) {
+        reason = "retain_grad() keeps a gradient";
+        return true;
+      }
+  for (const LeafUse& use : recorder_.leaves) {
+    const AutogradMeta* const m = use.leaf.impl()->autograd.get();
+    if (m && m->grad.defined() && requires_grad(m->grad)) {
+      reason = "a gradient has a graph of its own";
+      return true;
+    }
+  }
+  return false;
+}
+
+void Planner::settle_leaves() {
+  for (LeafUse& use : recorder_.leaves) {
+    const Tensor now = grad(use.leaf);
+    const bool made = now.defined() && was_made(now) && use.written;
+    LeafGradient entry{Held(use.leaf), {}, {}, use.cleared, made};
+    if (!use.cleared && use.before.defined()) entry.before.emplace(use.before);
+    if (now.defined()) entry.after.emplace(now);
+    plan_->leaves.push_back(std::move(entry));
+  }
+}
+
+void Planner::settle_results() {
+  for (const Tensor& t : results_) {
+    const int from = input_of(t);
+    if (from >= 0)
+      plan_->results.push_back({Result::input, static_cast<size_t>(from),
+                                t.same(inputs_[static_cast<size_t>(from)]) ? Tensor() : t});
+    else if (was_made(t) || is_constant(t))
+      plan_->results.push_back({Result::made, 0, t});
+    else
+      plan_->results.push_back({Result::held, 0, t});
+  }
+}
+
+// What was there before and is read: its place in a graph decided what was recorded.
+void Planner::watch() {
+  std::unordered_set<const TensorImpl*> seen;
+  const auto add = [&](const Tensor& t) {
+    if (!t.defined() || was_made(t) || is_constant(t) || input_of(t) >= 0) return;
+    if (!is_leaf(t) || !seen.insert(t.impl()).second) return;
+    const AutogradMeta* const m = t.impl()->autograd.get();
+    if (m && m->hooks && !m->hooks->empty() && reason.empty()) reason = "a tensor has a hook";
+    t.impl()->watched = true;
+    plan_->watched.push_back({Held(t), requires_grad(t), t.shape(), t.strides()});
+  };
+  for (const LeafUse& use : recorder_.leaves) add(use.leaf);
+  for (const Instruction& step : recorder_.instructions)
+    for (const Tensor& t : step.inputs) add(t);
+}
+
+// Whether somebody outside keeps a tensor that the function made: a replay would write into it.
+bool Planner::leaks() {
+  Tensors outside = inputs_;
+  for (const Tensor& t : results_) outside.push_back(t);
+  for (const LeafUse& use : recorder_.leaves)
+    if (const Tensor g = grad(use.leaf); g.defined()) outside.push_back(g);
+  MemoryUses uses(recorder_.instructions, {});
+  std::unordered_set<const Storage*> known;
+  for (const Tensor& t : outside) known.insert(t.impl()->storage.get());
+  for (const auto& [storage, use] : uses.all())
+    if (use.made_by >= 0 && use.kept && !known.contains(storage)) return true;
+  return false;
+}
+
+std::unique_ptr<Program::Plan> Planner::plan() {
+  if (refuses()) return nullptr;
+  for (const Instruction& step : recorder_.instructions)
+    if (runs(step))
+      for (const Tensor& t : step.outputs) made_.insert(t.impl()->storage.get());
+  plan_ = std::make_unique<Program::Plan>();
+  plan_->inputs = inputs_;
+  settle_leaves();
+  settle_results();
+  watch();
+  if (!reason.empty()) return nullptr;
+  // The graph has done its work; results must not keep it alive.
+  for (const Instruction& step : recorder_.instructions)
+    for (const Tensor& t : step.outputs)
+      if (!is_leaf(t)) t.impl()->autograd.reset();
+  plan_->leaking = leaks();
+  Tensors outside = inputs_;
+  for (const Tensor& t : results_) outside.push_back(t);
+  for (const LeafGradient& g : plan_->leaves) {
+    outside.push_back(*g.leaf);
+    for (const auto* t : {&g.before, &g.after})
+      if (*t) outside.push_back(***t);
+  }
+  plan_->instructions = std::move(recorder_.instructions);
+  recorder_.leaves.clear();
+  optimize(plan_->instructions, outside);
+  plan_->arena = Arena(plan_->instructions, outside);
+  if (!plan_->adopt()) {
+    reason = "it looks at memory beside its arguments";
+    return nullptr;
+  }
+  plan_->prepare();
+  return std::move(plan_);
 }
 
 }  // namespace
 
-void Program::Plan::prepare() {
-  std::unordered_set<Storage*> seen;
-  for (const Instruction& step : instructions) {
-    calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs));
-    step.op->for_mutated(step.inputs.size(), [&](size_t i) {
-      if (!step.inputs[i].defined()) return;
-      Storage* const storage = step.inputs[i].impl()->storage.get();
-      if (seen.insert(storage).second) changed.push_back(storage);
-    });
+namespace {
+
+// Arguments that share memory under handles that do not, so that it is known which of them a part
+// of that memory was meant to be.
+Tensors told_apart(const Tensors& given) {
+  Tensors apart = given;
+  for (size_t i = 1; i < given.size(); ++i) {
+    const Tensor& t = given[i];
+    if (std::none_of(given.begin(), given.begin() + i,
+                     [&](const Tensor& other) { return same_storage(other, t); }))
+      continue;
+    apart[i] = Tensor::wrap(
+        t.raw(), t.shape(), t.strides(), t.dtype(),
+        [](void* owner) { delete static_cast<Tensor*>(owner); }, new Tensor(t));
+    apart[i].impl()->storage->read_only = t.impl()->storage->read_only;
+    apart[i].impl()->storage->unrecorded = 0;
   }
+  return apart;
 }
 
-void Program::Plan::check(const Tensors& given) const {
-  if (given.size() != inputs.size())
-    fail(ErrorKind::value, "[replay] expected ", inputs.size(), " inputs, got ", given.size());
-  for (size_t i = 0; i < given.size(); ++i)
-    if (!given[i].defined() || given[i].shape() != inputs[i].shape() ||
-        given[i].dtype() != inputs[i].dtype())
-      fail(ErrorKind::shape, "[replay] expected input ", i, " as recorded, ",
-           to_string(inputs[i].shape()), " ", name_of(inputs[i].dtype()), ", got ",
-           given[i].defined() ? to_string(given[i].shape()) + " " + name_of(given[i].dtype())
-                              : "None");
+}  // namespace
+
+Recorded record_plan(const std::function<Tensors(const Tensors&)>& function, const Tensors& given,
+                     const RecordOptions& options) {
+  const Tensors inputs = told_apart(given);
+  Recorded recorded;
+  Recorder recorder;
+  recorder.may_end = options.may_end;
+  recorder.may_end_by_read = options.may_end_by_read;
+  {
+    const Recording now(&recorder);
+    recorded.results = function(inputs);
+  }
+  try {
+    if (options.cuts_graphs)
+      for (Tensor& t : recorded.results) t = t.detach();
+    Planner planner(recorder, inputs, recorded.results);
+    recorded.plan = planner.plan();
+    recorded.reason = planner.reason;
+  } catch (const Error& error) {  // no memory for it, mostly
+    recorded.reason = error.what();
+  } catch (const std::bad_alloc&) {
+    recorded.reason = "there is no memory for it";
+  }
+  return recorded;
 }
 
 Program Program::record(const std::function<Tensors(const Tensors&)>& function,
                         const Tensors& inputs) {
-  auto plan = std::make_unique<Plan>();
-  plan->inputs = copies(inputs);
-  {
-    Recorder recorder;
-    {
-      const Recording now(&recorder);
-      for (const Tensor& t : function(plan->inputs)) plan->outputs.push_back(t.detach());
-    }
-    // A gradient that was written where none was would be added to what is there the next time.
-    for (const Tensor& leaf : recorder.unsettled)
-      if (grad(leaf).defined())
-        fail(ErrorKind::runtime, "[record] expected the gradient of ", to_string(leaf.shape()),
-             " to be cleared within the recorded function; call optimizer.zero_grad() in it");
-    for (const Tensor& leaf : recorder.written) {
-      if (contains(plan->leaves, leaf)) continue;
-      plan->leaves.push_back(leaf);
-      plan->gradients.push_back(grad(leaf));
-    }
-    plan->instructions = std::move(recorder.instructions);
-  }
-  // The graph has done its work; results must not keep it alive.
-  for (const Instruction& step : plan->instructions)
-    for (const Tensor& t : step.outputs)
-      if (!is_leaf(t)) t.impl()->autograd.reset();
-  plan->first = copies(plan->outputs);
-  Tensors outside = plan->inputs;
-  for (const Tensors* more : {&plan->outputs, &plan->leaves, &plan->gradients})
-    for (const Tensor& t : *more) outside.push_back(t);
-  optimize(plan->instructions, outside);
-  plan->arena = Arena(plan->instructions, outside);
-  plan->prepare();
-  return Program(std::move(plan));
-}
-
-Program::Program(std::unique_ptr<Plan> plan) : plan_(std::move(plan)) {}
-Program::Program(Program&&) noexcept = default;
-Program& Program::operator=(Program&&) noexcept = default;
-Program::~Program() = default;
-
-const Tensors& Program::first() const { return plan_->first; }
-std::size_t Program::size() const { return plan_->instructions.size(); }
-std::size_t Program::arena_bytes() const { return plan_->arena.bytes(); }
-
-Tensors Program::replay(const Tensors& inputs) {
-  Plan& plan = *plan_;
-  plan.check(inputs);
-  forbid_while_recording("a replay");
-  const std::lock_guard<std::mutex> alone(plan.running);
-  const NoGrad off;
-  const IeeeArithmetic ieee;
-  const InsideKernel kernel;
-  for (size_t i = 0; i < inputs.size(); ++i) copy_over(plan.inputs[i], inputs[i]);
-  for (const Prepared& call : plan.calls) call();
-  for (Storage* const storage : plan.changed) ++storage->version;
-  // Somebody may have cleared a gradient in between, as PyTorch code does.
-  for (size_t i = 0; i < plan.leaves.size(); ++i)
-    autograd_meta(plan.leaves[i]).grad = plan.gradients[i];
-  Tensors results;
-  for (const Tensor& t : plan.outputs) {
-    results.push_back(Tensor::empty_strided(t.shape(), strides_like(t), t.dtype()));
-    copy_over(results.back(), t);
-  }
-  return results;
+  Tensors copies;
+  for (const Tensor& t : inputs) copies.push_back(clone(t.detach()));
+  Recorded recorded = record_plan(function, copies, {.cuts_graphs = true});
+  if (!recorded.plan)
+    fail(ErrorKind::runtime, "[record] expected a function that can be run again without it, got ",
+         "one of which ", recorded.reason);
+  for (const LeafGradient& g : recorded.plan->leaves)
+    if (!g.any_before && !g.before && g.after)
+      fail(ErrorKind::runtime, "[record] expected the gradient of ", to_string(g.leaf->shape()),
+           " to be cleared within the recorded function; call optimizer.zero_grad() in it");
+  recorded.plan->first = recorded.results;
+  return Program(std::move(recorded.plan));
 }
 
 }  // namespace ranvier

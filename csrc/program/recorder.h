@@ -3,17 +3,31 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "ranvier/program.h"
 
 namespace ranvier {
 
+// A leaf whose gradient was looked at, written or taken away.
+struct LeafUse {
+  Tensor leaf;
+  Tensor before;         // its gradient until then; undefined: none
+  bool cleared = false;  // the first thing that happened to it: what was before does not matter
+  bool written = false;  // by backward
+};
+
 struct Recorder {
   std::vector<Instruction> instructions;
-  Tensors written;    // leaves whose gradient backward wrote or added to
-  Tensors cleared;    // leaves whose gradient was taken away
-  Tensors unsettled;  // leaves written where no gradient was, before any clearing
+  std::vector<LeafUse> leaves;
+  std::unordered_map<TensorImpl*, size_t> places;  // of leaves
+  bool may_end = false;                            // by what cannot be recorded, which goes on
+  bool may_end_by_read = false;                    // also by a read of a value
+  std::string ended;                               // by what it was
+
+  enum class Event { read, write, clear };
+  void note_gradient(const Tensor& leaf, Event event);
 };
 
 // The line of the user's program that runs now. The bindings set it; null: nobody knows.

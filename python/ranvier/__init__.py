@@ -161,6 +161,7 @@ from ranvier._tensor import positive, t
 
 # The parts below are made of the ones above.
 from ranvier import autograd, data, nn, optim  # isort: skip
+from ranvier._capture import capture  # isort: skip
 from ranvier.io import load, save  # isort: skip
 from ranvier.training import Callback, EarlyStopping, History, NonFiniteError  # isort: skip
 from ranvier.training import RanvierWarning, evaluate, fit, predict  # isort: skip
@@ -220,7 +221,7 @@ __all__ = [
     "nn", "optim", "distributions", "sklearn", "utils",
     # Ranvier's own: training, files, data, recorded steps, errors
     "fit", "evaluate", "predict", "summary", "History", "Callback", "EarlyStopping", "callbacks",
-    "save", "load", "data", "Program", "ShapeError",
+    "save", "load", "data", "capture", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",
     # where they are; what programs for other devices ask for
     "cuda", "accelerator", "backends", "get_default_device", "set_default_device", "compile",

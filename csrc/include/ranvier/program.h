@@ -62,9 +62,11 @@ class Program {
   // Of the block that temporary results share.
   std::size_t arena_bytes() const;
 
- private:
   struct Plan;
   explicit Program(std::unique_ptr<Plan> plan);
+  Plan& plan() const { return *plan_; }
+
+ private:
   std::unique_ptr<Plan> plan_;
 };
 

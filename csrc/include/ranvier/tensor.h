@@ -143,7 +143,8 @@ struct Storage {
   void (*release)(void* context) = nullptr;  // null: `data` is ours
   void* context = nullptr;
   bool read_only = false;
-  bool unrecorded = false;  // made while a program was recorded, but by no instruction
+  uint32_t unrecorded = 0;  // the recording in which it was made, by no instruction; 0: none
+  std::atomic<int32_t> program_refs{0};  // how many of `refs` are programs'
 
   explicit Storage(std::size_t size);
   Storage(void* memory, std::size_t size, void (*give_back)(void*), void* owner);
@@ -165,6 +166,8 @@ struct TensorImpl {
   Ref<Storage> storage;
   std::unique_ptr<AutogradMeta> autograd;  // null while no gradient is asked for
   Ref<TensorImpl> base;                    // of a view: the tensor it looks at, itself no view
+  std::atomic<int32_t> program_refs{0};    // how many of `refs` are programs'
+  bool watched = false;       // a program depends on what it asks for, and on its hooks
   uint32_t base_history = 0;  // how often the base's history had changed when this one's was made
 
   TensorImpl();

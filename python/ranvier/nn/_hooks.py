@@ -52,6 +52,10 @@ class Hooks:
     load_state_dict_pre: HookList = field(default_factory=_list)
     load_state_dict: HookList = field(default_factory=_list)
 
+    def any_runs(self) -> bool:
+        """Whether a call of the module runs functions beside its forward."""
+        return bool(self.forward_pre or self.forward or self.backward_pre or self.backward)
+
 
 class RemovableHandle:
     """What registering a hook gives: `remove()` takes the hook away; also a context manager."""
@@ -63,6 +67,7 @@ class RemovableHandle:
     def remove(self) -> None:
         """Takes the hook away; does nothing the second time."""
         self._hooks.pop(self.id, None)
+        _C.structure_changed()
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -83,6 +88,7 @@ def register(hooks: HookList, where: str, hook: Hook, prepend: bool = False) -> 
         raise TypeError(f"[{where}] hook: expected a function, got {hook.function!r:.60}")
     handle = RemovableHandle(hooks)
     hooks[handle.id] = hook
+    _C.structure_changed()
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle

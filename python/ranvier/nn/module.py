@@ -13,12 +13,13 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from weakref import ref
 
-from ranvier import _dtypes
+from ranvier import _C, _dtypes
 from ranvier._C import ShapeError, Tensor
 from ranvier._constructors import dtype_of_type
 from ranvier._creation import empty_like
 from ranvier._devices import check_device
 from ranvier._grad import no_grad
+from ranvier._recording import Recordings, note_module
 from ranvier._tensor import target_of
 from ranvier.nn import _hooks, _state
 from ranvier.nn._hooks import Hook, Hooks, RemovableHandle
@@ -74,6 +75,8 @@ class Module(Tree, ExtraState):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward` and the hooks; an error of the core is told with the layer's name."""
         hooks = self._hooks
+        if Recordings.count:
+            note_module(self)
         try:
             if hooks is None:
                 output = self.forward(*args, **kwargs)
@@ -101,9 +104,11 @@ class Module(Tree, ExtraState):
         else:
             self._check_plain(name, value)
         object.__setattr__(self, name, value)
+        _C.structure_changed()
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
+        _C.structure_changed()
         self.__dict__.get("_persistence", {}).pop(name, None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -153,6 +158,7 @@ class Module(Tree, ExtraState):
             raise TypeError(f"[nn.Module] {name}: expected a Tensor or None, got {tensor!r}")
         object.__setattr__(self, name, tensor)
         buffers[name] = persistent
+        _C.structure_changed()
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None keeps the name free."""
@@ -210,7 +216,9 @@ class Module(Tree, ExtraState):
         if not isinstance(mode, bool):
             raise ValueError(f"[train] mode: expected True or False, got {mode!r}")
         for module in self.modules():
-            object.__setattr__(module, "training", mode)
+            if module.training is not mode:
+                object.__setattr__(module, "training", mode)
+                _C.structure_changed()
         return self
 
     def eval(self: M) -> M:
@@ -255,6 +263,7 @@ class Module(Tree, ExtraState):
                     if id(old) not in new:
                         new[id(old)] = _converted(old, dtype)
                     object.__setattr__(module, name, new[id(old)])
+                    _C.structure_changed()
         return self
 
     def type(self: M, dst_type: Any) -> M:

@@ -147,8 +147,25 @@ class ParamGroup(dict[str, Any]):
             self.momentum.numpy()[()] = values["momentum"]
         if "betas" in values:
             self.momentum.numpy()[()] = values["betas"][0]
+        turned = self._turned(values)
         super().update(values)
         self.form = None
+        if turned:
+            _C.structure_changed()
+
+    def _turned(self, values: Mapping[str, Any]) -> bool:
+        """Whether these settings change what a recorded step does, and not only its numbers."""
+        if not self.kind.reads_slots():
+            return True
+        for key, value in values.items():
+            old = self.get(key)
+            if key == "momentum" and bool(old) == bool(value):
+                continue
+            if key == "betas" and old and old[1] == value[1]:
+                continue
+            if key != "lr" and key not in EXTRAS:
+                return True
+        return False
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The setting, which becomes `default` where it is not there."""

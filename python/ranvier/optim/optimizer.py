@@ -16,6 +16,7 @@ from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
 from ranvier._layouts import laid_out_as
+from ranvier._recording import Recordings, note_optimizer
 from ranvier.autograd.gradients import RemovableHandle
 from ranvier.nn.module import clear_grad
 from ranvier.optim.groups import (
@@ -45,6 +46,8 @@ def _with_hooks(step: Step) -> Step:
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:
             return step(self, *args, **kwargs)
+        if Recordings.count:
+            note_optimizer(self)
         if not (self._pre_hooks or self._post_hooks):
             result = step(self, *args, **kwargs)
             self.stepped = True
@@ -73,6 +76,55 @@ def _replaced(answer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         "[register_step_pre_hook] hook: expected None or new (args, kwargs) as its result, got "
         f"{type(answer).__name__}"
     )
+
+
+class State(defaultdict[Tensor, dict[str, Any]]):
+    """What an optimizer remembers; a recorded step holds it, and hears of what is taken away."""
+
+    def __delitem__(self, key: Tensor) -> None:
+        super().__delitem__(key)
+        _C.structure_changed()
+
+    def pop(self, *args: Any) -> Any:
+        """As that of a dict."""
+        _C.structure_changed()
+        return super().pop(*args)
+
+    def popitem(self) -> Any:
+        """As that of a dict."""
+        _C.structure_changed()
+        return super().popitem()
+
+    def clear(self) -> None:
+        """As that of a dict."""
+        super().clear()
+        _C.structure_changed()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """As that of a dict."""
+        super().update(*args, **kwargs)
+        _C.structure_changed()
+
+    def __setitem__(self, key: Tensor, value: dict[str, Any]) -> None:
+        super().__setitem__(key, value)
+        if not _C.is_recording():
+            _C.structure_changed()
+
+
+class Steering:
+    """A tensor that a step reads where it is set. A recorded step hears of it when it is not."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, optimizer: Any, kind: Any = None) -> Tensor | None:
+        tensor: Tensor | None = vars(optimizer).get(self.name) if optimizer is not None else None
+        return tensor
+
+    def __set__(self, optimizer: Any, tensor: Tensor | None) -> None:
+        vars(optimizer)[self.name] = tensor
+        if not _C.is_recording():
+            _C.structure_changed()
 
 
 class Optimizer:
@@ -130,10 +182,10 @@ class Optimizer:
     state_names: ClassVar[tuple[str, ...] | None] = None
 
     # What multiplies all gradients as they are read, by the name that it has in PyTorch.
-    grad_scale: Tensor | None = None
+    grad_scale = Steering()
     # Where this bool is False the next step changes nothing, neither parameters nor state; what
     # is computed without reading a value. Only where `takes_finite`.
-    finite: Tensor | None = None
+    finite = Steering()
 
     _stepping = False
     _warned = False
@@ -141,7 +193,7 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = {key: self.checked(key, value) for key, value in defaults.items()}
-        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.state: defaultdict[Tensor, dict[str, Any]] = State(dict)
         self.param_groups: list[ParamGroup] = []
         self._pre_hooks: dict[int, Callable[..., Any]] = {}
         self._post_hooks: dict[int, Callable[..., Any]] = {}
@@ -200,6 +252,7 @@ class Optimizer:
         if names is not None:
             settings["param_names"] = names
         self.param_groups.append(ParamGroup(type(self), settings))
+        _C.structure_changed()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients, or with `set_to_none=False` fills them with 0."""
@@ -233,6 +286,24 @@ class Optimizer:
         if not (updated or self._warned):
             self._warn_of_nothing()
         return loss
+
+    @property
+    def runs_hooks(self) -> bool:
+        """Whether a step runs functions of others."""
+        return bool(self._pre_hooks or self._post_hooks)
+
+    @classmethod
+    def reads_slots(cls) -> bool:
+        """Whether a step reads rate and momentum from a group's tensors, not from its settings."""
+        return (
+            cls.op is not None and cls.step is Optimizer.step and cls._update is Optimizer._update
+        )
+
+    def recorded_settings(self, group: ParamGroup) -> Any:
+        """What a recorded step holds of a group's settings: those that are in no tensor."""
+        if type(self).reads_slots():
+            return self._form_of(group)
+        return {key: value for key, value in group.items() if key != "params"}
 
     @property
     def reads_grad_scale(self) -> bool:
@@ -367,9 +438,11 @@ class Optimizer:
         self._hooks_made += 1
         number = self._hooks_made
         hooks[number] = hook
+        _C.structure_changed()
 
         def remove() -> None:
             hooks.pop(number, None)
+            _C.structure_changed()
 
         return RemovableHandle(remove)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ranvier._C import Tensor
+from ranvier._recording import acts
 from ranvier.optim.optimizer import Optimizer
 
 
@@ -91,6 +92,7 @@ class LRScheduler:
         """The rates at `last_epoch`, one a group; each schedule has its own."""
         raise TypeError(f"[{type(self).__name__}] expected a method 'get_lr', got none")
 
+    @acts
     def step(self, epoch: int | None = None) -> None:
         """Goes on by one epoch, or however often the schedule is stepped.
 

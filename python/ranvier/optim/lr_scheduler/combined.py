@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier._recording import acts
 from ranvier.optim.lr_scheduler.base import LRScheduler
 from ranvier.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from ranvier.optim.optimizer import Optimizer
@@ -85,6 +86,7 @@ class SequentialLR(LRScheduler):
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
+    @acts
     def step(self) -> None:  # type: ignore[override]
         """Steps the schedule whose turn it is."""
         self.last_epoch += 1
@@ -135,6 +137,7 @@ class ChainedScheduler(LRScheduler):
         self.optimizer = optimizer or self._schedulers[0].optimizer
         self._last_lr = self._rates()
 
+    @acts
     def step(self) -> None:  # type: ignore[override]
         """Steps every schedule."""
         for schedule in self._schedulers:

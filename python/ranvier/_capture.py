@@ -1,0 +1,440 @@
+"""`rv.capture`: a function of tensors that is recorded once and then replayed without Python.
+
+The compiled part (`_C.Captured`) answers calls that fit a program it knows. Every other call comes
+here: a program for it is looked up, its surroundings are compared with those of its recording, or
+it is recorded, or the function runs as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from ranvier import _C
+from ranvier._C import Program, Tensor
+from ranvier._recording import attributes_of, note_module, settings_of, witness
+from ranvier.nn.module import Module
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_PROGRAMS = 16
+_MOST_TRIES = 3  # recordings during which modules change: some are built by their first call
+_BUILDING = ("it changes attributes", "it changes memory")
+
+
+def is_on() -> bool:
+    """Whether functions are recorded: not with RANVIER_CAPTURE=0."""
+    return os.environ.get("RANVIER_CAPTURE", "1") != "0"
+
+
+# --- arguments and results ------------------------------------------------------------------------
+
+
+class _Place:
+    """Where a tensor goes in what is put together again."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class OpaqueError(Exception):
+    """Something that cannot be taken apart and put together again."""
+
+
+def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
+    """The value with places for its tensors, which are appended; arrays become tensors."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        tensors.append(value if isinstance(value, Tensor) else _C.from_numpy(value))
+        return _Place(len(tensors) - 1)
+    if type(value) in (list, tuple):
+        return type(value)([_taken_apart(item, tensors) for item in value])
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_taken_apart(item, tensors) for item in value))
+    if type(value) is dict:
+        return {name: _taken_apart(item, tensors) for name, item in value.items()}
+    return value
+
+
+def _together(form: Any, tensors: list[Tensor]) -> Any:
+    """The value again."""
+    if isinstance(form, _Place):
+        return tensors[form.index]
+    if type(form) in (list, tuple):
+        return type(form)([_together(item, tensors) for item in form])
+    if isinstance(form, tuple) and hasattr(form, "_fields"):
+        return type(form)(*(_together(item, tensors) for item in form))
+    if type(form) is dict:
+        return {name: _together(item, tensors) for name, item in form.items()}
+    return form
+
+
+def _key_of(form: Any) -> Any:
+    """What is equal for calls that differ in nothing but tensors; its parts can be hashed."""
+    if isinstance(form, _Place):
+        return _Place
+    if isinstance(form, (list, tuple)):
+        return (type(form), *map(_key_of, form))
+    if type(form) is dict:
+        return (dict, *((name, _key_of(item)) for name, item in form.items()))
+    if isinstance(form, Module):
+        return Module, id(form)
+    return type(form), form
+
+
+_CONSTANT = (int, float, bool, str, bytes, complex, type(None))
+
+
+def _check_result(form: Any) -> None:
+    """Raises OpaqueError for results that a replay could not give anew."""
+    if isinstance(form, _Place) or type(form) in _CONSTANT:
+        return
+    if isinstance(form, (list, tuple)):
+        for item in form:
+            _check_result(item)
+    elif type(form) is dict:
+        for item in form.values():
+            _check_result(item)
+    else:
+        raise OpaqueError(f"it returns a {type(form).__name__}, where tensors are expected")
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+class Surroundings:
+    """What a recording depended on: modules, optimizers, and what C++ knows of its tensors."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        # Weakly, as the programs of a method belong to the module whose method it is.
+        self.modules = [(ref(module), before) for module, before in witness.modules.values()]
+        self.optimizers = [(opt, settings_of(opt)) for opt in witness.optimizers.values()]
+        self.version = _C.structure_version()
+
+    def hold(self) -> bool:
+        """Whether everything is as it was."""
+        now = _C.structure_version()
+        if now == self.version:
+            return True
+        same = (
+            _C.program_holds(self.program)
+            and all(_has(module(), before) for module, before in self.modules)
+            and all(settings_of(optimizer) == before for optimizer, before in self.optimizers)
+        )
+        if same:
+            self.version = now
+        return same
+
+
+def _has(module: Any, attributes: Any) -> bool:
+    return module is not None and attributes_of(module) == attributes
+
+
+class _Entry:
+    """A program and what belongs to it in Python."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        form: Any,
+        actions: list[tuple[Callable[[], Any], bool]],
+    ) -> None:
+        self.program, self.surroundings, self.form = surroundings.program, surroundings, form
+        self.before = [action for action, late in actions if not late]
+        self.after = [action for action, late in actions if late]
+        single = isinstance(form, _Place)
+        self.rebuild = None if single else functools.partial(_together, form)
+
+    def run(self, tensors: list[Tensor]) -> list[Tensor] | None:
+        """The results, or None where the arguments do not fit."""
+        if self.before and not _C.program_fits(self.program, tensors):
+            return None
+        for action in self.before:
+            action()
+        results: list[Tensor] | None = _C.run_program(self.program, tensors)
+        if results is not None:
+            for action in self.after:
+                action()
+        return results
+
+
+def obstacle(modules: Mapping[int, Any], optimizers: Mapping[int, Any]) -> str:
+    """Why what was used cannot be left out of a run, or nothing: Python code of somebody else."""
+    for module, _ in modules.values():
+        if module._hooks is not None and module._hooks.any_runs():
+            return f"{type(module).__name__} has a hook"
+    for optimizer in optimizers.values():
+        if optimizer.runs_hooks:
+            return f"{type(optimizer).__name__} has a hook"
+    return ""
+
+
+class Programs:
+    """The programs of one function, by the kind of call."""
+
+    def __init__(self, function: Callable[..., Any], most: int) -> None:
+        self.function, self.most = function, most
+        self.entries: dict[Any, list[_Entry]] = {}
+        self.refused: dict[Any, tuple[int, int]] = {}  # how often, and at which structure
+        self.listed: list[Program] = []
+        self.told: set[str] = set()
+
+    # --- calls
+
+    def call(self, captured: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the function returns for these arguments, by a program where there is one."""
+        tensors: list[Tensor] = []
+        form = _taken_apart((args, kwargs), tensors)
+        args, kwargs = _together(form, tensors)
+        if _C.is_recording() or not is_on():  # a capture inside another is a part of that
+            return self.function(*args, **kwargs)
+        layouts = _C.layouts_of(tensors)
+        if layouts is None:
+            self.tell("an argument requires a gradient")
+            return self.function(*args, **kwargs)
+        key = (_key_of(form), layouts, _C.is_grad_enabled())
+        try:
+            entries = self.entries.get(key, ())
+        except TypeError:
+            self.tell("an argument is neither a tensor nor a constant that can be hashed")
+            return self.function(*args, **kwargs)
+        for entry in entries:
+            if entry.surroundings.hold():
+                return self.replay(captured, entry, form, tensors)
+        if self.is_refused(key):
+            return self.function(*args, **kwargs)
+        if not self.make_room():
+            self.tell(
+                f"it has {self.most} programs already, each for another kind of call; shapes that "
+                "change with every call cost a recording each: pad them, or leave out capture"
+            )
+            return self.function(*args, **kwargs)
+        return self.record(captured, key, form, tensors)
+
+    def replay(self, captured: Any, entry: _Entry, form: Any, tensors: list[Tensor]) -> Any:
+        """A run of a program; of the function where the arguments are memory of the program's."""
+        results = entry.run(tensors)
+        if results is None:
+            args, kwargs = _together(form, tensors)
+            return self.function(*args, **kwargs)
+        self.remember(captured, entry, form)
+        return _together(entry.form, results)
+
+    def remember(self, captured: Any, entry: _Entry, form: Any) -> None:
+        """Lets the compiled part answer, where it is about plain tensors alone."""
+        args, kwargs = form
+        if (
+            kwargs
+            or entry.before
+            or entry.after
+            or entry.surroundings.version != (_C.structure_version())
+        ):
+            return
+        if all(isinstance(a, _Place) for a in args):
+            captured.remember(
+                entry.program, entry.surroundings.version, _C.is_grad_enabled(), entry.rebuild
+            )
+
+    # --- recordings
+
+    def record(self, captured: Any, key: Any, form: Any, tensors: list[Tensor]) -> Any:
+        """A call that is recorded; what it returns is the function's in any case."""
+        answer: list[Any] = []
+
+        def body(*given: Tensor) -> list[Tensor]:
+            args, kwargs = _together(form, list(given))
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, Module):
+                    note_module(value)
+            answer.append(self.function(*args, **kwargs))
+            results: list[Tensor] = []
+            shape.append(_taken_apart(answer[0], results))
+            if any(one is not other for one, other in zip(given, tensors, strict=True)):
+                # Arguments that share memory came under other handles: the caller knows his own.
+                own = dict(zip(map(id, given), tensors, strict=True))
+                answer[0] = _together(shape[0], [own.get(id(t), t) for t in results])
+            return results
+
+        shape: list[Any] = []
+        before = _C.structure_version()
+        witness.begin()
+        try:
+            program, reason = _C.record_program(body, tensors, False)
+            _check_result(shape[0])
+            entry = None if program is None else self.entry_of(program, before, shape[0])
+        except OpaqueError as opaque:
+            entry, reason = None, str(opaque)
+        finally:
+            witness.end()
+        if entry is None:
+            self.refuse(key, reason)
+        else:
+            self.entries.setdefault(key, []).append(entry)
+            self.listed.append(entry.program)
+            self.refused.pop(key, None)
+            self.remember(captured, entry, form)
+        return answer[0]
+
+    def entry_of(self, program: Program, version: int, form: Any) -> _Entry:
+        """What is kept of a recording; raises OpaqueError where it cannot be replayed."""
+        if words := obstacle(witness.modules, witness.optimizers):
+            raise OpaqueError(words)
+        if version != _C.structure_version():
+            for module, before in witness.modules.values():
+                if attributes_of(module) != before:
+                    raise OpaqueError(f"it changes attributes of a module, {type(module).__name__}")
+        if len({late for _, late in witness.actions}) > 1:
+            raise OpaqueError("a schedule goes on between steps of optimizers")
+        return _Entry(Surroundings(program), form, witness.actions)
+
+    def is_refused(self, key: Any) -> bool:
+        """Whether a recording would come to nothing again."""
+        times, version = self.refused.get(key, (0, 0))
+        return times >= _MOST_TRIES and version == _C.structure_version()
+
+    def refuse(self, key: Any, reason: str) -> None:
+        """Remembers that a recording came to nothing; tells it once it happens again."""
+        times, _ = self.refused.get(key, (0, 0))
+        times = times + 1 if reason.startswith(_BUILDING) else _MOST_TRIES
+        if len(self.refused) > 4 * self.most:
+            self.refused.clear()
+        self.refused[key] = times, _C.structure_version()
+        if times >= _MOST_TRIES:
+            self.tell(reason)
+
+    def make_room(self) -> bool:
+        """Whether another program may be made; those of surroundings that are gone make room."""
+        if len(self.listed) < self.most:
+            return True
+        for key, entries in list(self.entries.items()):
+            kept = [entry for entry in entries if entry.surroundings.hold()]
+            self.entries[key] = kept
+            if not kept:
+                del self.entries[key]
+        self.listed[:] = [e.program for entries in self.entries.values() for e in entries]
+        return len(self.listed) < self.most
+
+    def tell(self, reason: str) -> None:
+        """Says once why the function runs as it is."""
+        if reason in self.told:
+            return
+        self.told.add(reason)
+        from ranvier.training.errors import warn  # is made of this package
+
+        code = getattr(self.function, "__code__", None)
+        where = f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else ""
+        warn(f"[capture] {_name_of(self.function)}{where} runs without being replayed: {reason}")
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+# --- the decorator --------------------------------------------------------------------------------
+
+
+class _Calls:
+    """Where calls go that the compiled part does not answer; a method has programs by object."""
+
+    def __init__(self, function: Callable[..., Any], most: int) -> None:
+        self.programs = Programs(function, most)
+        self.of_modules: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
+        self.captured: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        programs = self.programs
+        if args and isinstance(args[0], Module):
+            own = self.of_modules.get(args[0])
+            if own is None:
+                own = self.of_modules[args[0]] = Programs(programs.function, programs.most)
+            programs = own
+        return programs.call(self.captured, args, kwargs)
+
+
+@overload
+def capture(function: F, *, max_programs: int = ...) -> F: ...
+@overload
+def capture(function: None = ..., *, max_programs: int = ...) -> Callable[[F], F]: ...
+
+
+def capture(function: Any = None, *, max_programs: int = MOST_PROGRAMS) -> Any:
+    """Records what a function of tensors does, and replays it without Python from then on.
+
+    The first call with arguments of new shapes or dtypes runs the function as it is, and keeps the
+    list of its operations: forward, loss, `backward()`, clipping, updates. Later calls run that
+    list, with the same bits as the function itself. Parameters, gradients, the optimizer's state,
+    learning rates, random numbers and running statistics are found and go on.
+
+    With it you say that the function depends on nothing but its arguments, modules, optimizers and
+    tensors, and does nothing but compute: what else happens in Python (`print`, counters, appended
+    lists, `random`) happens in recorded calls only. What Ranvier sees change (layers, parameters,
+    `train()` and `eval()`, settings, hooks) leads to another recording, and what cannot be replayed
+    runs as it is, with one `RanvierWarning`.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors, arrays (which arrive as tensors), lists, tuples and dicts of them, and
+        constants; returns such. Also a module.
+    max_programs : int, default 16
+        How many kinds of calls are kept. Calls of further kinds run as they are.
+
+    Returns
+    -------
+    callable
+        Its attribute `programs` lists the `rv.Program`s that were made. Results have no graph:
+        `backward()` belongs into the function.
+
+    Raises
+    ------
+    RuntimeError
+        From the line of the function that reads a value while it is recorded: `loss.item()`,
+        `if loss > 1`. Return the tensor and read it outside.
+
+    Notes
+    -----
+    With RANVIER_CAPTURE=0 in the environment functions run as they are.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Sequential(rv.nn.Linear(2, 4), rv.nn.Sigmoid(), rv.nn.Linear(4, 1))
+    >>> optimizer = rv.optim.Adam(net.parameters(), lr=0.1)
+    >>> @rv.capture
+    ... def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = rv.nn.functional.mse_loss(net(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, y = rv.rand(8, 2), rv.rand(8, 1)
+    >>> first = step(x, y)
+    >>> for _ in range(50):
+    ...     last = step(x, y)
+    >>> bool(last < first), len(step.programs)
+    (True, 1)
+    """
+    if function is None:
+        return functools.partial(capture, max_programs=max_programs)
+    if not callable(function):
+        raise TypeError(f"[capture] expected a function, got {type(function).__name__}")
+    if isinstance(max_programs, bool) or not isinstance(max_programs, int) or max_programs < 1:
+        raise ValueError(
+            f"[capture] max_programs: expected a whole number of 1 or more, got {max_programs!r}"
+        )
+    calls = _Calls(function, max_programs)
+    captured = _C.Captured(function, calls)
+    calls.captured = captured
+    if hasattr(function, "__name__"):
+        functools.update_wrapper(captured, function)
+    else:
+        vars(captured).update(__wrapped__=function, __doc__=getattr(function, "__doc__", None))
+    captured.programs = calls.programs.listed
+    return captured
