@@ -121,6 +121,13 @@ std::function<void()> add_hook(const Tensor& t, Hook hook) {
   };
 }
 
+bool has_hooks(const Tensor& t) {
+  const AutogradMeta* const m = t.impl()->autograd.get();
+  if (!m) return false;
+  const std::shared_ptr<HookList>& list = m->node ? m->node->hooks : m->hooks;
+  return list && !list->empty();
+}
+
 Node::~Node() {
   // A long chain of nodes would free itself recursively; this list makes it a loop.
   thread_local SmallVector<Ref<Node>, 3>* waiting = nullptr;

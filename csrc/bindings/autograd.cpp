@@ -159,6 +159,7 @@ void bind_autograd(py::module_& m) {
   m.def("add_hook", [](const Tensor& t, const py::object& function) {
     return py::cpp_function(add_hook(t, hook_of(function)));
   });
+  m.def("has_hooks", &has_hooks, py::arg("tensor"));
   m.def("backward", [](const Tensors& roots, const py::object& seeds, const py::object& inputs,
                        Flag retain_graph, Flag create_graph) {
     backward(roots, list_of(seeds), list_of(inputs),

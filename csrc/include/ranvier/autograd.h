@@ -48,6 +48,7 @@ void forget_history(const Tensor& t);
 
 // Returns what takes the hook away again.
 std::function<void()> add_hook(const Tensor& t, Hook hook);
+bool has_hooks(const Tensor& t);
 
 // Adds the gradients of `root` to every leaf that it came from. `seed` is the gradient of root
 // itself; it may be left out when root has one element. The graph is freed unless `retain_graph`.
