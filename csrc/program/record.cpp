@@ -33,6 +33,7 @@ bool end_recording(const char* what, bool read) {
   Recorder* const r = recorder();
   if (!r || !(read ? r->may_end_by_read : r->may_end)) return false;
   r->ended = read ? std::string("it reads a value by ") + what : std::string("it ") + what;
+  if (const Place place = current_place ? current_place() : nullptr) r->ended += " in " + *place;
   recorder() = nullptr;
   recording = false;
   return true;

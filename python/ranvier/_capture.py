@@ -177,10 +177,28 @@ def obstacle(modules: Mapping[int, Any], optimizers: Mapping[int, Any]) -> str:
 
 
 class Programs:
-    """The programs of one function, by the kind of call."""
+    """The programs of one function, by the kind of call.
 
-    def __init__(self, function: Callable[..., Any], most: int) -> None:
-        self.function, self.most = function, most
+    Parameters
+    ----------
+    function : callable
+    most : int
+        How many programs there may be.
+    reads_end : bool, default False
+        Whether a read of a value ends a recording; else it raises.
+    note : callable, optional
+        What is called with the reason where the function is not replayed; a warning if left out.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        most: int,
+        *,
+        reads_end: bool = False,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        self.function, self.most, self.reads_end, self.note = function, most, reads_end, note
         self.entries: dict[Any, list[_Entry]] = {}
         self.refused: dict[Any, tuple[int, int]] = {}  # how often, and at which structure
         self.listed: list[Program] = []
@@ -266,7 +284,7 @@ class Programs:
         before = _C.structure_version()
         witness.begin()
         try:
-            program, reason = _C.record_program(body, tensors, False)
+            program, reason = _C.record_program(body, tensors, self.reads_end)
             _check_result(shape[0])
             entry = None if program is None else self.entry_of(program, before, shape[0])
         except OpaqueError as opaque:
@@ -326,6 +344,9 @@ class Programs:
         if reason in self.told:
             return
         self.told.add(reason)
+        if self.note is not None:
+            self.note(reason)
+            return
         from ranvier.training.errors import warn  # is made of this package
 
         code = getattr(self.function, "__code__", None)

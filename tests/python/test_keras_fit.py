@@ -276,6 +276,7 @@ def test_constraints_hold_after_every_step():
     assert (model.get_weights()[0] >= 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_losses_that_layers_add():
     class Push(L.Layer):
         def call(self, inputs):

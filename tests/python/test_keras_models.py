@@ -137,6 +137,7 @@ def test_subclassed_models():
     assert model(X, training=True).detach().tolist() != first
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_training_reaches_layers_within_layers():
     seen = []
 

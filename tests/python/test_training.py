@@ -50,6 +50,7 @@ def test_one_step_is_the_step_written_by_hand() -> None:
     assert weights(ours) == weights(theirs)
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 @pytest.mark.parametrize("batch_size, batches", [(16, [16, 16, 16, 2]), (50, [50]), (99, [50])])
 def test_last_batch_is_kept(batch_size: int, batches: list[int]) -> None:
     seen: list[int] = []
@@ -62,6 +63,7 @@ def test_last_batch_is_kept(batch_size: int, batches: list[int]) -> None:
     assert seen == batches * 2
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_shuffling_goes_through_every_row_once() -> None:
     orders: list[list[float]] = []
 
@@ -249,6 +251,7 @@ def test_targets_with_and_without_an_axis(shape: tuple[int, ...]) -> None:
 # --- validation and metrics -----------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_validation_rows_are_not_trained_on() -> None:
     """A fraction takes the last rows of a shuffle, or of the data."""
     seen: set[float] = set()
@@ -336,6 +339,7 @@ class Modes(nn.Module):
         return self.inner(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 @pytest.mark.parametrize("outer", [True, False])
 @pytest.mark.parametrize("inner", [True, False])
 def test_modes_come_back(outer: bool, inner: bool) -> None:

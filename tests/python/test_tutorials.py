@@ -103,6 +103,7 @@ def test_many_classes_with_torch_max() -> None:
     assert (predicted == labels).sum().item() / labels.size(0) > 0.97
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_control_flow_in_forward(capsys: pytest.CaptureFixture[str]) -> None:
     """`if` on a value, a loop whose length changes, `print` and a breakpoint: all of it trains."""
     nn = rv.nn

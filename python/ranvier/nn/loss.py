@@ -51,10 +51,12 @@ class _Applied(Loss):
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self._checked = False
+        self._checked = False  # one of _beside
 
     def _warn_if_applied(self, input: Tensor) -> None:
-        self._checked = getattr(input, "grad_fn", None) is not None  # else nothing to look at
+        vars(self)["_checked"] = (
+            getattr(input, "grad_fn", None) is not None
+        )  # else nothing to look at
         F.warn_if_applied(type(self).__name__, input, self.applied, self.instead)
 
 

@@ -66,6 +66,8 @@ class Module(Tree, ExtraState):
     training: bool = True
     _persistence: dict[str, bool]  # of each buffer: whether it is part of the state_dict
     _hooks: Hooks | None = None
+    # Attributes that a recorded step does not depend on, or that are looked at in another way.
+    _beside = frozenset({"training", "_hooks", "_checked"})
 
     forward: Callable[..., Any] = _no_forward
 

@@ -122,9 +122,11 @@ class Steering:
         return tensor
 
     def __set__(self, optimizer: Any, tensor: Tensor | None) -> None:
-        vars(optimizer)[self.name] = tensor
-        if not _C.is_recording():
-            _C.structure_changed()
+        settings = vars(optimizer)
+        if settings.get(self.name) is not tensor:
+            settings[self.name] = tensor
+            if not _C.is_recording():
+                _C.structure_changed()
 
 
 class Optimizer:

@@ -25,6 +25,7 @@ from ranvier.training.errors import NonFiniteError
 from ranvier.training.evaluation import mode
 from ranvier.training.history import History
 from ranvier.training.interrupts import WholeSteps
+from ranvier.training.recorded import RecordedSteps, steps_of
 from ranvier.training.step import Arithmetic, Taken
 from ranvier.training.task import Task
 
@@ -48,6 +49,7 @@ class Run:
         self.stopping = False
         self.updates = WholeSteps()
         self.arithmetic = Arithmetic(task, self.updates)
+        self.steps: Arithmetic | RecordedSteps = self.arithmetic
         trained = self.arithmetic.parameters
         self.changing = [p.detach() for p in trained if p.dtype.is_floating_point]
         # L-BFGS asks for loss and gradients several times a step.
@@ -91,6 +93,7 @@ class Run:
     def train(self) -> History:
         """All epochs. Whatever ends the run, modes are restored and gradients are cleared."""
         start = time.perf_counter()
+        self.steps = steps_of(self.arithmetic)
         try:
             with mode(self.model, True), enable_grad(), self.updates:
                 self.run_epochs()
@@ -179,7 +182,7 @@ class Run:
         optimizer = self.optimizer
         if optimizer.takes_finite:
             began, stepped = bool(optimizer.state), optimizer.stepped
-            taken = self.arithmetic.whole(step, measured)
+            taken = self.steps.whole(step, measured)
             if not taken.finite.item():
                 optimizer.stepped = stepped
                 if not began:

@@ -90,6 +90,10 @@ class FitTask(Task):
             for batch in step:
                 self.batches.settle(batch)
 
+    def is_settled(self, step: Step) -> bool:
+        loaded = isinstance(self.batches, loaders.LoaderBatches)
+        return not loaded or all(batch.given is not None for batch in step)
+
     def forward(self, batch: Batch) -> Tensor:
         prediction: Tensor = super().forward(batch)
         if isinstance(self.batches, loaders.LoaderBatches):

@@ -99,6 +99,7 @@ class Arithmetic:
         else:
             task.optimizer.step(closure)
         task.after_update()
+        task.optimizer.finite = task.optimizer.grad_scale = None
 
     def gradients(self, step: Step, measured: bool = False) -> Taken:
         """Forward and backward of all batches: their gradients in place of those that are there."""

@@ -60,6 +60,10 @@ class Task:
     def prepare_step(self, step: Step) -> None:
         """Before a step: what reads values, or is Python's to keep."""
 
+    def is_settled(self, step: Step) -> bool:
+        """Whether a step is arithmetic alone, behind `prepare_step`."""
+        return True
+
     def forward(self, batch: Batch) -> Any:
         """What the model makes of a batch."""
         return forward(self.where, self.model, batch.x)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ranvier._C import ShapeError, Tensor, ops
+from ranvier._C import ShapeError, Tensor, is_recording, ops
 from ranvier._grad import no_grad
 from ranvier.keras.backend import epsilon, to_tensor
 
@@ -197,7 +197,12 @@ def labels_of(where: str, y_true: Any, y_pred: Tensor) -> Tensor:
 
 
 def check_labels(where: str, labels: Tensor, classes: int) -> None:
-    """A ValueError that names the first label out of range."""
+    """A ValueError that names the first label out of range.
+
+    Not while a step is recorded: its replays leave that to the op that takes a label's element.
+    """
+    if is_recording():
+        return
     with no_grad():
         bad = ops.logical_or(labels < 0, labels >= classes)
         if not bad.any().item():

@@ -1,0 +1,119 @@
+"""Steps that are recorded once and then replayed, where that gives what the code itself gives.
+
+Whatever stands in the way (code that is not plain, a value that is read, shapes that keep
+changing) leaves steps as they are, with one note for the run.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ranvier import _C
+from ranvier._C import Tensor
+from ranvier._capture import MOST_PROGRAMS, Programs, is_on
+from ranvier.training import plain
+from ranvier.training.batches import Batch, Step
+from ranvier.training.errors import warn
+from ranvier.training.step import Arithmetic, Taken
+
+
+class RecordedSteps:
+    """The steps of one run.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+        What a step is where it is not replayed.
+    """
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self.arithmetic = arithmetic
+        self.task = arithmetic.task
+        self.kinds: dict[object, _C.Captured] = {}  # of steps, by what is no tensor in them
+        self.told = False
+        self.plain: plain.Check | None = None
+
+    def whole(self, step: Step, measured: bool) -> Taken:
+        """Gradients and update, which changes nothing where a loss or gradient is not finite."""
+        if not self.task.is_settled(step):
+            return self.arithmetic.whole(step, measured)
+        tensors: list[Tensor] = []
+        key: list[object] = [measured]
+        for batch in step:
+            if not (isinstance(batch.x, Tensor) and isinstance(batch.target, Tensor)):
+                return self.arithmetic.whole(step, measured)
+            tensors += [batch.x, batch.target]
+            if batch.weight is not None:
+                tensors.append(batch.weight)
+            key.append((batch.rows, batch.weight is None))
+        kind = self.kinds.get(tuple(key)) if self.holds() else None
+        if kind is None:
+            if not self.may_replay():
+                return self.arithmetic.whole(step, measured)
+            kind = self.kinds[tuple(key)] = self.new_kind(step, measured)
+        self.arithmetic.updates.begin()
+        taken: Taken = kind(*tensors)
+        return taken
+
+    # --- whether
+
+    def holds(self) -> bool:
+        """Whether what the code reads beside tensors is as it was when it was looked at."""
+        if self.plain is None or self.plain.reason is not None:
+            return False
+        changed = self.plain.changed()
+        if changed is None:
+            return True
+        self.plain.reason = plain.Reason(f"reads {changed}, which has changed", "", 0)
+        return False
+
+    def may_replay(self) -> bool:
+        """Whether another kind of step may be recorded."""
+        if self.plain is None:
+            self.plain = plain.check(self.task.model, self.task.loss.function)
+        reason = self.plain.reason
+        if reason is not None:
+            place = f" ({os.path.basename(reason.filename)}:{reason.line})" if reason.line else ""
+            self.tell(f"{reason.text}{place}")
+            return False
+        if len(self.kinds) >= MOST_PROGRAMS:
+            self.tell("batches keep changing their sizes")
+            return False
+        return True
+
+    def tell(self, reason: str) -> None:
+        """Says why steps are not replayed, once a run."""
+        if not self.told:
+            self.told = True
+            warn(
+                f"[{self.task.where}] model: steps run as Python code, which is slower than being "
+                f"replayed: {reason}"
+            )
+
+    # --- what is recorded
+
+    def new_kind(self, step: Step, measured: bool) -> _C.Captured:
+        """Steps like this one, as a function of their tensors."""
+        rows = [(batch.rows, batch.weight is not None) for batch in step]
+
+        def whole(*tensors: Tensor) -> Taken:
+            given = iter(tensors)
+            batches = []
+            for count, weighs in rows:
+                x, target = next(given), next(given)
+                weight = next(given) if weighs else None
+                batches.append(Batch(x, target, count, weight, target))
+            return self.arithmetic.whole(batches, measured)
+
+        programs = Programs(whole, MOST_PROGRAMS, reads_end=True, note=self.tell)
+
+        def miss(*tensors: Tensor) -> object:
+            return programs.call(captured, tensors, {})
+
+        captured = _C.Captured(whole, miss)
+        return captured
+
+
+def steps_of(arithmetic: Arithmetic) -> RecordedSteps | Arithmetic:
+    """How a run takes its steps."""
+    return RecordedSteps(arithmetic) if is_on() else arithmetic
