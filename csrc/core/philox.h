@@ -26,35 +26,7 @@ inline std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter) {
 // The words of this counter and of those behind it, kPhiloxBlock in all: word i of counter c is
 // words[4 c + i]. Written so that compilers take several counters at a time.
 inline constexpr int kPhiloxBlock = 8;
-using PhiloxBlock = std::array<uint32_t, 4 * kPhiloxBlock>;
 
-inline void philox_block(uint64_t key, uint64_t counter, PhiloxBlock& words) {
-  constexpr uint32_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57, kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
-  uint32_t a[kPhiloxBlock], b[kPhiloxBlock], c[kPhiloxBlock], d[kPhiloxBlock];
-  for (int i = 0; i < kPhiloxBlock; ++i) {
-    const uint64_t mine = counter + static_cast<uint64_t>(i);
-    a[i] = static_cast<uint32_t>(mine);
-    b[i] = static_cast<uint32_t>(mine >> 32);
-    c[i] = d[i] = 0;
-  }
-  auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < kPhiloxBlock; ++i) {
-      const uint64_t p0 = uint64_t{kM0} * a[i], p1 = uint64_t{kM1} * c[i];
-      a[i] = static_cast<uint32_t>(p1 >> 32) ^ b[i] ^ k0;
-      b[i] = static_cast<uint32_t>(p1);
-      c[i] = static_cast<uint32_t>(p0 >> 32) ^ d[i] ^ k1;
-      d[i] = static_cast<uint32_t>(p0);
-    }
-    k0 += kW0;
-    k1 += kW1;
-  }
-  for (std::size_t i = 0; i < kPhiloxBlock; ++i) {
-    words[4 * i] = a[i];
-    words[4 * i + 1] = b[i];
-    words[4 * i + 2] = c[i];
-    words[4 * i + 3] = d[i];
-  }
-}
+#include "core/philox_block.inc"
 
 }  // namespace ranvier

@@ -185,6 +185,11 @@ struct Kernels {
                                       T scale, T* dx);
   // Two uniform numbers in [0, 1) each to two normal ones (Box and Muller, 1958).
   void (*box_muller)(int64_t n, const T* u, const T* v, T* z0, T* z1);
+  // y = x scale + shift, by scale[1] and shift[1] where the upper 24 bits of an element's word are
+  // `least` or more, which is its mask.
+  void (*dropout)(int64_t n, const uint32_t* words, uint32_t least, const T* scale, const T* shift,
+                  const T* x, T* y, bool* mask);
+  void (*dropout_backward)(int64_t n, T scale, const T* g, const bool* mask, T* dx);
   void (*add_bias)(int64_t rows, int64_t cols, T* c, int64_t stride, const T* bias);
   UpdateFn<T> update[static_cast<int>(Update::count)];
   int lanes, tile_rows, tile_vectors;
@@ -199,6 +204,8 @@ struct KernelTable {
   MapFn forward[kRows][2];  // [row][0: float32, 1: float64]
   MapFn backward_x[kRows][2];
   MapFn backward_y[kRows][2];
+  // Words of the generator: blocks of kPhiloxBlock counters, as philox_block() orders them.
+  void (*philox)(uint64_t key, uint64_t counter, int64_t blocks, uint32_t* words);
   Kernels<float> f32;
   Kernels<double> f64;
 };

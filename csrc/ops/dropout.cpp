@@ -38,43 +38,62 @@ Rule alpha_rule(double p) {
   return {a, alpha * a * p, alpha * a * (p - 1)};
 }
 
+// What a call does to memory that is known: a program keeps one.
+template <class T>
+class Drop {
+ public:
+  Drop(const ForwardArgs& args, const Tensor& x, const Rule& rule)
+      : state_(args.in[0]),
+        rows_(x.shape()),
+        // A draw k / 2^24 is at least p where k is at least this.
+        least_(
+            static_cast<uint32_t>(std::ceil(double{static_cast<float>(args.number(0))} * 0x1p24))),
+        scale_{T(0), static_cast<T>(rule.scale)},
+        shift_{static_cast<T>(rule.dropped), static_cast<T>(rule.shift)},
+        x_(x.data<T>()),
+        y_(args.out[0].data<T>()),
+        mask_(args.out[1].data<bool>()) {}
+  void operator()() const {
+    const int64_t each = rows_.counters();
+    const State state = take(state_, rows_.count * each);
+    parallel_for(rows_.count * each, kDrawn / kPer, [&](int64_t begin, int64_t end) {
+      alignas(64) uint32_t words[kDrawn];
+      kernel_table().philox(state.seed, state.position + static_cast<uint64_t>(begin),
+                            (end - begin + kPhiloxBlock - 1) / kPhiloxBlock, words);
+      for (int64_t c = begin; c < end;) {  // as many counters as are of one row
+        const int64_t at = c % each, n = std::min(each - at, end - c);
+        const int64_t first = c / each * rows_.size + at * kPer;
+        kernels<T>().dropout(std::min(n * kPer, rows_.size - at * kPer), words + (c - begin) * kPer,
+                             least_, scale_, shift_, x_ + first, y_ + first, mask_ + first);
+        c += n;
+      }
+    });
+  }
+
+ private:
+  Tensor state_;
+  Rows rows_;
+  uint32_t least_;
+  T scale_[2], shift_[2];
+  const T* x_;
+  T* y_;
+  bool* mask_;
+};
+
 template <Rule (*rule_of)(double)>
 void dropout_forward(const ForwardArgs& args) {
   const Tensor x = packed(args.in[1]);
-  const Rows rows(x.shape());
-  const int64_t each = rows.counters();
-  const Rule rule = rule_of(args.number(0));
-  const auto p = static_cast<float>(args.number(0));
-  const State state = take(args.in[0], rows.count * each);
-  bool* const mask = args.out[1].data<bool>();
-  // A draw k / 2^24 is at least p where k is at least this.
-  const auto least = static_cast<uint32_t>(std::ceil(double{p} * 0x1p24));
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    // By the mask, so that nothing jumps. NaN stays NaN where it is dropped, as in a product.
-    const T scale[] = {T(0), static_cast<T>(rule.scale)};
-    const T shift[] = {static_cast<T>(rule.dropped), static_cast<T>(rule.shift)};
-    const T* const from = x.data<T>();
-    T* const to = args.out[0].data<T>();
-    parallel_for(rows.count * each, kDrawn / kPer, [&](int64_t begin, int64_t end) {
-      PhiloxBlock words;
-      for (int64_t c = begin; c < end; ++c) {
-        const int64_t place = (c - begin) % kPhiloxBlock;
-        if (place == 0) philox_block(state.seed, state.position + static_cast<uint64_t>(c), words);
-        // As many counters of the block as are of one row.
-        const int64_t at = c % each;
-        const int64_t n = std::min({kPhiloxBlock - place, each - at, end - c});
-        const int64_t first = c / each * rows.size + at * kPer;
-        const int64_t elements = std::min(n * kPer, rows.size - at * kPer);
-        const uint32_t* const drawn = words.data() + place * kPer;
-        for (int64_t i = 0; i < elements; ++i) {
-          const bool keep = drawn[i] >> 8 >= least;
-          mask[first + i] = keep;
-          to[first + i] = from[first + i] * scale[keep] + shift[keep];
-        }
-        c += n - 1;
-      }
-    });
-  });
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) { Drop<T>(args, x, rule_of(args.number(0)))(); });
+}
+
+template <Rule (*rule_of)(double)>
+Prepared dropout_prepare(const ForwardArgs& args) {
+  const Tensor& x = args.in[1];
+  Prepared call;
+  if (is_half(x.dtype()) || !x.is_contiguous()) return call;
+  visit_floating(x.dtype(),
+                 [&]<class T>(Tag<T>) { call = Drop<T>(args, x, rule_of(args.number(0))); });
+  return call;
 }
 
 Metas infer_dropout(const InferArgs& args) {
@@ -114,18 +133,32 @@ Tensors dropout_composite(const Tensors& in, const AttrReader& args) {
   return {y + kept * (rule.shift - rule.dropped) + scalar(rule.dropped, x.dtype())};
 }
 
+template <class T>
+void drop_gradient(int64_t n, T scale, const T* g, const bool* mask, T* dx) {
+  parallel_items(n, 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
+    kernels<T>().dropout_backward(end - begin, scale, g + begin, mask + begin, dx + begin);
+  });
+}
+
 // Inputs: grad, mask.
 void dropout_backward_forward(const ForwardArgs& args) {
   const Tensor g = packed(args.in[0]), mask = packed(args.in[1]);
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    const T scale[] = {T(0), static_cast<T>(args.number(0))};
-    const bool* keep = mask.data<bool>();
-    parallel_items(g.numel(), 1, kGrainUpdated, [&](int64_t begin, int64_t end) {
-      const T* from = g.data<T>();
-      T* to = args.out[0].data<T>();
-      for (int64_t i = begin; i < end; ++i) to[i] = from[i] * scale[keep[i]];
-    });
+    drop_gradient(g.numel(), static_cast<T>(args.number(0)), g.data<T>(), mask.data<bool>(),
+                  args.out[0].data<T>());
   });
+}
+
+Prepared dropout_backward_prepare(const ForwardArgs& args) {
+  const Tensor &g = args.in[0], &mask = args.in[1];
+  Prepared call;
+  if (is_half(g.dtype()) || !g.is_contiguous() || !mask.is_contiguous()) return call;
+  visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
+    call = [n = g.numel(), scale = static_cast<T>(args.number(0)), from = g.data<T>(),
+            keep = mask.data<bool>(),
+            to = args.out[0].data<T>()] { drop_gradient(n, scale, from, keep, to); };
+  });
+  return call;
 }
 
 template <Rule (*rule_of)(double)>
@@ -135,6 +168,7 @@ void declare_one(Registry& r, OpDef op) {
   op.attrs = {{.name = "p", .kind = AttrKind::number, .value = 0.5}};
   op.infer = infer_dropout;
   op.forward = dropout_forward<rule_of>;
+  op.prepare = dropout_prepare<rule_of>;
   op.backward = dropout_backward;
   op.composite = dropout_composite<rule_of>;
   op.saves = {"_mask"};
@@ -156,6 +190,7 @@ void declare_gradient(Registry& r) {
            return {args.in[0]};
          },
          .forward = dropout_backward_forward,
+         .prepare = dropout_backward_prepare,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return {call("dropout_backward", {args.grad[0], args.in[1]}, args.all())[0], {}};
          },

@@ -262,6 +262,22 @@ void weight_grad_onto_forward(const ForwardArgs& args) {
   if (!b.same(bias)) copy(bias, b);
 }
 
+Prepared prepare_weight_grad_onto(const ForwardArgs& args) {
+  const Tensor &weight = args.in[0], &bias = args.in[1], &x = args.in[2], &g = args.in[3];
+  const bool in_place = (weight.strides()[1] == 1 || weight.shape()[1] == 1) &&
+                        (bias.strides()[0] == 1 || bias.shape()[0] == 1);
+  const auto apart_from_both = [&](const Tensor& t) {
+    return is_apart(t, weight) && is_apart(t, bias);
+  };
+  if (!in_place || is_half(weight.dtype()) || bias.numel() == 0 || x.shape()[0] == 0) return {};
+  if (!apart_from_both(x) || !apart_from_both(g)) return {};
+  Prepared call;
+  visit_floating(weight.dtype(), [&]<class T>(Tag<T>) {
+    call = prepared_gemm(weight_product<T>(x, g, weight, bias, true));
+  });
+  return call;
+}
+
 Tensors weight_grad_composite(const Tensors& in, const AttrReader&) {
   static const Op matmul("matmul"), bias_grad("bias_grad");
   return {matmul({swapped(in[0]), in[1]}), bias_grad({in[1]})};
@@ -358,6 +374,7 @@ void declare_gradients(Registry& r) {
          .types = Types::floats,
          .infer = infer_weight_grad_onto,
          .forward = weight_grad_onto_forward,
+         .prepare = prepare_weight_grad_onto,
          .mutates = {"weight", "bias"},
          .differentiable = false,
          .formula = {"w = w + x.T @ g; b = b + sum over rows of g",

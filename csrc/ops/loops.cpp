@@ -247,7 +247,7 @@ void walk(const Loop& loop, MapFn f, double attribute, int64_t amount) {
 class BlockedMap {
  public:
   static bool fits(const Loop& loop) {
-    if (loop.axes() == 1) return loop.inner() <= kShortRun;
+    if (loop.axes() == 1) return loop.inner() <= kBlock;
     return loop.inner() < kShortRun && loop.axes() == 2 &&
            !streams(static_cast<size_t>(loop.outer() * loop.inner() * loop.operand(0).size));
   }

@@ -53,12 +53,11 @@ void draw(const State& state, int64_t n, F f) {
   constexpr int64_t per = sizeof(T) == 4 ? 4 : 2;
   parallel_for(counters<T>(n), kDrawn / per, [&](int64_t begin, int64_t end) {
     T values[kDrawn];
-    PhiloxBlock words;
-    for (int64_t c = begin; c < end; c += kPhiloxBlock) {
-      philox_block(state.seed, state.position + static_cast<uint64_t>(c), words);
-      T* const to = values + (c - begin) * per;
-      for (int i = 0; i < kPhiloxBlock * per; ++i) to[i] = unit<T>(words, i);
-    }
+    alignas(64) uint32_t words[4 * kDrawn / per];
+    kernel_table().philox(state.seed, state.position + static_cast<uint64_t>(begin),
+                          (end - begin + kPhiloxBlock - 1) / kPhiloxBlock, words);
+    for (int64_t i = 0; i < (end - begin) * per; ++i)
+      values[i] = unit<T>(words, static_cast<int>(i));
     f(begin * per, std::min(n, end * per) - begin * per, values);
   });
 }

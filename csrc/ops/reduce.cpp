@@ -73,7 +73,10 @@ void expect_elements(const InferArgs& args, const std::vector<int>& axes, bool n
   }
 }
 
-Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split, bool at_end) {
+namespace {
+
+// The axes to reduce brought together in a view.
+Tensor arranged(const Tensor& x, const std::vector<int>& axes, AxisSplit* split, bool at_end) {
   split->outer = split->size = split->inner = 1;
   const bool neighbours =
       axes.empty() || (!at_end && axes.back() - axes.front() + 1 == static_cast<int>(axes.size()));
@@ -87,7 +90,25 @@ Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split,
       const bool after = neighbours && !axes.empty() && i > axes.back();
       (in ? split->size : after ? split->inner : split->outer) *= x.shape()[i];
     }
-  return packed(x.alias(shape, strides, x.impl()->offset));
+  return x.alias(shape, strides, x.impl()->offset);
+}
+
+}  // namespace
+
+Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split, bool at_end) {
+  return packed(arranged(x, axes, split, at_end));
+}
+
+Standing standing(const Tensor& x, const std::vector<int>& axes) {
+  Standing s;
+  s.from = arranged(x, axes, &s.split, false);
+  if (s.from.is_contiguous()) return s;
+  constexpr int64_t kMost = 1 << 18;  // more memory is not kept
+  if (x.numel() > kMost) return {};
+  const Tensor own = Tensor::empty(s.from.shape(), x.dtype());
+  s.bring = prepared_copy(own, s.from);
+  s.from = own;
+  return s;
 }
 
 AxisSplit axis_split(const AttrReader& args, const Tensor& x) {
@@ -216,10 +237,12 @@ template <bool Mean>
 Prepared sum_prepare(const ForwardArgs& args) {
   const Tensor &x = args.in[0], &out = args.out[0];
   if (is_half(x.dtype())) return {};
-  AxisSplit split({}, 0);
-  const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
-  if (from.raw() != x.raw()) return {};  // a copy, which would have to be made each time
-  if (!is_floating(x.dtype())) return [from, split, out] { whole_sums(from, split, out); };
+  const Standing s = standing(x, axes_of(args, x.dim()));
+  const Tensor from = s.from;
+  const AxisSplit split = s.split;
+  if (!from.defined()) return {};
+  if (!is_floating(x.dtype()))
+    return brought(s.bring, [from, split, out] { whole_sums(from, split, out); });
   const double divisor = Mean ? reduced_count(args, x.shape()) : 1;
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
@@ -227,15 +250,15 @@ Prepared sum_prepare(const ForwardArgs& args) {
     T* const y = out.data<T>();
     const bool one = split.outer == 1 && split.inner == 1 && split.size > 0;
     if (one && split.size <= kSumBlock)
-      call = [in, y, n, size = split.size] { *y = kernels<T>().sum(size, in) / n; };
+      call = [in, y, n, size = split.size, from] { *y = kernels<T>().sum(size, in) / n; };
     else
-      call = [in, y, n, split, results = out.numel()] {
+      call = [in, y, n, split, results = out.numel(), from] {
         sum_split(in, split, y);
         if (Mean)
           for (int64_t i = 0; i < results; ++i) y[i] /= n;
       };
   });
-  return call;
+  return brought(s.bring, std::move(call));
 }
 
 void count_nonzero_forward(const ForwardArgs& args) {

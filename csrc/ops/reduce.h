@@ -49,6 +49,22 @@ inline std::vector<int64_t> list(const std::vector<int>& axes) {
 Tensor gathered(const Tensor& x, const std::vector<int>& axes, AxisSplit* split,
                 bool at_end = false);
 
+// The same of a tensor that stands still: `from` looks at its memory, or at memory of its own that
+// `bring` has to fill before each use; undefined where that would be too much.
+struct Standing {
+  Tensor from;
+  AxisSplit split{{}, 0};
+  std::function<void()> bring;
+};
+inline Prepared brought(const std::function<void()>& bring, Prepared call) {
+  if (!bring) return call;
+  return [bring, call = std::move(call)] {
+    bring();
+    call();
+  };
+}
+Standing standing(const Tensor& x, const std::vector<int>& axes);
+
 // A row-major tensor around the axis that attribute 0 names; flattened where it names none.
 AxisSplit axis_split(const AttrReader& args, const Tensor& x);
 

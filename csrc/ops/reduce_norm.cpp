@@ -109,15 +109,16 @@ void norm_forward(const ForwardArgs& args) {
 
 Prepared norm_prepare(const ForwardArgs& args) {
   const Tensor& x = args.in[0];
-  AxisSplit split({}, 0);
   if (args.number(0) != 2 || is_half(x.dtype())) return {};
-  const Tensor from = gathered(x, axes_of(args, x.dim(), 1), &split);
-  if (from.raw() != x.raw()) return {};  // a copy, which would have to be made each time
+  const Standing s = standing(x, axes_of(args, x.dim(), 1));
+  if (!s.from.defined()) return {};
   Prepared call;
   visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    call = [in = from.data<T>(), split, out = args.out[0].data<T>()] { euclidean(in, split, out); };
+    call = [from = s.from, split = s.split, out = args.out[0].data<T>()] {
+      euclidean(from.data<T>(), split, out);
+    };
   });
-  return call;
+  return brought(s.bring, std::move(call));
 }
 
 Metas infer_norm(const InferArgs& args) {

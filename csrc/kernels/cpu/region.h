@@ -15,6 +15,7 @@
 #include <immintrin.h>
 #endif
 
+#include "core/philox.h"
 #include "kernels/kernels.h"
 
 #define RV_INLINE static inline __attribute__((always_inline))
