@@ -220,7 +220,7 @@ class Calls(Objects):
             held |= set().union(*call.named.values())
         result: Values = set()
         if functions:
-            first = held | {COMPUTED} if reduces else held
+            first = held.union({COMPUTED}, *call.given[2:]) if reduces else held
             result = self.call(
                 frame, functions, Call([first] * _arity(functions), {}, True, call.node)
             )

@@ -181,9 +181,14 @@ class Frame:
 
     def do_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
         more = self.value(node.value)
-        if not isinstance(node.target, ast.Name):
+        name = node.target.id if isinstance(node.target, ast.Name) else None
+        if isinstance(node.target, ast.Subscript):
+            found = self.is_Subscript(node.target)
+            self.store(node.target, more)
+        elif name is None:
             return self.assign(node.target, more)
-        found = self.look_up(node.target.id)
+        else:
+            found = self.look_up(name)
         for value in found:
             if isinstance(value, Known) and not (
                 values.is_constant(value.thing) or isinstance(value.thing, Tensor)
@@ -191,7 +196,8 @@ class Frame:
                 raise self.stop(f"changes {_text(node.target)}, which it did not make")
             if isinstance(value, Made):
                 self.more(value.held, self.items(more))
-        self.bind(node.target.id, {*found, COMPUTED})
+        if name is not None:
+            self.bind(name, {*found, COMPUTED})
 
     def do_If(self, node: ast.If) -> None:  # noqa: N802
         self.value(node.test)

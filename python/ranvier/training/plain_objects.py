@@ -177,6 +177,9 @@ class Objects:
         thing = vars(base)[name]
         ours = values.ours(base.__module__)
         bound = not isinstance(owner, type)
+        beside = ours and issubclass(base, Module) and name not in ("forward", "__call__")
+        if name == "__dict__" or (beside and not bound):
+            raise frame.stop(f"reads '{text}'")
         if isinstance(thing, types.FunctionType):
             return {Method(thing, Known(owner)) if bound else Known(thing)}
         if isinstance(thing, staticmethod):
