@@ -12,6 +12,7 @@ from training_setup import LABELS, VALUES, X, classifier, fit, weights
 
 import ranvier as rv
 from ranvier import keras, nn, optim
+from ranvier.keras.tensors import flatten, map_structure
 from ranvier.training import NonFiniteError
 from ranvier.training.batches import Batch
 from ranvier.training.loop import Run
@@ -34,18 +35,26 @@ def recorded(run: Run) -> None:
     arithmetic = run.arithmetic
 
     def whole(*tensors: rv.Tensor) -> list[rv.Tensor]:
+        left = list(tensors)
         given = [
-            Batch(tensors[2 * i], tensors[2 * i + 1], b.rows, b.weight, b.given)
-            for i, b in enumerate(step)
+            Batch(
+                left.pop(0),
+                map_structure(lambda _: left.pop(0), b.target),
+                b.rows,
+                b.weight,
+                b.given,
+            )
+            for b in step
         ]
         taken = arithmetic.whole(given, True)
         return [*(loss for loss, _ in taken.losses), taken.finite]
 
+    run.task.prepare_step(step)
     arithmetic.write_keys(step, 1)
     arithmetic.whole(step, True)
     run.task.prepare_step(step)  # now it is known what the model puts out
     arithmetic.write_keys(step, 2)
-    flat = [tensor for batch in step for tensor in (batch.x, batch.target)]
+    flat = [tensor for batch in step for tensor in (batch.x, *flatten(batch.target))]
     program = rv.Program.record(whole, *flat)
     for number in range(3, STEPS + 1):
         arithmetic.write_keys(step, number)
@@ -309,3 +318,46 @@ def test_keras_changes_nothing_where_a_gradient_is_not_finite(clip: dict[str, fl
         model.fit(X, VALUES.reshape(-1, 1), verbose=0)
     assert [w.tolist() for w in model.get_weights()] == before
     assert model.optimizer.iterations.item() == 0
+
+
+@pytest.mark.parametrize("clip", [{}, {"clipnorm": 0.1}, {"clipvalue": 0.1}])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_step_of_keras_can_be_recorded(
+    outputs: int, clip: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels, penalties, constraints, clipping, and the losses of several outputs."""
+
+    def fitted() -> list[Any]:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        limit, penalty = keras.constraints.MaxNorm(0.5), keras.regularizers.L2(0.01)
+        hidden = keras.layers.Dense(8, "relu", kernel_constraint=limit, kernel_regularizer=penalty)(
+            inputs
+        )
+        heads = [keras.layers.Dense(3)(hidden) for _ in range(outputs)]
+        model = keras.Model(inputs, heads if outputs > 1 else heads[0])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(0.1, **clip), loss=[loss] * outputs)
+        y = [LABELS[:8]] * outputs if outputs > 1 else LABELS[:8]
+        model.fit(X[:8], y, epochs=STEPS, batch_size=8, shuffle=False, verbose=0)
+        return [w.tolist() for w in model.get_weights()]
+
+    eager = fitted()
+    monkeypatch.setattr(Run, "run_epochs", recorded)
+    assert fitted() == eager
+
+
+def test_a_wrong_label_in_a_later_batch_of_keras() -> None:
+    """Seen before the step, where the number of classes is known."""
+    labels = LABELS[:16].copy()
+    labels[12] = 7
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+
+    def batches() -> Any:
+        yield from ((X[at : at + 8], labels[at : at + 8]) for at in (0, 8))
+
+    with pytest.raises(ValueError, match=r"y: expected labels from 0 to 2 .* got 7"):
+        model.fit(batches(), verbose=0)
+    assert model.optimizer.iterations.item() == 1

@@ -7,6 +7,7 @@ refused, never broadcast.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -196,12 +197,34 @@ def labels_of(where: str, y_true: Any, y_pred: Tensor) -> Tensor:
     return labels if labels.dtype is int64 else ops.cast(labels, int64)
 
 
+class _Checked(threading.local):
+    """For which numbers of classes labels were looked at already."""
+
+    classes: tuple[int, ...] = ()
+
+
+_checked = _Checked()
+
+
+class checked_labels:  # noqa: N801  # used as a function is
+    """A context in which labels are known to fit these numbers of classes: none is read."""
+
+    def __init__(self, classes: tuple[int, ...]) -> None:
+        self._classes = classes
+
+    def __enter__(self) -> None:
+        self._before, _checked.classes = _checked.classes, self._classes
+
+    def __exit__(self, *error: object) -> None:
+        _checked.classes = self._before
+
+
 def check_labels(where: str, labels: Tensor, classes: int) -> None:
     """A ValueError that names the first label out of range.
 
     Not while a step is recorded: its replays leave that to the op that takes a label's element.
     """
-    if is_recording():
+    if classes in _checked.classes or is_recording():
         return
     with no_grad():
         bad = ops.logical_or(labels < 0, labels >= classes)

@@ -9,6 +9,7 @@ from ranvier._C import Tensor, int64, ops
 from ranvier.keras import losses as losses_of
 from ranvier.keras import metrics as metrics_of
 from ranvier.keras._names import near
+from ranvier.keras.backend import to_tensor
 from ranvier.keras.losses.functions import check_labels
 from ranvier.keras.metrics.metric import Averaged, Mean, Metric
 from ranvier.keras.tensors import flatten
@@ -97,6 +98,7 @@ class Compiled:
         self.weights: list[float] = []
         self.measures: list[tuple[str, Metric, int, bool]] = []  # name, metric, output, weighted
         self.parts: list[tuple[str, Mean]] = []  # the losses of several outputs
+        self.classes: list[int | None] = []  # of each output, once it was there
         self.part_losses: list[Tensor] = []  # theirs of a batch, until somebody takes them
 
     def build(self, y_true: Any, y_pred: Any, names: list[str] | None) -> None:
@@ -115,6 +117,7 @@ class Compiled:
         self.losses = [None if li is None else resolve_loss(li, t, p) for li, t, p in pairs]
         scales = by_output("loss_weights", loss_weights, count, names)
         self.weights = [1.0 if w is None else float(w) for w in scales]
+        self.classes = [None] * count
         self.measures = []
         for kind, is_weighted in ((metrics, False), (weighted, True)):
             for place, items in enumerate(self._metrics_by_output(kind, count)):
@@ -183,6 +186,35 @@ class Compiled:
                 check_labels("sparse_categorical_crossentropy", labels, pred.shape[-1])
 
     # --- a batch
+
+    def known_labels(self, y_true: Any) -> tuple[int, ...]:
+        """The numbers of classes that a batch's labels fit; () if one is not known from before.
+
+        Raises
+        ------
+        ValueError
+            For a label that the model has no output for.
+        """
+        known = []
+        for loss, labels, classes in zip(
+            self.losses, self.targets(y_true, len(self.losses)), self.classes, strict=True
+        ):
+            if not isinstance(loss, losses_of.SparseCategoricalCrossentropy):
+                continue
+            if classes is None:
+                return ()
+            labels, ignored = ops.cast(to_tensor(labels), int64), loss.options["ignore_class"]
+            if ignored is not None:
+                labels = ops.where(labels != ignored, labels, 0)
+            check_labels("sparse_categorical_crossentropy", labels, classes)
+            known.append(classes)
+        return tuple(known)
+
+    def remember_classes(self, y_pred: Any) -> None:
+        """How many classes each output has, where its loss takes labels."""
+        for place, (loss, pred) in enumerate(zip(self.losses, flatten(y_pred), strict=True)):
+            if isinstance(loss, losses_of.SparseCategoricalCrossentropy):
+                self.classes[place] = pred.shape[loss.options["axis"]]
 
     def loss(self, y_true: Any, y_pred: Any, weight: Any, keep_parts: bool = True) -> Any:
         """The loss of a batch, all outputs together; None where there is no loss."""

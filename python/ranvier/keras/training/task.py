@@ -10,6 +10,7 @@ import numpy as np
 from ranvier._C import ShapeError, Tensor
 from ranvier._grad import no_grad
 from ranvier.keras.layers.layer import penalty_of
+from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training.compiled import Compiled
@@ -121,13 +122,17 @@ class KerasTask(Task):
     def prepare_step(self, step: Step) -> None:
         self.rows = step[-1].rows
         self.compiled.part_losses.clear()
+        self.labels = [self.compiled.known_labels(batch.target) for batch in step]
         self.keras_optimizer.set_rate()
 
     def forward(self, batch: Batch) -> Any:
         return call_model(self.where, self.model, batch.x)
 
     def loss_of(self, prediction: Any, batch: Batch, step: Step) -> tuple[Tensor, float | Tensor]:
-        loss = self.compiled.loss(batch.target, prediction, batch.weight)
+        place = next(i for i, other in enumerate(step) if other is batch)
+        with checked_labels(self.labels[place]):
+            loss = self.compiled.loss(batch.target, prediction, batch.weight)
+        self.compiled.remember_classes(prediction)
         penalty = self.penalties.total()
         if loss is None:
             loss = penalty
