@@ -13,7 +13,7 @@ from training_setup import LABELS, VALUES, X, classifier, fit, weights
 import ranvier as rv
 from ranvier import keras, nn, optim
 from ranvier.keras.tensors import flatten, map_structure
-from ranvier.training import NonFiniteError
+from ranvier.training import NonFiniteError, RanvierWarning
 from ranvier.training.batches import Batch
 from ranvier.training.loop import Run
 from ranvier.training.penalties import Penalties
@@ -271,7 +271,9 @@ def test_an_output_that_changes_its_shape() -> None:
             return self.layer(x)[:, 0] if self.calls % 2 else self.layer(x)
 
     data = TensorDataset(rv.tensor(X[:16]), rv.tensor(VALUES[:16]))
-    history = fit(Changing(), Batched(DataLoader(data, batch_size=4)), None, loss="mse", epochs=2)
+    loader = Batched(DataLoader(data, batch_size=4))
+    with pytest.warns(RanvierWarning, match=r"sets self\.calls"):
+        history = fit(Changing(), loader, None, loss="mse", epochs=2)
     assert history.epochs == 2  # "mse" refuses another shape
 
 

@@ -187,8 +187,10 @@ class Compiled:
 
     # --- a batch
 
-    def known_labels(self, y_true: Any) -> tuple[int, ...]:
+    def known_labels(self, y_true: Any, seen: bool) -> tuple[int, ...]:
         """The numbers of classes that a batch's labels fit; () if one is not known from before.
+
+        With `seen`, `check_labels` has looked at all rows before.
 
         Raises
         ------
@@ -203,11 +205,14 @@ class Compiled:
                 continue
             if classes is None:
                 return ()
-            labels, ignored = ops.cast(to_tensor(labels), int64), loss.options["ignore_class"]
+            known.append(classes)
+            ignored = loss.options["ignore_class"]
+            if seen and ignored is None:
+                continue
+            labels = ops.cast(to_tensor(labels), int64)
             if ignored is not None:
                 labels = ops.where(labels != ignored, labels, 0)
             check_labels("sparse_categorical_crossentropy", labels, classes)
-            known.append(classes)
         return tuple(known)
 
     def remember_classes(self, y_pred: Any) -> None:

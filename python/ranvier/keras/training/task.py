@@ -14,6 +14,7 @@ from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training.compiled import Compiled
+from ranvier.keras.training.data import ArrayBatches
 from ranvier.training import losses
 from ranvier.training.batches import Batch, Batches, Step
 from ranvier.training.evaluation import mode
@@ -122,7 +123,8 @@ class KerasTask(Task):
     def prepare_step(self, step: Step) -> None:
         self.rows = step[-1].rows
         self.compiled.part_losses.clear()
-        self.labels = [self.compiled.known_labels(batch.target) for batch in step]
+        seen = isinstance(self.batches, ArrayBatches)
+        self.labels = [self.compiled.known_labels(batch.target, seen) for batch in step]
         self.keras_optimizer.set_rate()
 
     def forward(self, batch: Batch) -> Any:
