@@ -88,6 +88,16 @@ void extremes_forward(const ForwardArgs& args) {
   extremes<Largest>(from, split, args.out[0]);
 }
 
+template <bool Largest>
+Prepared extremes_prepare(const ForwardArgs& args) {
+  const Tensor& x = args.in[0];
+  const Standing s = is_half(x.dtype()) ? Standing() : standing(x, axes_of(args, x.dim()));
+  if (!s.from.defined()) return {};
+  return brought(s.bring, [from = s.from, split = s.split, out = args.out[0]] {
+    extremes<Largest>(from, split, out);
+  });
+}
+
 void aminmax_forward(const ForwardArgs& args) {
   AxisSplit split({}, 0);
   const Tensor from = gathered(args.in[0], axes_of(args, args.in[0].dim()), &split);
@@ -185,6 +195,19 @@ void max_forward(const ForwardArgs& args) {
   });
 }
 
+template <bool Largest>
+Prepared max_prepare(const ForwardArgs& args) {
+  if (!args.given(0)) return extremes_prepare<Largest>(args);
+  const Tensor &x = args.in[0], &out = args.out[0];
+  if (is_half(x.dtype()) || !x.is_contiguous() || out.numel() == 0) return {};
+  Prepared call;
+  visit(x.dtype(), [&]<class T>(Tag<T>) {
+    call = [from = x.data<T>(), split = axis_split(args, x), y = out.data<T>(),
+            at = args.out[1].data<int64_t>()] { find_extremes<Largest, T>(from, split, y, at); };
+  });
+  return call;
+}
+
 Metas infer_arg(const InferArgs& args) {
   const Dims& shape = args.in[0].shape;
   const std::vector<int> axes = axes_of(args, shape.size());
@@ -263,6 +286,7 @@ void declare_pair(Registry& r, const std::string& word, const std::string& symbo
          .attrs = {axes_attr(), keepdim_attr()},
          .infer = infer_extremes,
          .forward = extremes_forward<Largest>,
+         .prepare = extremes_prepare<Largest>,
          .backward = shared_back,
          .saves = {"input", "result"},
          .formula = formula,
@@ -277,6 +301,7 @@ void declare_pair(Registry& r, const std::string& word, const std::string& symbo
          .attrs = {axis_attr(), keepdim_attr()},
          .infer = infer_max,
          .forward = max_forward<Largest>,
+         .prepare = max_prepare<Largest>,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return args.given(0) ? picked_back(args) : shared_back(args);
          },

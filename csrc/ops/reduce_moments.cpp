@@ -52,16 +52,38 @@ void moments(const T* x, const AxisSplit& s, double divisor, T* var, T* mean) {
 }
 
 template <bool Root>
-void moments_forward(const ForwardArgs& args) {
-  const Tensor &x = args.in[0], &var = args.out[0];
-  AxisSplit split({}, 0);
-  const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
-  const Tensor mean = args.out.size() > 1 ? args.out[1] : Tensor::empty(var.shape(), var.dtype());
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+void moments_into(const Tensor& from, const AxisSplit& split, double divisor, const Tensor& var,
+                  const Tensor& mean) {
+  visit_floating(from.dtype(), [&]<class T>(Tag<T>) {
     T* const y = var.data<T>();
-    moments(from.data<T>(), split, divisor_of(args, x.shape()), y, mean.data<T>());
+    moments(from.data<T>(), split, divisor, y, mean.data<T>());
     if (Root)
       for (int64_t i = 0; i < var.numel(); ++i) y[i] = std::sqrt(y[i]);
+  });
+}
+
+// The second result, or memory in its place.
+Tensor mean_of(const ForwardArgs& args) {
+  const Tensor& var = args.out[0];
+  return args.out.size() > 1 ? args.out[1] : Tensor::empty(var.shape(), var.dtype());
+}
+
+template <bool Root>
+void moments_forward(const ForwardArgs& args) {
+  const Tensor& x = args.in[0];
+  AxisSplit split({}, 0);
+  const Tensor from = gathered(x, axes_of(args, x.dim()), &split);
+  moments_into<Root>(from, split, divisor_of(args, x.shape()), args.out[0], mean_of(args));
+}
+
+template <bool Root>
+Prepared moments_prepare(const ForwardArgs& args) {
+  const Tensor& x = args.in[0];
+  const Standing s = is_half(x.dtype()) ? Standing() : standing(x, axes_of(args, x.dim()));
+  if (!s.from.defined()) return {};
+  return brought(s.bring, [from = s.from, split = s.split, divisor = divisor_of(args, x.shape()),
+                           var = args.out[0], mean = mean_of(args)] {
+    moments_into<Root>(from, split, divisor, var, mean);
   });
 }
 
@@ -112,6 +134,7 @@ void declare_moment(Registry& r, OpDef op) {
   op.types = Types::floats;
   op.infer = infer_moments;
   op.forward = moments_forward<Root>;
+  op.prepare = moments_prepare<Root>;
   op.backward = moments_backward<Root>;
   op.saves = {"input"};
   if (Root) op.saves.push_back(op.outputs[0]);
