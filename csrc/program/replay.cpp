@@ -183,7 +183,11 @@ bool Program::Plan::adopt() {
       std::memcpy(r.tensor.impl()->storage->data, before.impl()->storage->data,
                   before.impl()->storage->bytes);
   }
-  for (Tensor& t : inputs) t = own.of(t);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor recorded = inputs[i];
+    inputs[i] = own.of(recorded);
+    if (!lent[i]) copy(inputs[i], recorded);  // for profile() before the first run
+  }
   for (Instruction& step : instructions) {
     for (Tensor& t : step.inputs) t = own.of(t);
     for (Tensor& t : step.outputs) t = own.of(t);

@@ -55,6 +55,15 @@ def test_measuring_changes_nothing() -> None:
     assert bits(net.parameters()) == bits(other.parameters())
 
 
+def test_before_a_replay_the_recorded_inputs_are_measured() -> None:
+    for _ in range(3):
+        used = [rv.full((12,), 99) for _ in range(50)]  # what is handed out next holds no labels
+    used.clear()
+    program = rv.Program.record(F.cross_entropy, ROWS[:, :3], LABELS)
+    used = [rv.full((12,), 99) for _ in range(50)]
+    assert len(program.profile(1)) == 1
+
+
 def test_a_graph_that_waits_is_not_disturbed() -> None:
     weight = rv.ones(3, requires_grad=True)
 
