@@ -15,15 +15,15 @@ class Held {
     ++storages_[t.impl()->storage.get()];
     if (t.impl()->base) add(Tensor(t.impl()->base));
   }
-  const std::unordered_map<TensorImpl*, int>& tensors() const { return counts_; }
-  int tensors_of(Storage* storage) const {
-    const auto it = storages_.find(storage);
-    return it == storages_.end() ? 0 : it->second;
+  const PointerMap<TensorImpl, int>& tensors() const { return counts_; }
+  int tensors_of(const Storage* storage) const {
+    const int* const count = storages_.find(storage);
+    return count ? *count : 0;
   }
 
  private:
-  std::unordered_map<TensorImpl*, int> counts_;
-  std::unordered_map<Storage*, int> storages_;
+  PointerMap<TensorImpl, int> counts_;
+  PointerMap<Storage, int> storages_;
 };
 
 }  // namespace
@@ -66,6 +66,20 @@ MemoryUses::MemoryUses(const std::vector<Instruction>& steps, const Tensors& out
   }
   for (auto& [storage, use] : uses_)
     if (storage->refs.load(std::memory_order_relaxed) > held.tensors_of(storage)) use.kept = true;
+}
+
+void MemoryUses::join(const Tensor& from, const Tensor& to, size_t at) {
+  MemoryUse source = std::move(of(from));
+  MemoryUse& target = of(to);
+  of(from) = {};
+  for (const size_t i : target.reads) source.reads.push_back(i);
+  for (const size_t i : target.writes) source.writes.push_back(i);
+  for (auto* places : {&source.reads, &source.writes}) {
+    const auto end = std::remove(places->begin(), places->end(), at);
+    places->resize(static_cast<size_t>(end - places->begin()));
+  }
+  source.kept = target.kept;
+  target = std::move(source);
 }
 
 bool MemoryUses::stays(const Tensor& t, size_t from, size_t to) {

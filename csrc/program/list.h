@@ -1,10 +1,10 @@
 // The list of instructions of a program while it is made ready: who reads and writes which memory.
 #pragma once
 
-#include <unordered_map>
 #include <vector>
 
 #include "ops/op.h"
+#include "program/pointer_map.h"
 #include "ranvier/program.h"
 
 namespace ranvier {
@@ -14,7 +14,7 @@ inline bool runs(const Instruction& step) { return step.op->forward != nullptr; 
 
 // What instructions do with the memory of one storage, by their places in the list.
 struct MemoryUse {
-  std::vector<size_t> reads, writes;
+  SmallVector<size_t, 4> reads, writes;
   int made_by = -1;   // the instruction whose result it is; -1: it was there before
   bool kept = false;  // somebody outside the list can see it
   size_t first() const;
@@ -26,12 +26,15 @@ class MemoryUses {
   // `outside`: tensors of the program that callers see, or write to.
   MemoryUses(const std::vector<Instruction>& steps, const Tensors& outside);
   MemoryUse& of(const Tensor& t) { return uses_[t.impl()->storage.get()]; }
-  std::unordered_map<Storage*, MemoryUse>& all() { return uses_; }
+  PointerMap<Storage, MemoryUse>& all() { return uses_; }
+  // The instruction `at`, which only copied `from` to `to`, is left out: whoever wrote to `from`
+  // writes to `to`.
+  void join(const Tensor& from, const Tensor& to, size_t at);
   // Whether nothing between two instructions writes to the memory of `t`.
   bool stays(const Tensor& t, size_t from, size_t to);
 
  private:
-  std::unordered_map<Storage*, MemoryUse> uses_;
+  PointerMap<Storage, MemoryUse> uses_;
 };
 
 // Takes copies away and puts neighbours together, where every bit stays: see optimize.cpp.

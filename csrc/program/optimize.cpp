@@ -45,6 +45,7 @@ void drop_copies(Steps& steps, const Tensors& outside) {
                        from.dtype() == to.dtype() && from.is_dense() && same_layout(from, to);
     if (!whole || source.kept || source.made_by < 0 || source.last() != i) continue;
     if (target.made_by != static_cast<int>(i)) continue;
+    uses.join(from, to, i);
     const Ref<Storage> old = from.impl()->storage, now = to.impl()->storage;
     for (const Instruction& step : steps) {
       for (const Tensor& t : step.inputs)
@@ -53,7 +54,6 @@ void drop_copies(Steps& steps, const Tensors& outside) {
         if (t.impl()->storage == old) t.impl()->storage = now;
     }
     gone[i] = true;
-    uses = MemoryUses(steps, outside);
   }
   erase(steps, gone);
 }

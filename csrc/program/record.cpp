@@ -1,8 +1,6 @@
 // Recording: see ranvier/program.h. What the function does is written down while it runs as usual;
 // replay.cpp runs it again.
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "autograd/node.h"
 #include "core/recording.h"
@@ -17,16 +15,14 @@ Recorder*& recorder() {
   return current;
 }
 
-bool contains(const Tensors& list, const Tensor& t) {
-  return std::any_of(list.begin(), list.end(), [&](const Tensor& u) { return u.same(t); });
-}
-
 void Recorder::note_gradient(const Tensor& leaf, Event event) {
-  const auto [it, fresh] = places.try_emplace(leaf.impl(), leaves.size());
-  if (fresh)
+  size_t& place = places[leaf.impl()];
+  if (place == 0) {
     leaves.push_back({leaf, leaf.impl()->autograd ? leaf.impl()->autograd->grad : Tensor(),
                       event == Event::clear, false});
-  if (event == Event::write) leaves[it->second].written = true;
+    place = leaves.size();
+  }
+  if (event == Event::write) leaves[place - 1].written = true;
 }
 
 bool end_recording(const char* what, bool read) {
@@ -95,7 +91,7 @@ class Planner {
 
   Recorder& recorder_;
   const Tensors &inputs_, &results_;
-  std::unordered_set<const Storage*> made_;  // by instructions
+  PointerMap<Storage, bool> made_;  // by instructions
   std::unique_ptr<Program::Plan> plan_;
 };
 
@@ -157,10 +153,11 @@ void Planner::settle_results() {
 
 // What was there before and is read: its place in a graph decided what was recorded.
 void Planner::watch() {
-  std::unordered_set<const TensorImpl*> seen;
+  PointerMap<TensorImpl, bool> seen;
   const auto add = [&](const Tensor& t) {
     if (!t.defined() || was_made(t) || is_constant(t) || input_of(t) >= 0) return;
-    if (!is_leaf(t) || !seen.insert(t.impl()).second) return;
+    if (seen.contains(t.impl()) || !is_leaf(t)) return;
+    seen[t.impl()] = true;
     const AutogradMeta* const m = t.impl()->autograd.get();
     if (m && m->hooks && !m->hooks->empty() && reason.empty()) reason = "a tensor has a hook";
     t.impl()->watched = true;
@@ -178,8 +175,8 @@ bool Planner::leaks() {
   for (const LeafUse& use : recorder_.leaves)
     if (const Tensor g = grad(use.leaf); g.defined()) outside.push_back(g);
   MemoryUses uses(recorder_.instructions, {});
-  std::unordered_set<const Storage*> known;
-  for (const Tensor& t : outside) known.insert(t.impl()->storage.get());
+  PointerMap<Storage, bool> known;
+  for (const Tensor& t : outside) known[t.impl()->storage.get()] = true;
   for (const auto& [storage, use] : uses.all())
     if (use.made_by >= 0 && use.kept && !known.contains(storage)) return true;
   return false;
@@ -189,7 +186,7 @@ std::unique_ptr<Program::Plan> Planner::plan() {
   if (refuses()) return nullptr;
   for (const Instruction& step : recorder_.instructions)
     if (runs(step))
-      for (const Tensor& t : step.outputs) made_.insert(t.impl()->storage.get());
+      for (const Tensor& t : step.outputs) made_[t.impl()->storage.get()] = true;
   plan_ = std::make_unique<Program::Plan>();
   plan_->inputs = inputs_;
   settle_leaves();

@@ -3,9 +3,9 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "program/pointer_map.h"
 #include "ranvier/program.h"
 
 namespace ranvier {
@@ -21,10 +21,10 @@ struct LeafUse {
 struct Recorder {
   std::vector<Instruction> instructions;
   std::vector<LeafUse> leaves;
-  std::unordered_map<TensorImpl*, size_t> places;  // of leaves
-  bool may_end = false;                            // by what cannot be recorded, which goes on
-  bool may_end_by_read = false;                    // also by a read of a value
-  std::string ended;                               // by what it was
+  PointerMap<TensorImpl, size_t> places;  // of leaves, from 1
+  bool may_end = false;                   // by what cannot be recorded, which goes on
+  bool may_end_by_read = false;           // also by a read of a value
+  std::string ended;                      // by what it was
 
   enum class Event { read, write, clear };
   void note_gradient(const Tensor& leaf, Event event);
@@ -36,6 +36,5 @@ inline Place (*current_place)() = nullptr;
 
 Recorder*& recorder();
 
-bool contains(const Tensors& list, const Tensor& t);
 
 }  // namespace ranvier

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "autograd/node.h"
 #include "core/parallel.h"
@@ -89,16 +87,16 @@ class Adoption {
     places_[&old] = {Ref<Storage>(new Storage(old.bytes)), 0,
                      static_cast<int64_t>(old.bytes / size_of(from.dtype()))};
   }
-  void keep(const Storage* temporary) { temporaries_.insert(temporary); }
+  void keep(Storage* temporary) { temporaries_[temporary] = true; }
 
   Tensor of(const Tensor& t) {
     if (!t.defined() || temporaries_.contains(t.impl()->storage.get())) return t;
-    if (const auto it = handles_.find(t.impl()); it != handles_.end()) return it->second;
+    if (const Tensor* const known = handles_.find(t.impl())) return *known;
     const Tensor handle = handle_of(t);
     // What a view was taken of; of an argument that is one itself nothing more is seen.
     if (const Tensor base(t.impl()->base); base.defined() && lies_inside(base))
       handle.impl()->base = of(base).ref();
-    handles_.emplace(t.impl(), handle);
+    handles_[t.impl()] = handle;
     return handle;
   }
   bool inside() const { return inside_; }
@@ -114,30 +112,30 @@ class Adoption {
  private:
   struct Place {
     Ref<Storage> storage;
-    int64_t offset, room;
+    int64_t offset = 0, room = 0;
   };
   bool lies_inside(const Tensor& t) const {
-    const auto place = places_.find(t.impl()->storage.get());
-    if (place == places_.end() || t.numel() == 0) return true;
-    const int64_t offset = t.impl()->offset - place->second.offset;
-    return offset >= 0 && offset + reach(t) <= place->second.room;
+    const Place* const place = places_.find(t.impl()->storage.get());
+    if (!place || t.numel() == 0) return true;
+    const int64_t offset = t.impl()->offset - place->offset;
+    return offset >= 0 && offset + reach(t) <= place->room;
   }
   Tensor handle_of(const Tensor& t) {
-    const auto place = places_.find(t.impl()->storage.get());
-    if (place == places_.end()) {
+    const Place* const place = places_.find(t.impl()->storage.get());
+    if (!place) {
       ++shared_[t.impl()->storage.get()];
       return t.detach();
     }
     if (!lies_inside(t)) inside_ = false;
-    const int64_t offset = t.impl()->offset - place->second.offset;
+    const int64_t offset = t.impl()->offset - place->offset;
     const Tensor handle = t.alias(t.shape(), t.strides(), std::max<int64_t>(offset, 0));
-    handle.impl()->storage = place->second.storage;
+    handle.impl()->storage = place->storage;
     return handle;
   }
-  std::unordered_map<const Storage*, Place> places_;
-  std::unordered_set<const Storage*> temporaries_;
-  std::unordered_map<const TensorImpl*, Tensor> handles_;
-  std::unordered_map<Storage*, int> shared_;
+  PointerMap<Storage, Place> places_;
+  PointerMap<Storage, bool> temporaries_;
+  PointerMap<TensorImpl, Tensor> handles_;
+  PointerMap<Storage, int> shared_;
   bool inside_ = true;
 };
 
@@ -166,7 +164,7 @@ bool Program::Plan::adopt() {
                                          : new Storage(bytes)),
                 room);
   }
-  std::unordered_map<const Storage*, int> sharers;
+  PointerMap<Storage, int> sharers;
   for (Result& r : results)
     if (r.kind == Result::made) {
       ++sharers[r.tensor.impl()->storage.get()];
@@ -199,11 +197,10 @@ bool Program::Plan::adopt() {
 // ---- calls
 
 void Program::Plan::prepare() {
-  std::unordered_set<const Storage*> elsewhere, seen;
+  PointerMap<Storage, bool> elsewhere, seen, changes;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (lent[i]) elsewhere.insert(inputs[i].impl()->storage.get());
-  for (const auto& [storage, count] : shared) seen.insert(storage.get());
-  std::unordered_set<Storage*> changes;
+    if (lent[i]) elsewhere[inputs[i].impl()->storage.get()] = true;
+  for (const auto& [storage, count] : shared) seen[storage.get()] = true;
   for (const Instruction& step : instructions) {
     const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), [&](const Tensor& t) {
       return t.defined() && elsewhere.contains(t.impl()->storage.get());
@@ -212,7 +209,7 @@ void Program::Plan::prepare() {
     const auto writes = [&](const Tensor& t, bool counts) {
       Storage* const storage = t.impl()->storage.get();
       if (!seen.contains(storage) || storage->bytes == 0) return;
-      if (counts) changes.insert(storage);
+      if (counts) changes[storage] = true;
       const auto* begin = static_cast<const char*>(storage->data);
       changing.emplace_back(begin, begin + storage->bytes);
     };
@@ -226,7 +223,7 @@ void Program::Plan::prepare() {
     const Cost cost = cost_of(*step.op, in, out, step.attrs);
     nanoseconds += cost.flops / 50 + cost.bytes / 20;
   }
-  changed.assign(changes.begin(), changes.end());
+  for (const auto& entry : changes) changed.push_back(entry.key);
   std::sort(changing.begin(), changing.end());
   changing.erase(std::unique(changing.begin(), changing.end()), changing.end());
 }

@@ -39,7 +39,8 @@ def mode(model: Module, training: bool) -> Iterator[None]:
         yield
     finally:
         for module, was in before:
-            module.training = was
+            if module.training is not was:  # a change that recorded steps would look into
+                module.training = was
 
 
 def check_model(where: str, model: Any) -> Module:
