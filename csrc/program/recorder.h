@@ -36,5 +36,4 @@ inline Place (*current_place)() = nullptr;
 
 Recorder*& recorder();
 
-
 }  // namespace ranvier
