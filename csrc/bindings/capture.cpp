@@ -126,10 +126,13 @@ std::exception_ptr computed(Program::Plan& plan, std::span<const Argument> argum
   return error;
 }
 
-// The turn of a plan, waited for without the interpreter's lock: whoever has it may need that.
-std::unique_lock<std::mutex> turn_for(Program::Plan& plan) {
+// The turn of a plan, where it still fits: waited for without the interpreter's lock, which whoever
+// has the turn may need, and others may use to change what it depends on.
+std::unique_lock<std::mutex> turn_for(Program::Plan& plan, std::span<const Argument> arguments) {
   std::unique_lock<std::mutex> turn(turn_of(plan), std::try_to_lock);
-  if (!turn.owns_lock()) (void)without_lock([&] { turn.lock(); });
+  if (turn.owns_lock()) return turn;
+  (void)without_lock([&] { turn.lock(); });
+  if (!plan.fits(arguments)) turn.unlock();
   return turn;
 }
 
@@ -138,8 +141,8 @@ PyObject* replayed(const Known& known, std::span<const Argument> arguments) {
   const std::shared_ptr<Program> program = known.program;  // others may forget it meanwhile
   Program::Plan& plan = program->plan();
   if (!plan.fits(arguments)) return nullptr;
-  const std::unique_lock<std::mutex> turn = turn_for(plan);
-  if (!plan.fits(arguments)) return nullptr;
+  const std::unique_lock<std::mutex> turn = turn_for(plan, arguments);
+  if (!turn.owns_lock()) return nullptr;
   PyObject* const rebuild = Py_XNewRef(known.rebuild);
   Tensors results;
   const std::exception_ptr error = computed(plan, arguments, &results);
@@ -337,8 +340,8 @@ py::object run_program(const std::shared_ptr<Program>& program, const Tensors& g
   for (const Tensor& t : given) arguments.push_back(argument_of(t));
   const std::span<const Argument> all(arguments.begin(), arguments.size());
   if (!plan.fits(all)) return py::none();
-  const std::unique_lock<std::mutex> turn = turn_for(plan);
-  if (!plan.fits(all)) return py::none();
+  const std::unique_lock<std::mutex> turn = turn_for(plan, all);
+  if (!turn.owns_lock()) return py::none();
   for (size_t i = 0; i < given.size(); ++i)
     if (plan.written[i] && given[i].impl()->storage->read_only) return py::none();
   Tensors results;

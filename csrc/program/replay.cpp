@@ -200,7 +200,11 @@ void Program::Plan::prepare() {
   PointerMap<Storage, bool> elsewhere, seen, changes;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (lent[i]) elsewhere[inputs[i].impl()->storage.get()] = true;
-  for (const auto& [storage, count] : shared) seen[storage.get()] = true;
+  SmallVector<int32_t, 32> handles;
+  for (const auto& [storage, count] : shared) {
+    seen[storage.get()] = true;
+    handles.push_back(storage->refs.load(std::memory_order_relaxed));
+  }
   for (const Instruction& step : instructions) {
     const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), [&](const Tensor& t) {
       return t.defined() && elsewhere.contains(t.impl()->storage.get());
@@ -222,6 +226,13 @@ void Program::Plan::prepare() {
     for (const Tensor& t : step.outputs) out.push_back(meta_of(t));
     const Cost cost = cost_of(*step.op, in, out, step.attrs);
     nanoseconds += cost.flops / 50 + cost.bytes / 20;
+  }
+  // What ready calls hold is the program's, too.
+  for (size_t i = 0; i < shared.size(); ++i) {
+    auto& [storage, count] = shared[i];
+    const int32_t more = storage->refs.load(std::memory_order_relaxed) - handles[i];
+    count += more;
+    storage->program_refs.fetch_add(more, std::memory_order_relaxed);
   }
   for (const auto& entry : changes) changed.push_back(entry.key);
   std::sort(changing.begin(), changing.end());
@@ -365,8 +376,17 @@ void Program::Plan::compute(std::span<const Argument> arguments) {
 }
 
 void Program::Plan::finish(std::span<const Argument> arguments, Tensors* out) {
-  for (Storage* const storage : changed) ++storage->version;
-  for (const LeafGradient& g : leaves) autograd_meta(*g.leaf).grad = g.after ? **g.after : Tensor();
+  // Nobody else writes there at the same time, or values would clash and not only their count.
+  for (Storage* const storage : changed)
+    storage->version.store(storage->version.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+  for (const LeafGradient& g : leaves) {
+    Tensor& held = autograd_meta(*g.leaf).grad;
+    if (!g.after)
+      held = Tensor();
+    else if (!held.same(**g.after))
+      held = **g.after;
+  }
   for (size_t i = 0; i < arguments.size(); ++i)
     if (written[i]) copy(tensor_of(arguments[i]), inputs[i]);
   std::map<const Storage*, Ref<Storage>> copies;

@@ -421,6 +421,26 @@ def test_a_gradient_that_somebody_holds_is_left_alone() -> None:
     both(run)
 
 
+def test_gradients_that_are_clipped_inside_are_the_programs_own() -> None:
+    ran = []
+
+    def clipped(one: Trained) -> Any:
+        def step(x: rv.Tensor, y: rv.Tensor) -> rv.Tensor:
+            ran.append(1)
+            one.optimizer.zero_grad()
+            loss = F.cross_entropy(one.net(x), y)
+            loss.backward()
+            nn.utils.clip_grad_norm_(one.net.parameters(), 0.1)
+            one.optimizer.step()
+            return loss
+
+        run = rv.capture(step) if one.captured else step
+        return [run(X, Y).item() for _ in range(6)]
+
+    both(clipped)
+    assert len(ran) == 6 + 1
+
+
 def test_an_argument_in_the_memory_of_a_parameter() -> None:
     def run(one: Trained) -> Any:
         one.step(X[:5], Y[:5])
