@@ -111,7 +111,7 @@ Tensor state_bytes(const Generator& g) {
 }
 
 void set_state_bytes(const Generator& g, const Tensor& bytes) {
-  forbid_while_recording("set_state()");
+  if (recording && !end_recording("sets a seed", false)) forbid_while_recording("set_state()");
   if (bytes.dtype() != DType::uint8)
     fail(ErrorKind::type, "[set_state] expected what get_state() gave, uint8, got ",
          name_of(bytes.dtype()));
@@ -173,6 +173,14 @@ void bind_creation(py::module_& m) {
           return Tensor::full(Dims(std::span<const int64_t>(shape)),
                               exact_double("full", "fill_value", value), dtype_from(dtype));
         });
+  // Of what a recorded step reads anew each time, and must not set.
+  m.def("set_number", [](const Tensor& t, double value) {
+    if (recording && !end_recording("sets a learning rate or a momentum", false))
+      forbid_while_recording("a setting of an optimizer");
+    if (t.dtype() != DType::float64 || t.numel() != 1)
+      fail(ErrorKind::type, "[set_number] expected one float64, got ", name_of(t.dtype()));
+    *t.data<double>() = value;
+  });
   // What a recorded step goes on with: zeros that belong to the caller and not to the program.
   m.def("state_zeros", [](const std::vector<int64_t>& shape, const py::object& dtype) {
     const Tensor t = Tensor::zeros(Dims(std::span<const int64_t>(shape)), dtype_from(dtype));
@@ -229,4 +237,5 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_program(m);
   ranvier::python::bind_places();
   ranvier::python::bind_capture(m);
+  ranvier::python::bind_epoch(m);
 }

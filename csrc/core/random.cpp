@@ -10,7 +10,7 @@ Generator::Generator(uint64_t seed) : state_(Tensor::empty({2}, DType::int64)) {
 }
 
 void Generator::manual_seed(uint64_t seed) {
-  forbid_while_recording("manual_seed()");
+  if (recording && !end_recording("sets a seed", false)) forbid_while_recording("manual_seed()");
   state_.data<int64_t>()[0] = static_cast<int64_t>(seed);
   state_.data<int64_t>()[1] = 0;
 }

@@ -98,6 +98,7 @@ struct Program::Plan {
   // the caller's own come as undefined tensors.
   void compute(std::span<const Argument> arguments);
   void finish(std::span<const Argument> arguments, Tensors* out);
+  void publish();  // the part of finish() that is not about results: versions and gradients
   void give_up();  // in place of finish(), where an instruction failed
   // Results that are parts of the arguments, from these.
   void take_from(const Tensors& given, Tensors* out) const;

@@ -375,7 +375,7 @@ void Program::Plan::compute(std::span<const Argument> arguments) {
   for (const Prepared& call : calls) call();
 }
 
-void Program::Plan::finish(std::span<const Argument> arguments, Tensors* out) {
+void Program::Plan::publish() {
   // Nobody else writes there at the same time, or values would clash and not only their count.
   for (Storage* const storage : changed)
     storage->version.store(storage->version.load(std::memory_order_relaxed) + 1,
@@ -387,6 +387,10 @@ void Program::Plan::finish(std::span<const Argument> arguments, Tensors* out) {
     else if (!held.same(**g.after))
       held = **g.after;
   }
+}
+
+void Program::Plan::finish(std::span<const Argument> arguments, Tensors* out) {
+  publish();
   for (size_t i = 0; i < arguments.size(); ++i)
     if (written[i]) copy(tensor_of(arguments[i]), inputs[i]);
   std::map<const Storage*, Ref<Storage>> copies;

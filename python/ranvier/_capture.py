@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
 from ranvier import _C
-from ranvier._C import Program, Tensor
-from ranvier._recording import attributes_of, note_module, settings_of, witness
+from ranvier._C import Generator, Program, Tensor, dtype
+from ranvier._recording import attributes_of, note_module, settings_of, token_of, witness
 from ranvier.nn.module import Module
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ def is_on() -> bool:
 # --- arguments and results ------------------------------------------------------------------------
 
 
-class _Place:
+class Place:
     """Where a tensor goes in what is put together again."""
 
     __slots__ = ("index",)
@@ -52,7 +52,7 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
     """The value with places for its tensors, which are appended; arrays become tensors."""
     if isinstance(value, (Tensor, np.ndarray)):
         tensors.append(value if isinstance(value, Tensor) else _C.from_numpy(value))
-        return _Place(len(tensors) - 1)
+        return Place(len(tensors) - 1)
     if type(value) in (list, tuple):
         return type(value)([_taken_apart(item, tensors) for item in value])
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -64,7 +64,7 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
 
 def _together(form: Any, tensors: list[Tensor]) -> Any:
     """The value again."""
-    if isinstance(form, _Place):
+    if isinstance(form, Place):
         return tensors[form.index]
     if type(form) in (list, tuple):
         return type(form)([_together(item, tensors) for item in form])
@@ -77,23 +77,46 @@ def _together(form: Any, tensors: list[Tensor]) -> Any:
 
 def _key_of(form: Any) -> Any:
     """What is equal for calls that differ in nothing but tensors; its parts can be hashed."""
-    if isinstance(form, _Place):
-        return _Place
+    if isinstance(form, Place):
+        return Place
     if isinstance(form, (list, tuple)):
         return (type(form), *map(_key_of, form))
     if type(form) is dict:
         return (dict, *((name, _key_of(item)) for name, item in form.items()))
-    if isinstance(form, Module):
-        return Module, id(form)
-    return type(form), form
+    if type(form) is float:
+        return float, form.hex()  # 0.0 and -0.0 are two
+    if type(form) in _CONSTANT:
+        return type(form), form
+    return object, id(form)
 
 
-_CONSTANT = (int, float, bool, str, bytes, complex, type(None))
+_CONSTANT = (int, float, bool, str, bytes, type(None))
+
+
+def _objects_in(form: Any) -> Iterator[Any]:
+    """What is neither tensor nor container nor constant."""
+    if isinstance(form, (list, tuple)):
+        for item in form:
+            yield from _objects_in(item)
+    elif type(form) is dict:
+        for item in form.values():
+            yield from _objects_in(item)
+    elif not isinstance(form, Place) and type(form) not in _CONSTANT:
+        yield form
+
+
+def _seen_of(thing: Any) -> Any:
+    """What is equal as long as an object is the same; raises OpaqueError where that is hidden."""
+    if isinstance(thing, (Module, type, Generator, dtype)) or callable(thing):
+        return None  # itself; a module is looked at where it is called
+    if not hasattr(thing, "__dict__"):
+        raise OpaqueError(f"an argument is a {type(thing).__name__}, whose changes are not seen")
+    return token_of(vars(thing))
 
 
 def _check_result(form: Any) -> None:
     """Raises OpaqueError for results that a replay could not give anew."""
-    if isinstance(form, _Place) or type(form) in _CONSTANT:
+    if isinstance(form, Place) or type(form) in _CONSTANT:
         return
     if isinstance(form, (list, tuple)):
         for item in form:
@@ -116,6 +139,7 @@ class Surroundings:
         # Weakly, as the programs of a method belong to the module whose method it is.
         self.modules = [(ref(module), before) for module, before in witness.modules.values()]
         self.optimizers = [(opt, settings_of(opt)) for opt in witness.optimizers.values()]
+        self.settings = witness.settings
         self.version = _C.structure_version()
 
     def hold(self) -> bool:
@@ -127,6 +151,7 @@ class Surroundings:
             _C.program_holds(self.program)
             and all(_has(module(), before) for module, before in self.modules)
             and all(settings_of(optimizer) == before for optimizer, before in self.optimizers)
+            and all(token_of(group.get(key)) == before for group, key, before in self.settings)
         )
         if same:
             self.version = now
@@ -137,7 +162,7 @@ def _has(module: Any, attributes: Any) -> bool:
     return module is not None and attributes_of(module) == attributes
 
 
-class _Entry:
+class Entry:
     """A program and what belongs to it in Python."""
 
     def __init__(
@@ -147,10 +172,21 @@ class _Entry:
         actions: list[tuple[Callable[[], Any], bool]],
     ) -> None:
         self.program, self.surroundings, self.form = surroundings.program, surroundings, form
+        self.objects: list[tuple[Any, Any]] = []  # among the arguments, as they were
         self.before = [action for action, late in actions if not late]
         self.after = [action for action, late in actions if late]
-        single = isinstance(form, _Place)
+        single = isinstance(form, Place)
         self.rebuild = None if single else functools.partial(_together, form)
+
+    def holds(self) -> bool:
+        """Whether everything that it depends on is as it was."""
+        return self.surroundings.hold() and all(
+            _seen_of(thing) == before for thing, before in self.objects
+        )
+
+    def together(self, results: list[Tensor]) -> Any:
+        """What the function returns, of its tensors."""
+        return _together(self.form, results)
 
     def run(self, tensors: list[Tensor]) -> list[Tensor] | None:
         """The results, or None where the arguments do not fit."""
@@ -173,6 +209,8 @@ def obstacle(modules: Mapping[int, Any], optimizers: Mapping[int, Any]) -> str:
     for optimizer in optimizers.values():
         if optimizer.runs_hooks:
             return f"{type(optimizer).__name__} has a hook"
+        if not type(optimizer).reads_slots():
+            return f"{type(optimizer).__name__} takes its steps in Python"
     return ""
 
 
@@ -199,7 +237,7 @@ class Programs:
         note: Callable[[str], None] | None = None,
     ) -> None:
         self.function, self.most, self.reads_end, self.note = function, most, reads_end, note
-        self.entries: dict[Any, list[_Entry]] = {}
+        self.entries: dict[Any, list[Entry]] = {}
         self.refused: dict[Any, tuple[int, int]] = {}  # how often, and at which structure
         self.listed: list[Program] = []
         self.told: set[str] = set()
@@ -218,13 +256,8 @@ class Programs:
             self.tell("an argument requires a gradient")
             return self.function(*args, **kwargs)
         key = (_key_of(form), layouts, _C.is_grad_enabled())
-        try:
-            entries = self.entries.get(key, ())
-        except TypeError:
-            self.tell("an argument is neither a tensor nor a constant that can be hashed")
-            return self.function(*args, **kwargs)
-        for entry in entries:
-            if entry.surroundings.hold():
+        for entry in self.entries.get(key, ()):
+            if entry.holds():
                 return self.replay(captured, entry, form, tensors)
         if self.is_refused(key):
             return self.function(*args, **kwargs)
@@ -236,7 +269,15 @@ class Programs:
             return self.function(*args, **kwargs)
         return self.record(captured, key, form, tensors)
 
-    def replay(self, captured: Any, entry: _Entry, form: Any, tensors: list[Tensor]) -> Any:
+    def only(self) -> Entry | None:
+        """The one program, where it has no other and its surroundings hold."""
+        if len(self.entries) != 1:
+            return None
+        entries = next(iter(self.entries.values()))
+        holding = [entry for entry in entries if entry.holds()]
+        return holding[-1] if holding else None
+
+    def replay(self, captured: Any, entry: Entry, form: Any, tensors: list[Tensor]) -> Any:
         """A run of a program; of the function where the arguments are memory of the program's."""
         results = entry.run(tensors)
         if results is None:
@@ -245,20 +286,15 @@ class Programs:
         self.remember(captured, entry, form)
         return _together(entry.form, results)
 
-    def remember(self, captured: Any, entry: _Entry, form: Any) -> None:
+    def remember(self, captured: Any, entry: Entry, form: Any) -> None:
         """Lets the compiled part answer, where it is about plain tensors alone."""
         args, kwargs = form
-        if (
-            kwargs
-            or entry.before
-            or entry.after
-            or entry.surroundings.version != (_C.structure_version())
-        ):
+        version = entry.surroundings.version
+        actions = entry.before or entry.after
+        if captured is None or kwargs or actions or version != _C.structure_version():
             return
-        if all(isinstance(a, _Place) for a in args):
-            captured.remember(
-                entry.program, entry.surroundings.version, _C.is_grad_enabled(), entry.rebuild
-            )
+        if all(isinstance(a, Place) for a in args):
+            captured.remember(entry.program, version, _C.is_grad_enabled(), entry.rebuild)
 
     # --- recordings
 
@@ -282,25 +318,34 @@ class Programs:
 
         shape: list[Any] = []
         before = _C.structure_version()
+        modes = _modes()
         witness.begin()
         try:
+            objects = [(thing, _seen_of(thing)) for thing in _objects_in(form)]
             program, reason = _C.record_program(body, tensors, self.reads_end)
             _check_result(shape[0])
+            if modes != _modes():
+                raise OpaqueError("it changes the gradient mode, or the default dtype")
             entry = None if program is None else self.entry_of(program, before, shape[0])
         except OpaqueError as opaque:
             entry, reason = None, str(opaque)
         finally:
             witness.end()
+        if not answer:  # it was not even run
+            self.refuse(key, reason)
+            args, kwargs = _together(form, tensors)
+            return self.function(*args, **kwargs)
         if entry is None:
             self.refuse(key, reason)
         else:
+            entry.objects = objects
             self.entries.setdefault(key, []).append(entry)
             self.listed.append(entry.program)
             self.refused.pop(key, None)
             self.remember(captured, entry, form)
         return answer[0]
 
-    def entry_of(self, program: Program, version: int, form: Any) -> _Entry:
+    def entry_of(self, program: Program, version: int, form: Any) -> Entry:
         """What is kept of a recording; raises OpaqueError where it cannot be replayed."""
         if words := obstacle(witness.modules, witness.optimizers):
             raise OpaqueError(words)
@@ -310,7 +355,7 @@ class Programs:
                     raise OpaqueError(f"it changes attributes of a module, {type(module).__name__}")
         if len({late for _, late in witness.actions}) > 1:
             raise OpaqueError("a schedule goes on between steps of optimizers")
-        return _Entry(Surroundings(program), form, witness.actions)
+        return Entry(Surroundings(program), form, witness.actions)
 
     def is_refused(self, key: Any) -> bool:
         """Whether a recording would come to nothing again."""
@@ -332,7 +377,7 @@ class Programs:
         if len(self.listed) < self.most:
             return True
         for key, entries in list(self.entries.items()):
-            kept = [entry for entry in entries if entry.surroundings.hold()]
+            kept = [entry for entry in entries if entry.holds()]
             self.entries[key] = kept
             if not kept:
                 del self.entries[key]
@@ -352,6 +397,11 @@ class Programs:
         code = getattr(self.function, "__code__", None)
         where = f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else ""
         warn(f"[capture] {_name_of(self.function)}{where} runs without being replayed: {reason}")
+
+
+def _modes() -> tuple[bool, Any]:
+    """What a function should leave as it finds it."""
+    return _C.is_grad_enabled(), _C.get_default_dtype()
 
 
 def _name_of(function: Any) -> str:

@@ -50,6 +50,7 @@ class Profile(Sequence[Timing]):
 
     Examples
     --------
+    >>> import ranvier as rv
     >>> program = rv.Program.record(lambda x: (x @ x).sum(), rv.ones(4, 4))
     >>> [timing.op for timing in program.profile(10)]
     ['matmul', 'sum']

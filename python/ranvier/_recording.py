@@ -14,6 +14,7 @@ from ranvier import _C
 
 if TYPE_CHECKING:
     from ranvier.nn.module import Module
+    from ranvier.optim.groups import ParamGroup
     from ranvier.optim.optimizer import Optimizer
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -29,11 +30,13 @@ class Witness(threading.local):
     acting = False  # a schedule goes on: what it does is no part of the program
     modules: dict[int, tuple[Module, Attributes]]  # with their attributes before the first use
     optimizers: dict[int, Optimizer]
+    stepping = False  # an optimizer reads what is its own
+    settings: list[tuple[ParamGroup, str, Any]]  # that were read
     actions: list[tuple[Callable[[], Any], bool]]  # to be done anew each time; whether at the end
 
     def begin(self) -> None:
         """Nobody was used yet."""
-        self.modules, self.optimizers, self.actions = {}, {}, []
+        self.modules, self.optimizers, self.settings, self.actions = {}, {}, [], []
         self.active = True
         Recordings.count += 1
 
@@ -63,10 +66,16 @@ def note_module(module: Module) -> None:
 
 def note_optimizer(optimizer: Optimizer) -> None:
     """An optimizer takes a step."""
-    if witness.active:
-        witness.optimizers[id(optimizer)] = optimizer
-        # What came before is done at the beginning of each run.
-        witness.actions = [(action, False) for action, _ in witness.actions]
+    witness.optimizers[id(optimizer)] = optimizer
+    # What came before is done at the beginning of each run.
+    witness.actions = [(action, False) for action, _ in witness.actions]
+
+
+def note_setting(group: ParamGroup, key: str, value: Any) -> None:
+    """A setting of an optimizer is read: by its own step, or as a number that a program keeps."""
+    if witness.active and not (witness.acting or witness.stepping):
+        group.read.add(key)
+        witness.settings.append((group, key, token_of(value)))
 
 
 def acts(method: Method) -> Method:
@@ -107,7 +116,7 @@ class _Same:
         return id(self.thing)
 
 
-_PLAIN = (int, float, bool, str, bytes, complex, type(None))
+_PLAIN = (int, bool, str, bytes, type(None))
 _DEEPEST = 4
 
 
@@ -116,6 +125,8 @@ def token_of(value: Any, depth: int = 0) -> Any:
 
     Lists, tuples and dicts are looked into.
     """
+    if type(value) is float:
+        return float, value.hex()  # 0.0 and -0.0 are two
     if type(value) in _PLAIN:
         return type(value), value
     if depth < _DEEPEST:
@@ -137,12 +148,14 @@ def attributes_of(module: Module) -> Attributes:
 def settings_of(optimizer: Optimizer) -> tuple[Any, ...]:
     """What an optimizer's step depends on and no tensor holds."""
     groups = []
+    before, witness.stepping = witness.stepping, True
     for group in optimizer.param_groups:
-        settings = optimizer.recorded_settings(group)
+        settings = optimizer._form_of(group)
         state = (optimizer.state.get(p, {}) for p in group["params"])
         groups.append(
             (token_of(settings), tuple(map(_Same, group["params"])), *map(token_of, state))
         )
+    witness.stepping = before
     return (
         optimizer.runs_hooks,
         _Same(optimizer.grad_scale),

@@ -66,6 +66,7 @@ def trained(make: Callable[[], nn.Module], batch: int, accumulate: int) -> bytes
     return b"".join(p.detach().numpy().tobytes() for p in net.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_layer_has_the_bytes_of_the_larger_batch(layer: str) -> None:
     whole = trained(LAYERS[layer], 128, 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -311,6 +313,12 @@ def test_a_schedule_inside_goes_on(late: bool) -> None:
         lambda one: one.optimizer.state.clear(),
         lambda one: one.optimizer.state.pop(one.net.out.bias),
         lambda one: one.optimizer.load_state_dict(one.optimizer.state_dict()),
+        lambda one: one.optimizer.state[one.net.out.bias].update({"exp_avg": rv.ones(3)}),
+        lambda one: one.optimizer.state[one.net.out.bias].clear(),
+        lambda one: setattr(one.optimizer, "state", defaultdict(dict)),
+        lambda one: one.optimizer.param_groups[0]["params"].pop(),
+        lambda one: one.optimizer.param_groups[0].update({"params": [one.net.out.bias]}),
+        lambda one: setattr(one.net, "slope", -0.0),
         lambda one: setattr(one.net, "out", nn.Linear(5, 3)),
         lambda one: one.net.hidden.weight.data.zero_(),
         lambda one: rv.manual_seed(9),
@@ -469,6 +477,59 @@ def test_the_default_dtype_counts() -> None:
             rv.set_default_dtype(rv.float32)
 
 
+def test_zero_and_minus_zero_are_two_constants() -> None:
+    divide = rv.capture(lambda x, c: x / rv.full((), c))
+    for _ in range(2):
+        assert divide(rv.ones(1), 0.0).item() == math.inf
+        assert divide(rv.ones(1), -0.0).item() == -math.inf
+
+
+def test_methods_of_any_object_and_objects_as_arguments() -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.net, self.factor, self.more = nn.Linear(6, 2), 1.0, {"shift": [0.0]}
+
+        @rv.capture
+        def scaled(self, x: rv.Tensor) -> rv.Tensor:
+            with rv.no_grad():
+                return self.net(x) * self.factor + self.more["shift"][0]
+
+    one = Trainer()
+
+    def check() -> None:
+        want = Trainer.scaled.__wrapped__(one, X)
+        assert all(rv.equal(one.scaled(X), want) for _ in range(2))
+
+    check()
+    one.factor = 3.0
+    check()
+    one.net = nn.Linear(6, 2)
+    check()
+    one.more["shift"][0] = 5.0
+    check()
+    assert 1 <= len(Trainer.scaled.programs) <= 4
+
+
+def test_a_rate_that_is_read_as_a_number_is_followed() -> None:
+    def run(one: Trained) -> Any:
+        def descend(x: rv.Tensor, y: rv.Tensor) -> rv.Tensor:
+            one.optimizer.zero_grad()
+            loss = F.cross_entropy(one.net(x), y)
+            loss.backward()
+            with rv.no_grad():
+                for p in one.net.parameters():
+                    if p.grad is not None:
+                        p.sub_(one.optimizer.param_groups[0]["lr"] * p.grad)
+            return loss
+
+        step = rv.capture(descend) if one.captured else descend
+        losses = [step(X, Y).item() for _ in range(3)]
+        one.optimizer.param_groups[0]["lr"] = 0.5
+        return losses + [step(X, Y).item() for _ in range(3)]
+
+    both(run)
+
+
 # --- what is not replayed -------------------------------------------------------------------------
 
 
@@ -611,6 +672,52 @@ def test_an_error_of_the_function_is_the_functions() -> None:
         with pytest.raises(KeyError, match="mine"):
             fails(X)
     assert not rv._C.is_recording()
+
+
+def test_optimizers_that_step_in_python() -> None:
+    class Slower(optim.Optimizer):
+        def __init__(self, params: Any) -> None:
+            super().__init__(params, {"lr": 1.0})
+            self.count = 0
+
+        def _update(self, group: Any, param: rv.Tensor, grad: rv.Tensor) -> None:
+            self.count += 1
+            param.sub_(grad / self.count)
+
+    def run(one: Trained) -> Any:
+        one.optimizer = Slower(one.net.parameters())
+        return steps(one)
+
+    with pytest.warns(rv.RanvierWarning, match="Slower takes its steps in Python"):
+        both(run)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda one: one.optimizer.param_groups[0].update({"lr": 0.1}),
+        lambda one: optim.SGD([rv.ones(2, requires_grad=True)], lr=0.1),
+        lambda one: rv.manual_seed(3),
+        lambda one: rv.set_grad_enabled(False),
+        lambda one: setattr(one.net.out.bias, "grad", rv.ones(3)),
+    ],
+)  # fmt: skip
+def test_what_a_replay_would_leave_out_runs_as_it_is(act: Any) -> None:
+    def run(one: Trained) -> Any:
+        def step(x: rv.Tensor) -> rv.Tensor:
+            with rv.no_grad():
+                h = one.net(x)
+            act(one)
+            return h.sum()
+
+        function = rv.capture(step) if one.captured else step
+        try:
+            return [function(X).item() for _ in range(3)], rv.is_grad_enabled()
+        finally:
+            rv.set_grad_enabled(True)
+
+    with pytest.warns(rv.RanvierWarning, match="runs without being replayed"):
+        both(run)
 
 
 def test_a_result_of_another_kind() -> None:

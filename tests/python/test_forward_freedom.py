@@ -84,6 +84,7 @@ def test_a_free_forward_trains_under_a_debugger() -> None:
     assert traced == plain and "forward" in lines
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_a_free_forward_trains_in_fit(capsys: Any) -> None:
     rv.manual_seed(0)
     net = Free()

@@ -574,6 +574,7 @@ def test_extra_state_travels() -> None:
         plain.load_state_dict({**plain.state_dict(), "_extra_state": 3})
 
 
+@pytest.mark.filterwarnings("ignore:.*run as Python code")
 def test_extra_state_is_part_of_the_best_weights() -> None:
     model = Counted()
     stop = rv.EarlyStopping(patience=1)

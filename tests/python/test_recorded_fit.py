@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import nn
+from ranvier import _C, nn
+from ranvier.training import epochs
 from ranvier.training.step import Arithmetic
 
 RNG = np.random.default_rng(0)
@@ -117,6 +120,72 @@ def test_loaders_are_replayed_too(watch: Watch) -> None:
         history = rv.fit(net, loader, loss="cross_entropy", epochs=3, seed=2, verbose=0)
         ends.append((history.history, [p.tolist() for p in net.parameters()]))
     assert ends[0] == ends[1] and watch.count == 3  # the first one shows what comes out
+
+
+def test_epochs_over_rows_in_memory_run_natively(watch: Watch) -> None:
+    taken: list[int] = []
+    run_steps = _C.run_steps
+
+    def counted(*args: Any) -> int | None:
+        taken.append(run_steps(*args) or 0)
+        return taken[-1]
+
+    for settings in (
+        {}, {"metrics": ["accuracy", "f1"]}, {"metrics": "mse", "loss": "mse"}, {"accumulate": 2},
+        {"validation": 0.3, "sample_weight": np.arange(50) + 1.0}, {"shuffle": False},
+    ):  # fmt: skip
+        targets = {k: v for k, v in settings.items() if k == "loss"} == {"loss": "mse"}
+        make = (lambda: nn.Sequential(nn.Linear(6, 1))) if targets else plain
+        eager = watch.fit(make, False, **settings)
+        watch.monkeypatch.setattr(_C, "run_steps", counted)
+        taken.clear()
+        assert watch.fit(make, True, **settings) == eager
+        watch.monkeypatch.setattr(_C, "run_steps", run_steps)
+        assert sum(taken) >= 3 * (50 * 7 // 10 // 16) - 1
+
+
+def test_an_epoch_in_many_pieces_is_the_same(watch: Watch) -> None:
+    eager = watch.fit(stateful, False, metrics="accuracy")
+    watch.monkeypatch.setattr(epochs, "SECONDS", 0.0)
+    assert watch.fit(stateful, True, metrics="accuracy") == eager
+    watch.monkeypatch.setattr(epochs, "_BYTES", 1)
+    assert watch.fit(stateful, True, metrics="accuracy") == eager
+
+
+def test_numbers_that_are_not_finite_in_the_middle_of_an_epoch(watch: Watch) -> None:
+    def run(captured: bool) -> Any:
+        rows = X.copy()
+        rows[37] = 3e38  # whose sum overflows
+        net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+        net.load_state_dict({k: v * 0 + 1 for k, v in net.state_dict().items()})
+        watch.monkeypatch.setenv("RANVIER_CAPTURE", str(int(captured)))
+        with pytest.raises(rv.NonFiniteError) as info:
+            rv.fit(net, rows, Y, loss="cross_entropy", shuffle=False, batch_size=2, verbose=0)
+        return str(info.value), info.value.step, [p.tolist() for p in net.parameters()]
+
+    eager = run(False)
+    assert eager[1] == 19 and run(True) == eager
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_an_interrupt_ends_a_native_epoch_soon() -> None:
+    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    rows, labels = RNG.standard_normal((20000, 64)).astype("float32"), RNG.integers(0, 10, 20000)
+    seen: list[float] = []
+
+    def ring(*_: Any) -> None:
+        seen.append(time.perf_counter())
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            rv.fit(net, rows, labels, loss="cross_entropy", epochs=1000, verbose=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen and all(np.isfinite(p.detach().numpy()).all() for p in net.parameters())
 
 
 # --- traps: what code does beside computing -------------------------------------------------------
@@ -228,6 +297,78 @@ def test_hooks_run_in_every_step(watch: Watch) -> None:
     with pytest.warns(rv.RanvierWarning, match="hook"):
         assert watch.fit(hooked, True) == eager
     assert len(seen) == 2 * count
+
+
+class Config:
+    factor = 1.0
+
+
+class Reads(nn.Module):
+    """Reads what is no tensor in several ways, all of which may change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+        self.config = Config()
+        self.table = {"a": {"b": [1.0]}}
+        self.pair = ([1.0], 2.0)
+
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        x = self.layer(x) * self.config.factor
+        return x * self.table["a"]["b"][0] * self.pair[0][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.config, "factor", 0.5),
+        lambda model: model.table["a"].update(b=[3.0]),
+        lambda model: model.table["a"]["b"].__setitem__(0, 3.0),
+        lambda model: model.pair[0].__setitem__(0, 3.0),
+    ],
+)
+def test_what_a_forward_reads_may_change(watch: Watch, change: Any) -> None:
+    class Changes(rv.Callback):
+        def on_epoch_end(self, run: Any, logs: Any) -> None:
+            change(run.model)
+
+    eager = watch.fit(Reads, False, callbacks=[Changes()])
+    with pytest.warns(rv.RanvierWarning, match="has changed"):
+        assert watch.fit(Reads, True, callbacks=[Changes()]) == eager
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run, p: run.optimizer.state[p].update(exp_avg=rv.zeros(*p.shape)),
+        lambda run, p: run.optimizer.state[p].clear(),
+        lambda run, p: run.optimizer.state.clear(),
+        lambda run, p: run.optimizer.param_groups[0]["params"].pop(),
+        lambda run, p: run.optimizer.param_groups[0].update(weight_decay=0.3),
+    ],
+)
+def test_a_callback_may_change_the_optimizer(watch: Watch, change: Any) -> None:
+    class Changes(rv.Callback):
+        def on_epoch_end(self, run: Any, logs: Any) -> None:
+            if run.epoch == 2:
+                change(run, list(run.model.parameters())[-1])
+
+    eager = watch.fit(plain, False, callbacks=[Changes()])
+    assert watch.fit(plain, True, callbacks=[Changes()]) == eager
+
+
+def test_an_optimizer_with_a_counter(watch: Watch) -> None:
+    class Decays(rv.optim.Adam):
+        count = 0
+
+        def _update_group(self, group: Any) -> bool:
+            self.count += 1
+            for p in group["params"]:
+                p.data.mul_(1 - 0.1 / self.count)
+            return super()._update_group(group)
+
+    eager = watch.fit(plain, False, optimizer=Decays)
+    assert watch.fit(plain, True, optimizer=Decays) == eager
 
 
 def test_a_callback_may_change_the_model(watch: Watch) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier import _C
 from ranvier._C import Tensor
+from ranvier._recording import Recordings, note_setting
+from ranvier.optim.heard import HeardList
 
 if TYPE_CHECKING:
     from ranvier.optim.optimizer import Optimizer
@@ -117,9 +119,24 @@ class ParamGroup(dict[str, Any]):
     def __init__(self, kind: type[Optimizer], settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
         self.kind = kind
-        self.lr = _C.zeros((), _C.float64)
-        self.momentum = _C.zeros((), _C.float64)
+        self.read: set[str] = set()  # by recorded steps, as numbers
+        # Made by no op: a step that is recorded goes on with them.
+        self.lr = _C.state_zeros((), _C.float64)
+        self.momentum = _C.state_zeros((), _C.float64)
         self.update(settings)
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if Recordings.count and key != "params":
+            note_setting(self, key, value)
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As that of a dict."""
+        value = super().get(key, default)
+        if Recordings.count and key != "params":
+            note_setting(self, key, value)
+        return value
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return type(self), (self.kind, dict(self))
@@ -140,13 +157,15 @@ class ParamGroup(dict[str, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Sets several settings: all, or none if one of them is wrong."""
         values = self.checked(dict(*args, **kwargs))
+        if isinstance(values.get("params"), list):
+            values["params"] = HeardList(values["params"])
         # Not by ops, which would become part of a step that is being recorded.
         if "lr" in values:
-            self.lr.numpy()[()] = values["lr"]
+            _C.set_number(self.lr, values["lr"])
         if "momentum" in values:
-            self.momentum.numpy()[()] = values["momentum"]
+            _C.set_number(self.momentum, values["momentum"])
         if "betas" in values:
-            self.momentum.numpy()[()] = values["betas"][0]
+            _C.set_number(self.momentum, values["betas"][0])
         turned = self._turned(values)
         super().update(values)
         self.form = None
@@ -155,7 +174,7 @@ class ParamGroup(dict[str, Any]):
 
     def _turned(self, values: Mapping[str, Any]) -> bool:
         """Whether these settings change what a recorded step does, and not only its numbers."""
-        if not self.kind.reads_slots():
+        if not (self.read.isdisjoint(values) and self.kind.reads_slots()):
             return True
         for key, value in values.items():
             old = self.get(key)

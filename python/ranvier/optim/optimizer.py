@@ -10,13 +10,13 @@ import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
 from ranvier._layouts import laid_out_as
-from ranvier._recording import Recordings, note_optimizer
+from ranvier._recording import Recordings, note_optimizer, witness
 from ranvier.autograd.gradients import RemovableHandle
 from ranvier.nn.module import clear_grad
 from ranvier.optim.groups import (
@@ -32,6 +32,7 @@ from ranvier.optim.groups import (
     unknown_setting,
     without_names,
 )
+from ranvier.optim.heard import Heard, HeardDict, HeardList, State, Steering
 
 Closure = Callable[[], Any]
 Step = TypeVar("Step", bound=Callable[..., Any])
@@ -46,8 +47,13 @@ def _with_hooks(step: Step) -> Step:
     def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:
             return step(self, *args, **kwargs)
-        if Recordings.count:
+        if Recordings.count and witness.active and not witness.stepping:
             note_optimizer(self)
+            witness.stepping = True
+            try:
+                return hooked(self, *args, **kwargs)
+            finally:
+                witness.stepping = False
         if not (self._pre_hooks or self._post_hooks):
             result = step(self, *args, **kwargs)
             self.stepped = True
@@ -76,57 +82,6 @@ def _replaced(answer: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         "[register_step_pre_hook] hook: expected None or new (args, kwargs) as its result, got "
         f"{type(answer).__name__}"
     )
-
-
-class State(defaultdict[Tensor, dict[str, Any]]):
-    """What an optimizer remembers; a recorded step holds it, and hears of what is taken away."""
-
-    def __delitem__(self, key: Tensor) -> None:
-        super().__delitem__(key)
-        _C.structure_changed()
-
-    def pop(self, *args: Any) -> Any:
-        """As that of a dict."""
-        _C.structure_changed()
-        return super().pop(*args)
-
-    def popitem(self) -> Any:
-        """As that of a dict."""
-        _C.structure_changed()
-        return super().popitem()
-
-    def clear(self) -> None:
-        """As that of a dict."""
-        super().clear()
-        _C.structure_changed()
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """As that of a dict."""
-        super().update(*args, **kwargs)
-        _C.structure_changed()
-
-    def __setitem__(self, key: Tensor, value: dict[str, Any]) -> None:
-        super().__setitem__(key, value)
-        if not _C.is_recording():
-            _C.structure_changed()
-
-
-class Steering:
-    """A tensor that a step reads where it is set. A recorded step hears of it when it is not."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = f"_{name}"
-
-    def __get__(self, optimizer: Any, kind: Any = None) -> Tensor | None:
-        tensor: Tensor | None = vars(optimizer).get(self.name) if optimizer is not None else None
-        return tensor
-
-    def __set__(self, optimizer: Any, tensor: Tensor | None) -> None:
-        settings = vars(optimizer)
-        if settings.get(self.name) is not tensor:
-            settings[self.name] = tensor
-            if not _C.is_recording():
-                _C.structure_changed()
 
 
 class Optimizer:
@@ -189,14 +144,21 @@ class Optimizer:
     # is computed without reading a value. Only where `takes_finite`.
     finite = Steering()
 
+    if TYPE_CHECKING:
+        state: defaultdict[Tensor, dict[str, Any]]
+        param_groups: list[ParamGroup]
+    else:
+        state = Heard(State)
+        param_groups = Heard(HeardList)
+
     _stepping = False
     _warned = False
     stepped = False
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = {key: self.checked(key, value) for key, value in defaults.items()}
-        self.state: defaultdict[Tensor, dict[str, Any]] = State(dict)
-        self.param_groups: list[ParamGroup] = []
+        self.state = State()
+        self.param_groups = HeardList()
         self._pre_hooks: dict[int, Callable[..., Any]] = {}
         self._post_hooks: dict[int, Callable[..., Any]] = {}
         self._hooks_made = 0
@@ -254,7 +216,6 @@ class Optimizer:
         if names is not None:
             settings["param_names"] = names
         self.param_groups.append(ParamGroup(type(self), settings))
-        _C.structure_changed()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients, or with `set_to_none=False` fills them with 0."""
@@ -297,15 +258,21 @@ class Optimizer:
     @classmethod
     def reads_slots(cls) -> bool:
         """Whether a step reads rate and momentum from a group's tensors, not from its settings."""
-        return (
-            cls.op is not None and cls.step is Optimizer.step and cls._update is Optimizer._update
+        own = (
+            "step",
+            "_update",
+            "_update_group",
+            "_form_of",
+            "_state_of",
+            "attributes",
+            "state_for",
         )
-
-    def recorded_settings(self, group: ParamGroup) -> Any:
-        """What a recorded step holds of a group's settings: those that are in no tensor."""
-        if type(self).reads_slots():
-            return self._form_of(group)
-        return {key: value for key, value in group.items() if key != "params"}
+        return (
+            cls.op is not None
+            and cls.step is Optimizer.step
+            and cls._update is Optimizer._update
+            and all(getattr(cls, name).__module__.startswith("ranvier.") for name in own)
+        )
 
     @property
     def reads_grad_scale(self) -> bool:
@@ -315,12 +282,8 @@ class Optimizer:
     @property
     def takes_finite(self) -> bool:
         """Whether `step` is an op of the core for each group, and nobody else's code runs in it."""
-        kind = type(self)
-        return (
-            kind.step is Optimizer.step
-            and kind._update is Optimizer._update
-            and self.op is not None
-            and not (self._pre_hooks or self._post_hooks or "step" in self.__dict__)
+        return type(self).reads_slots() and not (
+            self._pre_hooks or self._post_hooks or "step" in self.__dict__
         )
 
     def _update_group(self, group: ParamGroup) -> bool:
@@ -545,7 +508,7 @@ class Optimizer:
             else:
                 tensor.fill_(0)
         if new or old:
-            self.state[parameter] = {**new, **old}
+            self.state[parameter] = HeardDict({**new, **old})
 
     def __repr__(self) -> str:
         lines = [

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier.training.inputs import Rows
@@ -26,6 +28,8 @@ class Batch:
 
 
 Step = list[Batch]
+# The order of an epoch, and the numbers of the rows of X and of y in it; None: as they stand.
+Drawn = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 class Batches(Protocol):
@@ -70,28 +74,39 @@ class RowBatches:
     def steps(self) -> int:
         return -(-len(self.X) // (self.batch_size * self.accumulate))
 
-    def __iter__(self) -> Iterator[Step]:
-        count, size = len(self.X), self.batch_size
-        order = None if self.random is None else _C.ops.permutation(self.random, count)
-        numbers, places = self.X.numbers(order), self.y.numbers(order)
+    def drawn(self) -> Drawn:
+        """The order of an epoch, and the numbers of the rows in it; None: as they stand."""
+        order = None if self.random is None else _C.ops.permutation(self.random, len(self.X))
+        return order, self.X.numbers(order), self.y.numbers(order)
+
+    def lists(self, drawn: Drawn) -> list[Tensor]:
+        """The numbers of the rows of `X` and `y`, and of the weights where there are some."""
+        order, numbers, places = drawn
+        plain: Tensor | None = None
+        lists: list[Tensor] = []
+        for given in (numbers, places) if self.weight is None else (numbers, places, order):
+            if given is None:
+                given = plain = _C.from_numpy(np.arange(len(self.X))) if plain is None else plain
+            lists.append(given)
+        return lists
+
+    def step(self, start: int, stop: int, drawn: Drawn) -> Step:
+        """The batches of the step of these rows."""
+        order, numbers, places = drawn
         step: Step = []
-        for start in range(0, count, size):
-            stop = min(start + size, count)
+        for begin in range(start, stop, self.batch_size):
+            end = min(begin + self.batch_size, stop)
             weight = self.weight
             if weight is not None:
                 weight = (
-                    weight[start:stop]
-                    if order is None
-                    else weight.index_select(0, order[start:stop])
+                    weight[begin:end] if order is None else weight.index_select(0, order[begin:end])
                 )
-            step.append(
-                Batch(
-                    self.X.batch(start, stop, numbers),
-                    self.y.batch(start, stop, places),
-                    stop - start,
-                    weight,
-                )
-            )
-            if len(step) == self.accumulate or stop == count:
-                yield step
-                step = []
+            x, target = self.X.batch(begin, end, numbers), self.y.batch(begin, end, places)
+            step.append(Batch(x, target, end - begin, weight))
+        return step
+
+    def __iter__(self) -> Iterator[Step]:
+        drawn, count = self.drawn(), len(self.X)
+        size = self.batch_size * self.accumulate
+        for start in range(0, count, size):
+            yield self.step(start, min(start + size, count), drawn)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ranvier import optim
@@ -18,7 +18,7 @@ from ranvier._C import Tensor
 from ranvier._grad import enable_grad, no_grad
 from ranvier.nn import Module
 from ranvier.training import callbacks as events
-from ranvier.training import diagnosis
+from ranvier.training import diagnosis, epochs
 from ranvier.training import metrics as metric_names
 from ranvier.training.batches import Step
 from ranvier.training.errors import NonFiniteError
@@ -138,9 +138,7 @@ class Run:
         """One pass over the data, and what it measured."""
         task, meters = self.task, self.task.meters()
         steps, rows, total = task.batches.steps, 0, 0.0
-        for done, step in enumerate(task.batches, 1):
-            count = sum(batch.rows for batch in step)
-            loss = self.run_step(step, meters)
+        for done, (count, loss) in enumerate(self.losses(meters), 1):
             total += loss * count
             rows += count
             self.part = done / steps if steps else 0.0
@@ -154,6 +152,14 @@ class Run:
             )
         self.check_parameters()
         return task.values_of_epoch(total / rows, meters) | self.validate()
+
+    def losses(self, meters: dict[str, metric_names.Meter]) -> Iterator[tuple[int, float]]:
+        """Takes the steps of an epoch: of each its rows and its loss."""
+        if epochs.fits(self):
+            yield from epochs.Epoch(self, meters).losses()
+            return
+        for step in self.task.batches:
+            yield sum(batch.rows for batch in step), self.run_step(step, meters)
 
     def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
         """A step, and then all that reads values of it: its loss, what is measured, what failed."""

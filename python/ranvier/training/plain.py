@@ -53,6 +53,8 @@ class Check:
                 try:
                     now = space[name]
                 except KeyError:
+                    if before is values.ABSENT:
+                        continue
                     return str(name)
                 if now is not before and not _equal(now, before):
                     return str(name)

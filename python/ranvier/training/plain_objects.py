@@ -65,6 +65,10 @@ class Objects:
                     f"reads {what}, a {type(thing).__name__} of things that can change"
                 )
             self.remember(thing, None, values.snapshot(thing))
+        if isinstance(thing, tuple) and values.is_row(thing):
+            self.remember(thing, None, values.snapshot(thing))
+        if isinstance(thing, functools.partial):
+            self.remember(thing.keywords, None, values.snapshot(thing.keywords))
         known = (types.ModuleType, type, types.FunctionType, types.MethodType, Tensor, Module,
                  types.BuiltinFunctionType, functools.partial)  # fmt: skip
         if isinstance(thing, Module):
@@ -213,6 +217,8 @@ class Objects:
         space = getattr(thing, "__dict__", None)
         if isinstance(space, dict) and name in space:
             return {self.read(frame, space[name], f"'{text}'", space, name)}
+        if isinstance(space, dict):  # where it would hide what the class has
+            self.remember(space, name, values.ABSENT)
         return self.of_class(frame, kind, thing, name, text)
 
     def part_of(self, frame: Frame, value: Value, node: ast.Subscript) -> Values:

@@ -162,11 +162,19 @@ def is_named(thing: Any) -> bool:
     return isinstance(thing, tuple) and hasattr(type(thing), "_fields")
 
 
-def snapshot(thing: Any) -> tuple[Any, ...]:
-    """What a row holds, to be compared later."""
-    if isinstance(thing, dict):
-        return (*thing.keys(), *thing.values())
-    return tuple(thing)
+ABSENT = object()  # in the place of what is not there, and may come
+_DEEPEST = 8
+
+
+def snapshot(thing: Any, depth: int = 0) -> tuple[Any, ...]:
+    """What a row holds, and the rows in it, to be compared later."""
+    items = (*thing.keys(), *thing.values()) if isinstance(thing, dict) else tuple(thing)
+    held: list[Any] = [len(items)]
+    for item in items:
+        held.append(item)
+        if isinstance(item, (list, tuple, dict, set)) and depth < _DEEPEST:
+            held.extend(snapshot(item, depth + 1))
+    return tuple(held)
 
 
 # --- functions of Python --------------------------------------------------------------------------

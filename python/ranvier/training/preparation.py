@@ -90,6 +90,8 @@ class FitTask(Task):
             for batch in step:
                 self.batches.settle(batch)
 
+    keeps_rows = True
+
     def is_settled(self, step: Step) -> bool:
         loaded = isinstance(self.batches, loaders.LoaderBatches)
         return not loaded or all(batch.given is not None for batch in step)

@@ -10,11 +10,19 @@ import os
 
 from ranvier import _C
 from ranvier._C import Tensor
-from ranvier._capture import MOST_PROGRAMS, Programs, is_on
+from ranvier._capture import MOST_PROGRAMS, Entry, Programs, is_on
 from ranvier.training import plain
-from ranvier.training.batches import Batch, Step
+from ranvier.training.batches import Batch, RowBatches, Step
 from ranvier.training.errors import warn
 from ranvier.training.step import Arithmetic, Taken
+
+
+class RowStep(list[Batch]):
+    """A step of rows in memory, with the numbers of these rows."""
+
+    def __init__(self, batches: Step, numbers: list[Tensor], rows: RowBatches) -> None:
+        super().__init__(batches)
+        self.numbers, self.rows = numbers, rows
 
 
 class RecordedSteps:
@@ -30,11 +38,15 @@ class RecordedSteps:
         self.arithmetic = arithmetic
         self.task = arithmetic.task
         self.kinds: dict[object, _C.Captured] = {}  # of steps, by what is no tensor in them
+        self.by_rows: dict[tuple[int, bool], Programs] = {}  # of steps that gather their rows
+        self.next_step = _C.as_tensor([0, 1, 0], _C.int64)  # what moves the keys of dropout on
         self.told = False
         self.plain: plain.Check | None = None
 
     def whole(self, step: Step, measured: bool) -> Taken:
         """Gradients and update, which changes nothing where a loss or gradient is not finite."""
+        if isinstance(step, RowStep):
+            return self.whole_of_rows(step, measured)
         if not self.task.is_settled(step):
             return self.arithmetic.whole(step, measured)
         tensors: list[Tensor] = []
@@ -54,6 +66,47 @@ class RecordedSteps:
         self.arithmetic.updates.begin()
         taken: Taken = kind(*tensors)
         return taken
+
+    # --- steps that gather their rows
+
+    def entry_for_rows(self, rows: int, measured: bool) -> Entry | None:
+        """The program of steps of so many rows, where there is one."""
+        programs = self.by_rows.get((rows, measured)) if self.holds() else None
+        return None if programs is None else programs.only()
+
+    def whole_of_rows(self, step: RowStep, measured: bool) -> Taken:
+        """As `whole`, by a program that takes the numbers of the rows."""
+        key = sum(batch.rows for batch in step), measured
+        programs = self.by_rows.get(key) if self.holds() else None
+        if programs is None:
+            if not self.may_replay():
+                return self.arithmetic.whole(step, measured)
+            programs = self.by_rows[key] = self.new_programs(step, measured)
+        self.arithmetic.updates.begin()
+        taken: Taken = programs.call(None, tuple(step.numbers), {})
+        return taken
+
+    def new_programs(self, step: RowStep, measured: bool) -> Programs:
+        """Steps of as many rows, as a function of their numbers."""
+        rows, counts = step.rows, [batch.rows for batch in step]
+        keys = self.arithmetic.keys[: len(counts)]
+
+        def whole(*numbers: Tensor) -> Taken:
+            batches, at = [], 0
+            for count in counts:
+                end = at + count
+                x, target = rows.X.batch(at, end, numbers[0]), rows.y.batch(at, end, numbers[1])
+                weight = None
+                if rows.weight is not None:
+                    weight = rows.weight.index_select(0, numbers[2][at:end])
+                batches.append(Batch(x, target, count, weight))
+                at = end
+            taken = self.arithmetic.whole(batches, measured)
+            for key in keys:
+                key.add_(self.next_step)
+            return taken
+
+        return Programs(whole, MOST_PROGRAMS, reads_end=True, note=self.tell)
 
     # --- whether
 
@@ -76,7 +129,7 @@ class RecordedSteps:
             place = f" ({os.path.basename(reason.filename)}:{reason.line})" if reason.line else ""
             self.tell(f"{reason.text}{place}")
             return False
-        if len(self.kinds) >= MOST_PROGRAMS:
+        if len(self.kinds) + len(self.by_rows) >= MOST_PROGRAMS:
             self.tell("batches keep changing their sizes")
             return False
         return True

@@ -60,6 +60,8 @@ class Task:
     def prepare_step(self, step: Step) -> None:
         """Before a step: what reads values, or is Python's to keep."""
 
+    keeps_rows = False  # rows in memory are ready for the loss as they are
+
     def is_settled(self, step: Step) -> bool:
         """Whether a step is arithmetic alone, behind `prepare_step`."""
         return True
