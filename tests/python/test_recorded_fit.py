@@ -420,3 +420,38 @@ def test_doors_replay_their_steps(watch: Watch) -> None:
         history = model.fit(X, Y, batch_size=10, epochs=3, verbose=0)
         ends.append((history.history, [w.tolist() for w in model.get_weights()]))
     assert ends[0] == ends[1] and watch.count <= 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m.optimizer, "clipnorm", 0.01),
+        lambda m: setattr(m.optimizer, "global_clipnorm", 0.01),
+        lambda m: setattr(m.layers[0].kernel_regularizer, "l2", 5.0),
+        lambda m: setattr(m.layers[0].kernel_constraint, "max_value", 0.1),
+        lambda m: setattr(m.loss, "reduction", "sum"),
+        lambda m: setattr(m.optimizer, "learning_rate", 0.5),
+    ],
+)
+def test_settings_of_keras_objects_may_change(watch: Watch, change: Any) -> None:
+    from ranvier import keras
+
+    class Changes(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                change(self.model)
+
+    def run(captured: bool) -> Any:
+        watch.monkeypatch.setenv("RANVIER_CAPTURE", str(int(captured)))
+        watch.count = 0
+        keras.utils.set_random_seed(0)
+        dense = keras.layers.Dense(
+            3, "softmax", kernel_regularizer="l2", kernel_constraint="max_norm"
+        )
+        model = keras.Sequential([dense])
+        model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy())
+        history = model.fit(X, Y, batch_size=25, epochs=4, verbose=0, callbacks=[Changes()])
+        return history.history, [w.tolist() for w in model.get_weights()]
+
+    eager = run(False)
+    assert run(True) == eager and watch.count <= 4

@@ -40,6 +40,8 @@ class RecordedSteps:
         self.kinds: dict[object, _C.Captured] = {}  # of steps, by what is no tensor in them
         self.by_rows: dict[tuple[int, bool], Programs] = {}  # of steps that gather their rows
         self.next_step = _C.as_tensor([0, 1, 0], _C.int64)  # what moves the keys of dropout on
+        self.settings: object = None  # of the task, when steps were recorded
+        self.renewals = 0
         self.told = False
         self.plain: plain.Check | None = None
 
@@ -114,7 +116,14 @@ class RecordedSteps:
         """Whether what the code reads beside tensors is as it was when it was looked at."""
         if self.plain is None or self.plain.reason is not None:
             return False
+        settings = self.task.settings()
+        if settings != self.settings:
+            self.settings, self.renewals = settings, self.renewals + 1
+            self.kinds.clear()
+            self.by_rows.clear()
         changed = self.plain.changed()
+        if self.renewals > MOST_PROGRAMS:
+            changed = "settings of Keras' objects"
         if changed is None:
             return True
         self.plain.reason = plain.Reason(f"reads {changed}, which has changed", "", 0)
@@ -124,6 +133,7 @@ class RecordedSteps:
         """Whether another kind of step may be recorded."""
         if self.plain is None:
             self.plain = plain.check(self.task.model, self.task.loss.function)
+            self.settings = self.task.settings()
         reason = self.plain.reason
         if reason is not None:
             place = f" ({os.path.basename(reason.filename)}:{reason.line})" if reason.line else ""

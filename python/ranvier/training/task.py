@@ -60,6 +60,13 @@ class Task:
     def prepare_step(self, step: Step) -> None:
         """Before a step: what reads values, or is Python's to keep."""
 
+    def settings(self) -> Any:
+        """What steps take from objects of Python, to be compared: equal while they are the same.
+
+        Beside modules, the loss and the optimizer, which recorded steps look at by themselves.
+        """
+        return None
+
     keeps_rows = False  # rows in memory are ready for the loss as they are
 
     def is_settled(self, step: Step) -> bool:

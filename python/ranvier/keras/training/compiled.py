@@ -78,6 +78,7 @@ class Compiled:
 
     def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         self._given = (loss, loss_weights, metrics, weighted_metrics)
+        self.given_loss = loss
         for name, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if value is not None and not isinstance(value, (list, tuple, dict)):
                 raise ValueError(

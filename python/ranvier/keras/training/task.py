@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier._C import ShapeError, Tensor
 from ranvier._grad import no_grad
+from ranvier._recording import token_of
 from ranvier.keras.layers.layer import penalty_of
 from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
@@ -119,6 +120,16 @@ class KerasTask(Task):
         self.epoch = first_epoch  # the one that runs, counted from 0
         self.rows = 0  # of the batch that ran last
         self.seen, self.total = 0, 0.0  # rows of the epoch, and their losses
+
+    def settings(self) -> Any:
+        chosen = self.keras_optimizer
+        held = [v.constraint for v in self.constrained]
+        held += [v.regularizer for v in self.penalties.weights]
+        held += [leaf for leaf in flatten(self.compiled.given_loss) if not isinstance(leaf, str)]
+        return (
+            chosen.clipnorm, chosen.clipvalue, chosen.global_clipnorm,
+            *(token_of(getattr(thing, "__dict__", thing)) for thing in held),
+        )  # fmt: skip
 
     def prepare_step(self, step: Step) -> None:
         self.rows = step[-1].rows
