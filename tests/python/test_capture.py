@@ -772,7 +772,9 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_threads_may_predict_with_one_program() -> None:
-    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 8))
+    net = nn.Sequential(
+        nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 8)
+    )  # who waits runs it itself
     inputs = [rv.rand(400, 64) for _ in range(4)]
     with rv.no_grad():
         want = [net(x) for x in inputs]
