@@ -126,8 +126,9 @@ std::exception_ptr computed(Program::Plan& plan, std::span<const Argument> argum
   return error;
 }
 
-// The turn of a plan, where it can be had and the plan still fits: waited for without the interpreter's lock, which whoever
-// has the turn may need, and others may use to change what it depends on.
+// The turn of a plan, where it can be had and the plan still fits: waited for without the
+// interpreter's lock, which whoever has the turn may need, and others may use to change what it
+// depends on.
 std::unique_lock<std::mutex> turn_for(Program::Plan& plan, std::span<const Argument> arguments) {
   std::unique_lock<std::mutex> turn(turn_of(plan), std::try_to_lock);
   if (turn.owns_lock()) return turn;
@@ -365,6 +366,9 @@ void bind_capture(py::module_& m) {
   m.def("run_program", &run_program, py::arg("program"), py::arg("inputs"));
   m.def("pause_recording", [](Flag pause) {
     if (recorder()) recording = !pause;
+  });
+  m.def("end_recording", [](const std::string& what) {
+    if (recording && !end_recording(what.c_str(), false)) forbid_while_recording(what.c_str());
   });
   m.def("program_fits", [](const std::shared_ptr<Program>& p, const Tensors& given) {
     SmallVector<Argument, 8> arguments;

@@ -85,6 +85,8 @@ def acts(method: Method) -> Method:
     def acting(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not Recordings.count or not witness.active or witness.acting:
             return method(self, *args, **kwargs)
+        if args or kwargs:
+            _C.end_recording(f"steps {type(self).__name__} with an argument, a number of Python's")
         witness.acting = True
         _C.pause_recording(True)
         try:

@@ -275,10 +275,22 @@ def test_a_rate_set_by_hand_or_by_a_schedule_is_followed() -> None:
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_schedule_inside_goes_on(late: bool) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda o: optim.lr_scheduler.LinearLR(o, total_iters=8),
+        lambda o: optim.lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=3),
+        lambda o: optim.lr_scheduler.SequentialLR(
+            o,
+            [optim.lr_scheduler.ConstantLR(o), optim.lr_scheduler.ExponentialLR(o, 0.9)],
+            milestones=[4],
+        ),
+    ],
+)
+def test_a_schedule_inside_goes_on(late: bool, kind: Any) -> None:
     def run(captured: bool) -> Any:
         one = Trained(False)
-        schedule = optim.lr_scheduler.LinearLR(one.optimizer, total_iters=8)
+        schedule = kind(one.optimizer)
         one.optimizer.stepped = True
 
         def step(x: rv.Tensor, y: rv.Tensor) -> rv.Tensor:
@@ -696,6 +708,7 @@ def test_optimizers_that_step_in_python() -> None:
     "act",
     [
         lambda one: one.optimizer.param_groups[0].update({"lr": 0.1}),
+        lambda one: optim.lr_scheduler.ReduceLROnPlateau(one.optimizer, patience=0).step(1.0),
         lambda one: optim.SGD([rv.ones(2, requires_grad=True)], lr=0.1),
         lambda one: rv.manual_seed(3),
         lambda one: rv.set_grad_enabled(False),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from ranvier._recording import acts
 from ranvier.optim.lr_scheduler.base import LRScheduler, check, is_count
 from ranvier.optim.optimizer import Optimizer
 
@@ -114,6 +115,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         low, height = self.eta_min, 1 + math.cos(math.pi * self.T_cur / self.T_i)
         return [low + (base - low) * height / 2 for base in self.base_lrs]
 
+    @acts
     def step(self, epoch: float | None = None) -> None:
         """Goes on by one epoch, or to any point.
 

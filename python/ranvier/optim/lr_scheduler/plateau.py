@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
+from ranvier import _C
 from ranvier.optim.lr_scheduler.base import LRScheduler, check, check_optimizer, one_each
 from ranvier.optim.optimizer import Optimizer
 
@@ -98,6 +99,7 @@ class ReduceLROnPlateau(LRScheduler):
             Go to this one; kept for old programs.
         """
         value = float(metrics)
+        _C.end_recording("steps ReduceLROnPlateau with a number of Python's")
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(value):
             self.best = value
