@@ -160,7 +160,7 @@ void Planner::watch() {
     seen[t.impl()] = true;
     const AutogradMeta* const m = t.impl()->autograd.get();
     if (m && m->hooks && !m->hooks->empty() && reason.empty()) reason = "a tensor has a hook";
-    t.impl()->watched = true;
+    t.impl()->watched.store(true, std::memory_order_relaxed);
     plan_->watched.push_back({Held(t), requires_grad(t), t.shape(), t.strides()});
   };
   for (const LeafUse& use : recorder_.leaves) add(use.leaf);

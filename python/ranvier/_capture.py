@@ -87,6 +87,8 @@ def _key_of(form: Any) -> Any:
         return float, form.hex()  # 0.0 and -0.0 are two
     if type(form) in _CONSTANT:
         return type(form), form
+    if isinstance(form, np.generic):
+        return type(form), form.tobytes()
     return object, id(form)
 
 
@@ -101,14 +103,14 @@ def _objects_in(form: Any) -> Iterator[Any]:
     elif type(form) is dict:
         for item in form.values():
             yield from _objects_in(item)
-    elif not isinstance(form, Place) and type(form) not in _CONSTANT:
-        yield form
+    elif not isinstance(form, (Place, Module, np.generic)) and type(form) not in _CONSTANT:
+        yield form  # a module is looked at where it is called, and not kept
 
 
 def _seen_of(thing: Any) -> Any:
     """What is equal as long as an object is the same; raises OpaqueError where that is hidden."""
-    if isinstance(thing, (Module, type, Generator, dtype)) or callable(thing):
-        return None  # itself; a module is looked at where it is called
+    if isinstance(thing, (type, Generator, dtype)) or callable(thing):
+        return None  # itself
     if not hasattr(thing, "__dict__"):
         raise OpaqueError(f"an argument is a {type(thing).__name__}, whose changes are not seen")
     return token_of(vars(thing))

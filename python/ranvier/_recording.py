@@ -36,12 +36,17 @@ class Witness(threading.local):
 
     def begin(self) -> None:
         """Nobody was used yet."""
-        self.modules, self.optimizers, self.settings, self.actions = {}, {}, [], []
+        self.forget()
         self.active = True
         Recordings.count += 1
 
+    def forget(self) -> None:
+        """Drops whoever was heard."""
+        self.modules, self.optimizers, self.settings, self.actions = {}, {}, [], []
+
     def end(self) -> None:
-        """Nobody is heard any more."""
+        """Nobody is heard any more, and nobody kept."""
+        self.forget()
         self.active = False
         Recordings.count -= 1
 

@@ -251,5 +251,54 @@ TEST_F(Threads, RecordingsOfTheirOwn) {
   EXPECT_EQ(got, want);
 }
 
+// One program for all of them, while the number of threads that a replay has changes.
+TEST_F(Threads, ReplaysOfTheSame) {
+  const Tensor w = numbers({30, 40}, 41), b = numbers({30}, 42);
+  Program program = Program::record(
+      [&](const Tensors& in) -> Tensors {
+        return {call("softmax", {call("linear", {in[0], w, b}, {std::string("relu")})[0]})[0]};
+      },
+      {numbers({20, 40}, 43)});
+  std::vector<std::string> want;
+  for (int t = 0; t < kThreads; ++t)
+    want.push_back(bytes(program.replay({numbers({20, 40}, 50 + static_cast<uint64_t>(t))})[0]));
+  together([&](int t) {
+    const Tensor x = numbers({20, 40}, 50 + static_cast<uint64_t>(t));
+    for (int i = 0; i < 4 * kRounds; ++i) {
+      if (t == 0) set_num_threads(1 + i % 3);
+      EXPECT_EQ(bytes(program.replay({x})[0]), want[static_cast<size_t>(t)]);
+    }
+  });
+}
+
+// Each trains a model of its own by a program of its own: forward, loss, backward and update.
+TEST_F(Threads, TrainingsOfTheirOwn) {
+  const auto trained = [](int t) {
+    const Generator generator(static_cast<uint64_t>(t) + 1);
+    const Tensor w = numbers({5, 20}, 60 + static_cast<uint64_t>(t));
+    const Tensor rate = Tensor::full({}, 0.1, DType::float64);
+    set_requires_grad(w, true);
+    const auto step = [&](const Tensors& in) -> Tensors {
+      set_grad(w, {});
+      const Tensor h =
+          call("dropout", {generator.state(), call("linear", {in[0], w})[0]}, {0.2})[0];
+      const Tensor loss = call("cross_entropy", {h, in[1]})[0];
+      backward(loss);
+      const NoGrad off;
+      call("sgd_update", {w, grad(w), rate});
+      return {loss};
+    };
+    const Tensors batch = {numbers({12, 20}, 70), Tensor::zeros({12}, DType::int64)};
+    Program program = Program::record(step, batch);
+    std::string all;
+    for (int i = 0; i < 2 * kRounds; ++i) all += bytes(program.replay(batch)[0]);
+    return all + bytes(w) + bytes(grad(w));
+  };
+  std::vector<std::string> want, got(kThreads);
+  for (int t = 0; t < kThreads; ++t) want.push_back(trained(t));
+  together([&](int t) { got[static_cast<size_t>(t)] = trained(t); });
+  EXPECT_EQ(got, want);
+}
+
 }  // namespace
 }  // namespace ranvier

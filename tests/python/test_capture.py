@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import threading
@@ -9,6 +10,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -133,6 +135,32 @@ def test_methods_are_captured_for_each_object() -> None:
         assert rv.equal(one(X), X * 2) and rv.equal(two(X), X * 3)
     one.scale = 5.0
     assert rv.equal(one(X), X * 5)
+
+
+def test_modules_are_not_kept_by_programs() -> None:
+    class Twice(nn.Module):
+        @rv.capture
+        def forward(self, x: rv.Tensor) -> rv.Tensor:
+            return x * 2
+
+    apply = rv.capture(lambda net, x: net(x))
+    gone = []
+    for _ in range(3):
+        one, other = Twice(), nn.Linear(6, 2)
+        with rv.no_grad():
+            for _ in range(2):
+                one(X), apply(other, X)
+        gone += [ref(one), ref(other)]
+    del one, other
+    gc.collect()
+    assert not any(weak() for weak in gone)
+
+
+def test_numpy_scalars_are_constants() -> None:
+    scaled = rv.capture(lambda x, c: x * float(c))
+    for c in (np.float32(2), np.float64(2), np.float32(3), np.int64(2)):
+        assert all(rv.equal(scaled(X, c), X * float(c)) for _ in range(2))
+    assert len(scaled.programs) == 4
 
 
 def test_keywords_constants_and_nested_arguments() -> None:

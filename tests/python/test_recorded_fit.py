@@ -144,6 +144,16 @@ def test_epochs_over_rows_in_memory_run_natively(watch: Watch) -> None:
         assert sum(taken) >= 3 * (50 * 7 // 10 // 16) - 1
 
 
+def test_a_run_that_is_stopped_before_an_epoch_takes_one_step(watch: Watch) -> None:
+    class Stops(rv.Callback):
+        def on_epoch_begin(self, run: Any, logs: Any = None) -> None:
+            if run.epoch == 2:
+                run.stop()
+
+    eager = watch.fit(plain, False, callbacks=[Stops()])
+    assert watch.fit(plain, True, callbacks=[Stops()]) == eager
+
+
 def test_an_epoch_in_many_pieces_is_the_same(watch: Watch) -> None:
     eager = watch.fit(stateful, False, metrics="accuracy")
     watch.monkeypatch.setattr(epochs, "SECONDS", 0.0)

@@ -167,7 +167,7 @@ struct TensorImpl {
   std::unique_ptr<AutogradMeta> autograd;  // null while no gradient is asked for
   Ref<TensorImpl> base;                    // of a view: the tensor it looks at, itself no view
   std::atomic<int32_t> program_refs{0};    // how many of `refs` are programs'
-  bool watched = false;       // a program depends on what it asks for, and on its hooks
+  std::atomic<bool> watched{false};  // a program depends on what it asks for, and on its hooks
   uint32_t base_history = 0;  // how often the base's history had changed when this one's was made
 
   TensorImpl();

@@ -37,7 +37,8 @@ def fits(run: Run) -> bool:
         and type(batches) is RowBatches
         and type(batches.X) is Rows
         and type(batches.y) is Rows
-        and not (heard or task.steps_itself or run.looks_again)
+        and not (heard or run.stopping or task.steps_itself or run.looks_again)
+        and _C.is_grad_enabled()
         and task.optimizer.takes_finite
         and type(task).finish_step is Task.finish_step
         and task.keeps_rows
