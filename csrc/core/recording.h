@@ -10,6 +10,9 @@ namespace ranvier {
 inline thread_local bool recording = false;
 // Which one, of all that there were.
 inline thread_local uint32_t recording_number = 0;
+// Joined to that number in Storage::unrecorded once an instruction has written all of the memory:
+// from there on every replay makes it anew.
+inline constexpr uint32_t kMadeAnew = uint32_t{1} << 31;
 
 class InsideKernel {
  public:

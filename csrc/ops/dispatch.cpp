@@ -108,7 +108,7 @@ void check_mutation(const OpDef& op, const Tensor& t, const std::string& name) {
   Storage& storage = *t.impl()->storage;
   const bool whole = static_cast<size_t>(t.numel()) * size_of(t.dtype()) == storage.bytes;
   if (made_while_recording(storage) && op.overwrites && whole)
-    storage.unrecorded = 0;  // from here on every replay makes it anew
+    storage.unrecorded = recording_number | kMadeAnew;
   if (made_while_recording(storage) &&
       !end_recording("changes memory that no instruction makes", false))
     fail(ErrorKind::runtime, "[", op.name, "] expected '", name,

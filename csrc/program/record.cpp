@@ -44,7 +44,7 @@ class Recording {
     if (recorder()) fail(ErrorKind::runtime, "[record] expected one recording at a time");
     recorder() = r;
     recording = true;
-    do recording_number = ++count;
+    do recording_number = ++count & ~kMadeAnew;
     while (recording_number == 0);
   }
   ~Recording() {
@@ -79,7 +79,13 @@ class Planner {
   void settle_results();
   void watch();
   bool leaks();
-  bool was_made(const Tensor& t) const { return made_.contains(t.impl()->storage.get()); }
+  bool was_made(const Tensor& t) const {
+    return made_.contains(t.impl()->storage.get()) || is_anew(*t.impl()->storage);
+  }
+  // Memory that the function made by itself, and instructions wrote.
+  static bool is_anew(const Storage& storage) {
+    return storage.unrecorded == (recording_number | kMadeAnew);
+  }
   bool is_constant(const Tensor& t) const {
     return t.impl()->storage->unrecorded == recording_number;
   }
@@ -178,7 +184,8 @@ bool Planner::leaks() {
   PointerMap<Storage, bool> known;
   for (const Tensor& t : outside) known[t.impl()->storage.get()] = true;
   for (const auto& [storage, use] : uses.all())
-    if (use.made_by >= 0 && use.kept && !known.contains(storage)) return true;
+    if ((use.made_by >= 0 || is_anew(*storage)) && use.kept && !known.contains(storage))
+      return true;
   return false;
 }
 

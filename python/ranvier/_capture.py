@@ -95,6 +95,18 @@ def _key_of(form: Any) -> Any:
 _CONSTANT = (int, float, bool, str, bytes, type(None))
 
 
+def _modules_in(form: Any) -> Iterator[Module]:
+    """The modules among arguments."""
+    if isinstance(form, (list, tuple)):
+        for item in form:
+            yield from _modules_in(item)
+    elif type(form) is dict:
+        for item in form.values():
+            yield from _modules_in(item)
+    elif isinstance(form, Module):
+        yield form
+
+
 def _objects_in(form: Any) -> Iterator[Any]:
     """What is neither tensor nor container nor constant."""
     if isinstance(form, (list, tuple)):
@@ -111,7 +123,7 @@ def _seen_of(thing: Any) -> Any:
     """What is equal as long as an object is the same; raises OpaqueError where that is hidden."""
     if isinstance(thing, (type, Generator, dtype)) or callable(thing):
         return None  # itself
-    if not hasattr(thing, "__dict__"):
+    if isinstance(thing, (dict, list, tuple, set)) or not hasattr(thing, "__dict__"):
         raise OpaqueError(f"an argument is a {type(thing).__name__}, whose changes are not seen")
     return token_of(vars(thing))
 
@@ -175,6 +187,7 @@ class Entry:
     ) -> None:
         self.program, self.surroundings, self.form = surroundings.program, surroundings, form
         self.objects: list[tuple[Any, Any]] = []  # among the arguments, as they were
+        self.given: list[Any] = []  # modules among the arguments, which another may follow in place
         self.before = [action for action, late in actions if not late]
         self.after = [action for action, late in actions if late]
         single = isinstance(form, Place)
@@ -182,8 +195,10 @@ class Entry:
 
     def holds(self) -> bool:
         """Whether everything that it depends on is as it was."""
-        return self.surroundings.hold() and all(
-            _seen_of(thing) == before for thing, before in self.objects
+        return (
+            self.surroundings.hold()
+            and all(module() is not None for module in self.given)
+            and all(_seen_of(thing) == before for thing, before in self.objects)
         )
 
     def together(self, results: list[Tensor]) -> Any:
@@ -306,9 +321,8 @@ class Programs:
 
         def body(*given: Tensor) -> list[Tensor]:
             args, kwargs = _together(form, list(given))
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, Module):
-                    note_module(value)
+            for module in _modules_in(form):
+                note_module(module)
             answer.append(self.function(*args, **kwargs))
             results: list[Tensor] = []
             shape.append(_taken_apart(answer[0], results))
@@ -341,6 +355,7 @@ class Programs:
             self.refuse(key, reason)
         else:
             entry.objects = objects
+            entry.given = [ref(module) for module in _modules_in(form)]
             self.entries.setdefault(key, []).append(entry)
             self.listed.append(entry.program)
             self.refused.pop(key, None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import os
 import threading
 import warnings
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -135,6 +136,63 @@ def test_methods_are_captured_for_each_object() -> None:
         assert rv.equal(one(X), X * 2) and rv.equal(two(X), X * 3)
     one.scale = 5.0
     assert rv.equal(one(X), X * 5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: rv.zeros(3).add_(x),
+        lambda x: rv.ones(3).copy_(x),
+        lambda x: rv.full((3,), 2.0).mul_(x),
+        lambda x: (rv.zeros_like(x).add_(x), [rv.zeros(2)]),
+        lambda x: rv.zeros(3).index_fill_(0, rv.tensor([1]), 4.0) + x,
+    ],
+)
+def test_memory_that_is_made_inside_is_made_anew(function: Any) -> None:
+    captured = rv.capture(function)
+    results = [captured(rv.ones(3) * i) for i in range(4)]
+    for i, got in enumerate(results):
+        want = function(rv.ones(3) * i)
+        if isinstance(want, tuple):
+            got, want = got[0], want[0]
+        assert rv.equal(got, want)
+
+
+def test_state_that_is_made_by_the_first_call() -> None:
+    made: dict[str, rv.Tensor] = {}
+
+    def total(x: rv.Tensor) -> rv.Tensor:
+        if "sum" not in made:
+            made["sum"] = rv.zeros(3)
+        made["sum"].add_(x)
+        return made["sum"] * 1
+
+    captured = rv.capture(total)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = [captured(rv.full((3,), float(i)))[0].item() for i in range(5)]
+    assert results == [0, 1, 3, 6, 10]
+
+
+def test_a_copy_in_the_place_of_a_module_that_is_gone() -> None:
+    apply = rv.capture(lambda x, net: net(x))
+    net, x = nn.Linear(6, 2), X
+    with rv.no_grad():
+        for i in range(6):
+            for p in net.parameters():
+                p.fill_(float(i))
+            other = copy.deepcopy(net)
+            assert rv.equal(apply(x, other), other(x))
+            del other
+
+
+def test_containers_of_other_kinds() -> None:
+    given = OrderedDict(k=rv.ones(3))
+    scaled = rv.capture(lambda d, x: x * d["k"])
+    with pytest.warns(rv.RanvierWarning, match="OrderedDict"):
+        for i in range(3):
+            given["k"] = rv.ones(3) * i
+            assert rv.equal(scaled(given, rv.ones(3)), rv.ones(3) * i)
 
 
 def test_modules_are_not_kept_by_programs() -> None:
