@@ -74,13 +74,14 @@ def of_ranvier(row: Row) -> Call:
     net = layers_of(rv.nn, row, lambda weight, values: weight.data.copy_(rv.tensor(values)))
     x, y = rv.tensor(row.x), rv.tensor(row.y)
     if row.predicts:
-        predict = rv.capture(net.eval())
+        net.eval()
 
-        def call() -> object:
+        @rv.capture
+        def predict(x: Any) -> Any:
             with rv.no_grad():
-                return predict(x)
+                return net(x)
 
-        return call
+        return lambda: predict(x)
     optimizer = rv.optim.Adam(net.parameters())
     loss_of = rv.nn.MSELoss() if row.squared else rv.nn.CrossEntropyLoss()
 
