@@ -32,7 +32,7 @@ def test_order_of_events() -> None:
         **{name: lambda *_, name=name: seen.append(name) for name in EVENTS}  # type: ignore[misc]
     )
     fit(classifier(), epochs=2, batch_size=25, validation=0.2, callbacks=everything)
-    step = ["on_step_begin", "on_step_end"]
+    step = ["on_step_begin", "on_step_end", "on_progress"]
     validation = ["on_validation_begin", "on_validation_end"]
     epoch = ["on_epoch_begin", *step, *step, *validation, "on_epoch_end"]
     assert seen == ["on_train_begin", *epoch, *epoch, "on_train_end", "on_close"]

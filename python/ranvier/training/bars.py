@@ -29,7 +29,7 @@ class TqdmBar(Callback):
         form = "{l_bar}{bar}| {n:.1f}/{total:g} epochs [{elapsed}<{remaining}{postfix}]"
         self.bar = make(total=float(run.epochs - run.task.first_epoch), bar_format=form)
 
-    def on_step_end(self, run: Run, logs: Logs) -> None:
+    def on_progress(self, run: Run, logs: Logs) -> None:
         self._reach(run, run.epoch - 1 + run.part)
 
     def on_epoch_end(self, run: Run, logs: Logs) -> None:
@@ -66,7 +66,7 @@ class RichBar(Callback):
         self.task = self.bar.add_task("fit", total=total, epoch="", words="")
         self.bar.start()
 
-    def on_step_end(self, run: Run, logs: Logs) -> None:
+    def on_progress(self, run: Run, logs: Logs) -> None:
         done = run.epoch - 1 + run.part - run.task.first_epoch
         self.bar.update(self.task, completed=done, epoch=f"{run.epoch}/{run.epochs}")
 

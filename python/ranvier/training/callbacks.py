@@ -27,7 +27,8 @@ Mode = Literal["auto", "min", "max"]
 
 EVENTS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_step_begin",
-    "on_step_end", "on_validation_begin", "on_validation_end", "on_not_finite", "on_close",
+    "on_step_end", "on_progress", "on_validation_begin", "on_validation_end", "on_not_finite",
+    "on_close",
 )  # fmt: skip
 
 
@@ -69,6 +70,13 @@ class Callback:
 
     def on_step_end(self, run: Run, logs: Logs) -> None:
         """After an update, with the loss of its rows."""
+
+    def on_progress(self, run: Run, logs: Logs) -> None:
+        """Now and then in an epoch, `run.part` of which is done, with its mean loss so far.
+
+        After some steps, or every few hundredths of a second: who listens to nothing else of an
+        epoch does not make it slower.
+        """
 
     def on_validation_begin(self, run: Run, logs: Logs) -> None:
         """Before the validation rows are measured."""

@@ -55,22 +55,20 @@ class Epoch:
         self.drawn = self.batches.drawn()
         self.lists = self.batches.lists(self.drawn)
 
-    def losses(self) -> Iterator[tuple[int, float]]:
-        """Of each step its rows and its loss."""
+    def losses(self) -> Iterator[tuple[int, list[float]]]:
+        """Whenever steps were taken, their rows and the loss of each."""
         count, size = len(self.batches.X), self.batches.batch_size * self.batches.accumulate
         start = 0
         while start < count:
             rows = min(size, count - start)
             entry = self.steps.entry_for_rows(rows, bool(self.meters))
-            taken = 0
+            taken: list[float] = []
             if entry is not None:
-                for value in self.many(entry, start, rows, (count - start) // rows):
-                    taken += 1
-                    yield rows, value
+                taken = self.many(entry, start, rows, (count - start) // rows)
             if not taken:
-                taken = 1
-                yield rows, self.run.run_step(self.step(start, rows), self.meters)
-            start += taken * rows
+                taken = [self.run.run_step(self.step(start, rows), self.meters)]
+            yield rows, taken
+            start += len(taken) * rows
 
     def step(self, start: int, rows: int) -> RowStep:
         """The step that begins with this row."""

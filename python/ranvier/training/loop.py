@@ -137,13 +137,17 @@ class Run:
     def run_epoch(self) -> dict[str, float]:
         """One pass over the data, and what it measured."""
         task, meters = self.task, self.task.meters()
-        steps, rows, total = task.batches.steps, 0, 0.0
-        for done, (count, loss) in enumerate(self.losses(meters), 1):
-            total += loss * count
-            rows += count
+        steps, rows, total, done = task.batches.steps, 0, 0.0, 0
+        for count, losses in self.losses(meters):
+            for loss in losses:
+                total += loss * count
+            rows += count * len(losses)
+            done += len(losses)
             self.part = done / steps if steps else 0.0
-            if self.listeners["on_step_end"]:
-                self.tell("on_step_end", {"loss": loss})
+            if self.listeners["on_step_end"]:  # then steps come one by one
+                self.tell("on_step_end", {"loss": losses[-1]})
+            if self.listeners["on_progress"]:
+                self.tell("on_progress", {"loss": total / rows})
             if self.stopping:
                 break
         if not rows:
@@ -153,13 +157,13 @@ class Run:
         self.check_parameters()
         return task.values_of_epoch(total / rows, meters) | self.validate()
 
-    def losses(self, meters: dict[str, metric_names.Meter]) -> Iterator[tuple[int, float]]:
-        """Takes the steps of an epoch: of each its rows and its loss."""
+    def losses(self, meters: dict[str, metric_names.Meter]) -> Iterator[tuple[int, list[float]]]:
+        """Takes the steps of an epoch: of one or of several equal ones, rows and losses of each."""
         if epochs.fits(self):
             yield from epochs.Epoch(self, meters).losses()
             return
         for step in self.task.batches:
-            yield sum(batch.rows for batch in step), self.run_step(step, meters)
+            yield sum(batch.rows for batch in step), [self.run_step(step, meters)]
 
     def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
         """A step, and then all that reads values of it: its loss, what is measured, what failed."""

@@ -124,7 +124,7 @@ class Progress:
 
 
 class ProgressLines(Callback):
-    """Progress as a callback; it listens to steps only where a line is redrawn."""
+    """Progress as a callback; it listens within epochs only where a line is redrawn."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class ProgressLines(Callback):
     ) -> None:
         self.progress = Progress(epochs, verbose, fractions, few)
         if self.progress.live:
-            self.on_step_end = self._redraw  # type: ignore[method-assign]
+            self.on_progress = self._redraw  # type: ignore[method-assign]
 
     def _redraw(self, run: Run, logs: dict[str, float]) -> None:
         self.progress.step(run.epoch, run.part)
