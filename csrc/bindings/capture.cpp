@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 #include "autograd/node.h"
 #include "bindings/bindings.h"
@@ -22,8 +23,8 @@ constexpr double kWorthSharing = 20'000;
 
 struct Known {
   std::shared_ptr<Program> program;
-  uint64_t structure;  // when it was last seen to hold
-  bool grad;
+  uint64_t structure;        // when it was last seen to hold
+  std::optional<bool> grad;  // what it has to be; none: whatever it is
   PyObject* rebuild;  // makes what the function returns of its tensors; null: it is the one tensor
 };
 
@@ -165,7 +166,7 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t flags, PyObje
           call.read(args, static_cast<size_t>(PyVectorcall_NARGS(flags))))
         for (size_t i = 0; i < captured.known->size(); ++i) {
           const Known& known = (*captured.known)[i];
-          if (known.structure != structure || known.grad != grad) continue;
+          if (known.structure != structure || known.grad.value_or(grad) != grad) continue;
           PyObject* const answer = replayed(known, call.arguments());
           if (answer || PyErr_Occurred()) return answer;
         }
@@ -244,7 +245,8 @@ PyObject* remember(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     if (!program->plan().is_plain()) Py_RETURN_NONE;
     const auto structure = py::handle(args[1]).cast<uint64_t>();
     auto& all = *reinterpret_cast<Captured*>(self)->known;
-    const bool grad = args[2] == Py_True;
+    std::optional<bool> grad;
+    if (args[2] != Py_None) grad = args[2] == Py_True;
     const auto it =
         std::find_if(all.begin(), all.end(), [&](const Known& k) { return k.program == program; });
     if (it != all.end()) {

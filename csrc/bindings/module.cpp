@@ -238,4 +238,5 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_places();
   ranvier::python::bind_capture(m);
   ranvier::python::bind_epoch(m);
+  ranvier::python::bind_predict(m);
 }

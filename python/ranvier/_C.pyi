@@ -73,7 +73,12 @@ class Captured:
     def __init__(self, function: Callable[..., Any], miss: Callable[..., Any]) -> None: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def remember(
-        self, program: Program, structure: int, grad: bool, rebuild: Callable[..., Any] | None, /
+        self,
+        program: Program,
+        structure: int,
+        grad: bool | None,
+        rebuild: Callable[..., Any] | None,
+        /,
     ) -> None: ...
     def forget(self) -> None: ...
 
@@ -178,6 +183,15 @@ def record_program(
 ) -> tuple[Program | None, str]: ...
 def run_program(program: Program, inputs: Sequence[Tensor]) -> list[Tensor] | None: ...
 def program_results(program: Program, /) -> list[tuple[Size, dtype]]: ...
+def predicted(program: Program) -> tuple[Size, dtype] | None: ...
+def predict_rows(
+    program: Program,
+    x: Tensor,
+    first: int,
+    count: int,
+    seconds: float,
+    out: Tensor,
+) -> int: ...
 def run_steps(
     program: Program,
     numbers: Sequence[Tensor],

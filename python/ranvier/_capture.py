@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, TypeVar, overload
 from weakref import WeakKeyDictionary, ref
 
@@ -146,12 +146,23 @@ def _check_result(form: Any) -> None:
 
 
 class Surroundings:
-    """What a recording depended on: modules, optimizers, and what C++ knows of its tensors."""
+    """What a recording depended on: modules, optimizers, and what C++ knows of its tensors.
 
-    def __init__(self, program: Program) -> None:
+    Parameters
+    ----------
+    program : Program
+    evaluated : container of int
+        By their id, modules that were put into evaluation mode for it: in which mode they are
+        otherwise does not matter.
+    """
+
+    def __init__(self, program: Program, evaluated: Container[int] = ()) -> None:
         self.program = program
         # Weakly, as the programs of a method belong to the module whose method it is.
-        self.modules = [(ref(module), before) for module, before in witness.modules.values()]
+        self.modules = [
+            (ref(module), before, id(module) in evaluated)
+            for module, before in witness.modules.values()
+        ]
         self.optimizers = [(opt, settings_of(opt)) for opt in witness.optimizers.values()]
         self.settings = witness.settings
         self.version = _C.structure_version()
@@ -163,7 +174,7 @@ class Surroundings:
             return True
         same = (
             _C.program_holds(self.program)
-            and all(_has(module(), before) for module, before in self.modules)
+            and all(_has(module(), before, in_any) for module, before, in_any in self.modules)
             and all(settings_of(optimizer) == before for optimizer, before in self.optimizers)
             and all(token_of(group.get(key)) == before for group, key, before in self.settings)
         )
@@ -172,8 +183,12 @@ class Surroundings:
         return same
 
 
-def _has(module: Any, attributes: Any) -> bool:
-    return module is not None and attributes_of(module) == attributes
+def _has(module: Any, attributes: Any, in_any_mode: bool) -> bool:
+    """Whether a module is there and has these attributes, of which the first is its mode."""
+    if module is None:
+        return False
+    now = attributes_of(module)
+    return bool(now[1:] == attributes[1:] if in_any_mode else now == attributes)
 
 
 class Entry:

@@ -67,7 +67,9 @@ class Module(Tree, ExtraState):
     _persistence: dict[str, bool]  # of each buffer: whether it is part of the state_dict
     _hooks: Hooks | None = None
     # Attributes that a recorded step does not depend on, or that are looked at in another way.
-    _beside = frozenset({"training", "_hooks", "_checked"})
+    _beside = frozenset(
+        {"training", "_hooks", "_checked", "_ranvier_last_fit", "_ranvier_predictions"}
+    )
 
     forward: Callable[..., Any] = _no_forward
 

@@ -1,4 +1,4 @@
-"""Using a model without training it: `predict`, `evaluate`, and the mode a model is in.
+"""Using a model without training it: `predict` and `evaluate`.
 
 Outputs are written into one result, so that they cost their own memory once. Nothing here changes
 a parameter.
@@ -6,8 +6,7 @@ a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
 from typing import Any
 
 from ranvier import _C
@@ -15,7 +14,7 @@ from ranvier._C import Tensor
 from ranvier._grad import no_grad
 from ranvier.data.preprocess import leading
 from ranvier.nn import Module
-from ranvier.training import loaders, losses
+from ranvier.training import loaders, losses, predictions
 from ranvier.training import metrics as metric_names
 from ranvier.training.inputs import (
     Rows,
@@ -28,19 +27,6 @@ from ranvier.training.inputs import (
 from ranvier.training.optimizers import last_fit
 
 _BATCH = 256
-
-
-@contextmanager
-def mode(model: Module, training: bool) -> Iterator[None]:
-    """Training or evaluation mode for a while; every module gets its own mode back."""
-    before = [(module, module.training) for module in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was in before:
-            if module.training is not was:  # a change that recorded steps would look into
-                module.training = was
 
 
 def check_model(where: str, model: Any) -> Module:
@@ -71,17 +57,9 @@ def forward(where: str, model: Module, x: Tensor) -> Tensor:
 
 def outputs(where: str, model: Module, X: Rows, batch_size: int) -> Tensor:
     """The model's outputs for these rows, in evaluation mode and without gradients."""
-    count, numbers = len(X), X.numbers()
-    result: Tensor | None = None
-    with mode(model, False), no_grad():
-        for start in range(0, count, batch_size):
-            stop = min(start + batch_size, count)
-            output = forward(where, model, X.batch(start, stop, numbers))
-            if result is None:
-                result = _C.empty((count, *output.shape[1:]), output.dtype)
-            result[start:stop] = output
-    assert result is not None  # there is at least one row
-    return result
+    whole = predictions.Outputs(model, X, functools.partial(forward, where))
+    with no_grad():
+        return whole.all(batch_size)
 
 
 def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
@@ -109,6 +87,12 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
     TypeError, ValueError
         If `X` is empty, not numbers, or not what the model takes.
 
+    Notes
+    -----
+    Where the model's code does nothing but compute, it is recorded once for each number of rows and
+    replayed from then on, with the same bits; several threads may do so at once. Changes of the
+    model are noticed. With RANVIER_CAPTURE=0 in the environment at the start nothing is replayed.
+
     Examples
     --------
     >>> import ranvier as rv
@@ -117,6 +101,10 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
     (2, 2)
     """
     check_model("predict", model)
+    if batch_size == _BATCH:
+        answer = predictions.quick_answer(model, X)
+        if answer is not None:
+            return answer
     size = positive_int("predict", "batch_size", batch_size)
     unpacked = loaders.arrays_of(X)
     if unpacked is None and loaders.is_source(X):

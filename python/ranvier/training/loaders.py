@@ -157,10 +157,11 @@ def collect(
     where: str, model: Module, batches: LoaderBatches
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Outputs, targets and weights of all rows, in evaluation mode and without gradients."""
-    from ranvier.training.evaluation import forward, mode
+    from ranvier.training.evaluation import forward
+    from ranvier.training.modes import evaluating
 
     outputs, targets, weights = [], [], []
-    with mode(model, False), no_grad():
+    with evaluating(model), no_grad():
         for step in batches:
             for batch in step:
                 output = forward(where, model, batch.x)
@@ -177,13 +178,14 @@ def collect(
 
 def outputs(where: str, model: Module, data: Any, batch_size: int) -> Tensor:
     """The model's outputs for all rows of a DataLoader or Dataset."""
-    from ranvier.training.evaluation import forward, mode
+    from ranvier.training.evaluation import forward
+    from ranvier.training.modes import evaluating
 
     if not _is_loader(data):
         made = importlib.import_module("ranvier.utils.data").DataLoader
         data = made(data, batch_size=batch_size, shuffle=False)
     parts = []
-    with mode(model, False), no_grad():
+    with evaluating(model), no_grad():
         for item in data:
             x = item[0] if isinstance(item, (tuple, list)) else item
             parts.append(forward(where, model, whole(where, x, model)))

@@ -22,9 +22,9 @@ from ranvier.training import diagnosis, epochs
 from ranvier.training import metrics as metric_names
 from ranvier.training.batches import Step
 from ranvier.training.errors import NonFiniteError
-from ranvier.training.evaluation import mode
 from ranvier.training.history import History
 from ranvier.training.interrupts import WholeSteps
+from ranvier.training.modes import training
 from ranvier.training.recorded import RecordedSteps, steps_of
 from ranvier.training.step import Arithmetic, Taken
 from ranvier.training.task import Task
@@ -95,7 +95,7 @@ class Run:
         start = time.perf_counter()
         self.steps = steps_of(self.arithmetic)
         try:
-            with mode(self.model, True), enable_grad(), self.updates:
+            with training(self.model), enable_grad(), self.updates:
                 self.run_epochs()
         except KeyboardInterrupt as interrupt:
             interrupt.history = self.history  # type: ignore[attr-defined]
@@ -128,7 +128,7 @@ class Run:
     def train_on(self, step: Step) -> dict[str, float]:
         """A single step, with the modes and the care of a whole run; its loss and metrics."""
         try:
-            with mode(self.model, True), enable_grad(), self.updates:
+            with training(self.model), enable_grad(), self.updates:
                 meters = self.task.meters()
                 return self.task.values_of_epoch(self.run_step(step, meters), meters)
         finally:

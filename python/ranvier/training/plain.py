@@ -46,6 +46,11 @@ class Check:
     reason: Reason | None
     _held: list[tuple[Any, Any, Any]] = field(default_factory=list)
 
+    @property
+    def reads(self) -> bool:
+        """Whether the code reads what can become another without a word: `changed` finds out."""
+        return bool(self._held)
+
     def changed(self) -> str | None:
         """What the code reads and has become another since: a global, a list; None if nothing."""
         for space, name, before in self._held:

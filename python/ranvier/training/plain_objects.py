@@ -6,6 +6,7 @@ import argparse
 import ast
 import functools
 import types
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ranvier._C import Tensor
@@ -38,6 +39,7 @@ class Objects:
         self.held: list[tuple[Any, Any, Any]] = []
         self._seen: set[tuple[int, Any]] = set()
         self._kinds: set[type] = set()
+        self._spaces: dict[type, Mapping[str, Any]] = {}  # each looked at by one name
 
     def function(self, frame: Frame, function: types.FunctionType, call: Call) -> Values:
         """Walk through a function with these arguments."""
@@ -117,6 +119,16 @@ class Objects:
             self._seen.add((id(space), name))
             self.held.append((space, name, thing))
 
+    def remember_member(self, kinds: Iterable[type], name: str) -> None:
+        """What somebody's class has under a name, and that those before it have nothing."""
+        for base in kinds:
+            if values.ours(base.__module__) or base is object:
+                return
+            space = self._spaces.setdefault(base, vars(base))
+            self.remember(space, name, space.get(name, values.ABSENT))
+            if name in space:
+                return
+
     def attribute(self, frame: Frame, value: Value, name: str, text: str) -> Values:
         """What `value.name` may be."""
         if isinstance(value, Known):
@@ -171,6 +183,7 @@ class Objects:
         """What a class, or an object by its class, has under a name."""
         if name in ("__name__", "__qualname__", "__doc__"):
             return {COMPUTED}
+        self.remember_member(kind.__mro__, name)
         for base in kind.__mro__:
             if name in vars(base):
                 return self.member(frame, base, owner, name, text)
@@ -198,12 +211,14 @@ class Objects:
             return {Method(thing, Known(owner))} if callable(thing) else {COMPUTED}
         if hasattr(type(thing), "__get__"):
             raise frame.stop(f"reads '{text}', which {name_of(type(thing))} computes")
-        return {self.read(frame, thing, f"'{text}'", vars(base), name)}
+        return {self.read(frame, thing, f"'{text}'")}
 
     def inherited(self, frame: Frame, value: Super, name: str, text: str) -> Values:
         """What `super().name` is."""
         kind = type(value.owner)
-        for base in kind.__mro__[kind.__mro__.index(value.behind) + 1 :]:
+        behind = kind.__mro__[kind.__mro__.index(value.behind) + 1 :]
+        self.remember_member(behind, name)
+        for base in behind:
             if name in vars(base):
                 return self.member(frame, base, value.owner, name, text)
         raise frame.stop(f"reads '{text}', which is not there")

@@ -102,6 +102,7 @@ class Walk(Calls):
     ) -> None:
         """A call of a module."""
         self.check_module(frame, module)
+        self.remember_member(type(module).__mro__, "forward")
         forward = inspect.getattr_static(type(module), "forward")
         if isinstance(forward, types.FunctionType) and not values.is_ours(forward):
             if call is None:

@@ -23,8 +23,9 @@ from ranvier.training import diagnosis, inputs, loaders, losses, row_weights
 from ranvier.training import metrics as metric_names
 from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.errors import warn
-from ranvier.training.evaluation import forward, measure, mode, outputs
+from ranvier.training.evaluation import forward, measure, outputs
 from ranvier.training.inputs import Rows, SparseRows
+from ranvier.training.modes import evaluating
 from ranvier.training.penalties import Penalties
 from ranvier.training.task import Task
 
@@ -285,7 +286,7 @@ class _Preparation:
 
     def try_out(self, X_name: str, y_name: str, X: Rows, y: Tensor) -> Rows:
         """Targets as the loss takes them, given what the model makes of the first rows."""
-        with mode(self.model, False), no_grad():
+        with evaluating(self.model), no_grad():
             sample = X.batch(0, min(_SAMPLE, len(X)), None)
             prediction = forward("fit", self.model, sample)
             targets = inputs.targets("fit", y_name, y, prediction, self.loss)

@@ -16,7 +16,8 @@ from ranvier._conversion import as_tensor
 from ranvier._grad import no_grad
 from ranvier._random import get_rng_state, set_rng_state
 from ranvier.nn import Module
-from ranvier.training.evaluation import check_model, mode
+from ranvier.training.evaluation import check_model
+from ranvier.training.modes import evaluating
 
 _ROWS = 2  # how many the model is tried on
 _WIDTH = 80
@@ -220,7 +221,7 @@ def _run(model: Module, inputs: list[Tensor]) -> dict[int, tuple[tuple[int, ...]
     state = get_rng_state()
     try:
         with ExitStack() as stack:
-            stack.enter_context(mode(model, False))
+            stack.enter_context(evaluating(model))
             stack.enter_context(no_grad())
             for module in model.modules():
                 stack.enter_context(module.register_forward_hook(look))

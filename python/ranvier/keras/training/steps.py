@@ -18,7 +18,7 @@ from ranvier.keras.training.data import unpack
 from ranvier.keras.training.task import KerasTask
 from ranvier.keras.utils import pack_x_y_sample_weight
 from ranvier.training.batches import Batch, Step
-from ranvier.training.evaluation import mode
+from ranvier.training.modes import evaluating
 
 
 class Steps:
@@ -177,7 +177,7 @@ def measure_steps(
     logs: dict[str, Any] = {}
     if fresh:
         model.reset_metrics()
-    with mode(model, False), no_grad():
+    with evaluating(model), no_grad():
         for number, step in enumerate(steps):
             if listener is not None:
                 listener.on_test_batch_begin(number)

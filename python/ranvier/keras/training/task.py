@@ -18,7 +18,7 @@ from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.data import ArrayBatches
 from ranvier.training import losses
 from ranvier.training.batches import Batch, Batches, Step
-from ranvier.training.evaluation import mode
+from ranvier.training.modes import evaluating
 from ranvier.training.task import Task
 
 
@@ -220,7 +220,7 @@ def measure(
         compiled.reset()
     penalties = Penalties(model)
     total, rows = 0.0, 0
-    with mode(model, False), no_grad():
+    with evaluating(model), no_grad():
         for number, step in enumerate(steps):
             if listener is not None:
                 listener.on_test_batch_begin(number)
@@ -243,7 +243,7 @@ def predict(where: str, model: Any, steps: Sequence[Step] | Any, listener: Any =
     """A model's outputs for batches, as NumPy arrays in the structure of the outputs."""
     parts: list[list[Any]] = []
     outputs: Any = None
-    with mode(model, False), no_grad():
+    with evaluating(model), no_grad():
         for number, step in enumerate(steps):
             if listener is not None:
                 listener.on_predict_batch_begin(number)

@@ -24,9 +24,9 @@ from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.steps import OwnSteps, Steps, measure_steps, overridden
 from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
-from ranvier.training.evaluation import mode
 from ranvier.training.inputs import positive_int
 from ranvier.training.loop import Run
+from ranvier.training.modes import evaluating
 
 _SAMPLE = 2  # rows that are tried out before anything begins
 
@@ -413,7 +413,7 @@ class Trainer(Steps):
         own = overridden(self, step)
         if own and all(layer.built for layer in self.flat_layers()[1:]):
             return  # what fits such a step, it says itself
-        with mode(self, False), no_grad():  # type: ignore[arg-type]
+        with evaluating(self), no_grad():  # type: ignore[arg-type]
             if own:
                 self(batch.x)  # type: ignore[operator]
                 return

@@ -1,0 +1,100 @@
+"""The mode that modules are in for a while: training for a run, evaluation for a prediction.
+
+Several threads may predict with one model that is in training mode: whoever comes first puts it
+into evaluation mode, and whoever leaves last gives its mode back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ranvier import _C
+from ranvier._recording import Recordings, note_module
+from ranvier.nn import Module
+
+
+class Moves:
+    """How often modes were changed by somebody who gives them back.
+
+    Attributes
+    ----------
+    count : int
+        By so much his changes moved `structure_version` on.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def set(self, module: Module, training: bool) -> None:
+        """Puts one module into a mode."""
+        if module.training is not training:
+            object.__setattr__(module, "training", training)
+            _C.structure_changed()
+            self.count += 1
+
+
+class _Evaluated:
+    """A module that is in evaluation mode for so many."""
+
+    __slots__ = ("count", "was")
+
+    def __init__(self, was: bool) -> None:
+        self.count, self.was = 1, was
+
+
+_evaluated: dict[int, _Evaluated] = {}  # by id: whoever predicts holds the module
+_lock = threading.Lock()  # of what is above; nothing of the user's runs under it
+
+
+def sets_modes_itself(model: Module) -> bool:
+    """Whether a model does something of its own where its mode changes."""
+    return type(model).train is not Module.train or "train" in model.__dict__
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[Moves]:
+    """Evaluation mode for a while; every module gets its own mode back."""
+    if Recordings.count:
+        note_module(model)  # as it is: its mode is given back before anybody looks again
+    moves, modules = Moves(), list(model.modules())
+    with _lock:
+        for module in modules:
+            held = _evaluated.get(id(module))
+            if held is None:
+                _evaluated[id(module)] = _Evaluated(module.training)
+            else:
+                held.count += 1
+    try:
+        if sets_modes_itself(model):
+            model.train(False)
+        else:
+            with _lock:
+                for module in modules:
+                    moves.set(module, False)
+        yield moves
+    finally:
+        with _lock:
+            for module in modules:
+                held = _evaluated[id(module)]
+                held.count -= 1
+                if not held.count:
+                    del _evaluated[id(module)]
+                    moves.set(module, held.was)
+
+
+@contextmanager
+def training(model: Module) -> Iterator[None]:
+    """Training mode for a while; every module gets its own mode back."""
+    with _lock:
+        before = [(m, m.training, _evaluated.get(id(m))) for m in model.modules()]
+    model.train(True)
+    try:
+        yield
+    finally:
+        with _lock:
+            for module, was, held in before:
+                # Where somebody predicted meanwhile, what he found counts, unless he still does.
+                gone = held is not None and _evaluated.get(id(module)) is not held
+                Moves().set(module, held.was if gone and held is not None else was)
