@@ -62,16 +62,16 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
     return value
 
 
-def _together(form: Any, tensors: list[Tensor]) -> Any:
+def together(form: Any, tensors: list[Tensor]) -> Any:
     """The value again."""
     if isinstance(form, Place):
         return tensors[form.index]
     if type(form) in (list, tuple):
-        return type(form)([_together(item, tensors) for item in form])
+        return type(form)([together(item, tensors) for item in form])
     if isinstance(form, tuple) and hasattr(form, "_fields"):
-        return type(form)(*(_together(item, tensors) for item in form))
+        return type(form)(*(together(item, tensors) for item in form))
     if type(form) is dict:
-        return {name: _together(item, tensors) for name, item in form.items()}
+        return {name: together(item, tensors) for name, item in form.items()}
     return form
 
 
@@ -206,7 +206,7 @@ class Entry:
         self.before = [action for action, late in actions if not late]
         self.after = [action for action, late in actions if late]
         single = isinstance(form, Place)
-        self.rebuild = None if single else functools.partial(_together, form)
+        self.rebuild = None if single else functools.partial(together, form)
 
     def holds(self) -> bool:
         """Whether everything that it depends on is as it was."""
@@ -218,7 +218,7 @@ class Entry:
 
     def together(self, results: list[Tensor]) -> Any:
         """What the function returns, of its tensors."""
-        return _together(self.form, results)
+        return together(self.form, results)
 
     def run(self, tensors: list[Tensor]) -> list[Tensor] | None:
         """The results, or None where the arguments do not fit."""
@@ -280,7 +280,7 @@ class Programs:
         """What the function returns for these arguments, by a program where there is one."""
         tensors: list[Tensor] = []
         form = _taken_apart((args, kwargs), tensors)
-        args, kwargs = _together(form, tensors)
+        args, kwargs = together(form, tensors)
         if _C.is_recording() or not is_on():  # a capture inside another is a part of that
             return self.function(*args, **kwargs)
         layouts = _C.layouts_of(tensors)
@@ -313,10 +313,10 @@ class Programs:
         """A run of a program; of the function where the arguments are memory of the program's."""
         results = entry.run(tensors)
         if results is None:
-            args, kwargs = _together(form, tensors)
+            args, kwargs = together(form, tensors)
             return self.function(*args, **kwargs)
         self.remember(captured, entry, form)
-        return _together(entry.form, results)
+        return together(entry.form, results)
 
     def remember(self, captured: Any, entry: Entry, form: Any) -> None:
         """Lets the compiled part answer, where it is about plain tensors alone."""
@@ -335,7 +335,7 @@ class Programs:
         answer: list[Any] = []
 
         def body(*given: Tensor) -> list[Tensor]:
-            args, kwargs = _together(form, list(given))
+            args, kwargs = together(form, list(given))
             for module in _modules_in(form):
                 note_module(module)
             answer.append(self.function(*args, **kwargs))
@@ -344,7 +344,7 @@ class Programs:
             if any(one is not other for one, other in zip(given, tensors, strict=True)):
                 # Arguments that share memory came under other handles: the caller knows his own.
                 own = dict(zip(map(id, given), tensors, strict=True))
-                answer[0] = _together(shape[0], [own.get(id(t), t) for t in results])
+                answer[0] = together(shape[0], [own.get(id(t), t) for t in results])
             return results
 
         shape: list[Any] = []
@@ -364,7 +364,7 @@ class Programs:
             witness.end()
         if not answer:  # it was not even run
             self.refuse(key, reason)
-            args, kwargs = _together(form, tensors)
+            args, kwargs = together(form, tensors)
             return self.function(*args, **kwargs)
         if entry is None:
             self.refuse(key, reason)

@@ -105,6 +105,11 @@ class RowBatches:
             step.append(Batch(x, target, end - begin, weight))
         return step
 
+    def targets(self, start: int, stop: int, drawn: Drawn) -> Batch:
+        """What is measured of rows: what should come out, and what they count."""
+        places = drawn[2]
+        return Batch(None, self.y.batch(start, stop, places), stop - start)
+
     def __iter__(self) -> Iterator[Step]:
         drawn, count = self.drawn(), len(self.X)
         size = self.batch_size * self.accumulate

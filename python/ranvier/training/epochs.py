@@ -12,46 +12,36 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier import _C
 from ranvier._C import Tensor
-from ranvier._capture import Entry, Place
+from ranvier._capture import Entry, Place, together
 from ranvier._grad import no_grad
 from ranvier.training.batches import Batch, RowBatches, Step
-from ranvier.training.inputs import Rows
-from ranvier.training.meters import Confusion, Share
 from ranvier.training.recorded import RecordedSteps, RowStep
-from ranvier.training.task import Task
 
 if TYPE_CHECKING:
     from ranvier.training.loop import Run
 
 SECONDS = 0.03  # without Python
 _BYTES = 1 << 20  # of what steps without Python leave behind
-_ADDING = (Confusion, Share)  # meters to which many batches are one
 
 
-def fits(run: Run) -> bool:
-    """Whether the epochs of a run are such that Python has nothing to do between steps."""
-    task, batches = run.task, run.task.batches
+def rows_of(run: Run) -> RowBatches | None:
+    """The rows of a run in whose epochs Python has nothing to do between steps; None: it has."""
     heard = any(run.listeners[event] for event in ("on_step_begin", "on_step_end"))
-    return (
+    fits = (
         isinstance(run.steps, RecordedSteps)
-        and type(batches) is RowBatches
-        and type(batches.X) is Rows
-        and type(batches.y) is Rows
-        and not (heard or run.stopping or task.steps_itself or run.looks_again)
+        and not (heard or run.stopping or run.task.steps_itself or run.looks_again)
         and _C.is_grad_enabled()
-        and task.optimizer.takes_finite
-        and type(task).finish_step is Task.finish_step
-        and task.keeps_rows
+        and run.task.optimizer.takes_finite
     )
+    return run.task.rows_in_memory() if fits else None
 
 
 class Epoch:
     """One pass over the rows of a run."""
 
-    def __init__(self, run: Run, meters: dict[str, Any]) -> None:
-        assert isinstance(run.steps, RecordedSteps) and isinstance(run.task.batches, RowBatches)
-        self.run, self.meters, self.steps = run, meters, run.steps
-        self.batches = run.task.batches
+    def __init__(self, run: Run, rows: RowBatches, meters: dict[str, Any]) -> None:
+        assert isinstance(run.steps, RecordedSteps)
+        self.run, self.batches, self.meters, self.steps = run, rows, meters, run.steps
         self.drawn = self.batches.drawn()
         self.lists = self.batches.lists(self.drawn)
 
@@ -82,18 +72,22 @@ class Epoch:
         each = sum(int(_C.empty(shape, dtype).numel()) * 8 for shape, dtype in layouts)
         count = max(1, min(count, _BYTES // max(each, 1)))
         out = [_C.empty((count, *shape), dtype) for shape, dtype in layouts]
+        run.task.prepare_steps()
         run.arithmetic.write_keys(self.plan(rows), run.step + 1)
         run.updates.begin()
         try:
-            done = _C.run_steps(entry.program, self.lists, start, rows, count, SECONDS, out)
+            done = _C.run_steps(entry.program, self.lists, start, rows, count, SECONDS, out) or 0
+            run.step += done
+            whole = done == 0 or bool(out[-1][done - 1].item())
+            for _ in range(done if whole else done - 1):
+                run.task.finish_step()
         finally:
             run.updates.end()
-        if not done:
-            return []
-        run.step += done
-        if not out[-1][done - 1].item():
+        if not whole:
             failed = self.step(start + (done - 1) * rows, rows)
             run.fail_at(entry.together([t[done - 1] for t in out]), failed)
+        if not done:
+            return []
         if self.meters:
             self.measure(entry, out, start, rows, done)
         return values_of(entry.form, out, done)
@@ -105,23 +99,24 @@ class Epoch:
 
     def measure(self, entry: Entry, out: list[Tensor], start: int, rows: int, done: int) -> None:
         """Adds what steps gave to the counters, all at once where that is the same."""
-        seen = [out[place.index] for place in entry.form.seen]
-        together = len(seen) == 1 and all(isinstance(m, _ADDING) for m in self.meters.values())
+        seen: list[Any] = entry.form.seen
         with no_grad():
-            if together:
-                whole = seen[0][:done].reshape(done * rows, *seen[0].shape[2:])
-                self.add(whole, start, done * rows)
+            if len(seen) == 1 and self.run.task.adds_up(self.meters):
+                flat = [t[:done].reshape(-1, *t.shape[2:]) if t.ndim > 1 else t for t in out]
+                self.add(together(seen[0], flat), start, done * rows)
                 return
+            size = self.batches.batch_size
             for i in range(done):
-                at = start + i * rows
-                for part in seen:
-                    self.add(part[i], at, part.shape[1])
-                    at += part.shape[1]
+                parts, at = [t[i] for t in out], start + i * rows
+                for place, part in enumerate(seen):
+                    count = min(size, rows - place * size)
+                    self.add(together(part, parts), at, count)
+                    at += count
 
-    def add(self, seen: Tensor, start: int, rows: int) -> None:
+    def add(self, seen: Any, start: int, rows: int) -> None:
         """Adds rows to the counters."""
-        target = self.batches.y.batch(start, start + rows, self.drawn[2])
-        self.run.task.measure(self.meters, seen, Batch(None, target, rows))
+        batch = self.batches.targets(start, start + rows, self.drawn)
+        self.run.task.measure(self.meters, seen, batch)
 
 
 def values_of(form: Any, out: list[Tensor], done: int) -> list[float]:

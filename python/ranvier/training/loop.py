@@ -159,8 +159,9 @@ class Run:
 
     def losses(self, meters: dict[str, metric_names.Meter]) -> Iterator[tuple[int, list[float]]]:
         """Takes the steps of an epoch: of one or of several equal ones, rows and losses of each."""
-        if epochs.fits(self):
-            yield from epochs.Epoch(self, meters).losses()
+        rows = epochs.rows_of(self)
+        if rows is not None:
+            yield from epochs.Epoch(self, rows, meters).losses()
             return
         for step in self.task.batches:
             yield sum(batch.rows for batch in step), [self.run_step(step, meters)]

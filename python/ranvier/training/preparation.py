@@ -91,7 +91,11 @@ class FitTask(Task):
             for batch in step:
                 self.batches.settle(batch)
 
-    keeps_rows = True
+    def rows_in_memory(self) -> RowBatches | None:
+        batches = self.batches
+        if type(batches) is not RowBatches:
+            return None
+        return batches if type(batches.X) is Rows and type(batches.y) is Rows else None
 
     def is_settled(self, step: Step) -> bool:
         loaded = isinstance(self.batches, loaders.LoaderBatches)

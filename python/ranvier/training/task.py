@@ -10,8 +10,9 @@ from ranvier._C import Tensor
 from ranvier.nn import Module
 from ranvier.training import losses
 from ranvier.training import metrics as metric_names
-from ranvier.training.batches import Batch, Batches, Step
+from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.evaluation import forward
+from ranvier.training.meters import Confusion, Share
 
 
 class Task:
@@ -67,7 +68,19 @@ class Task:
         """
         return None
 
-    keeps_rows = False  # rows in memory are ready for the loss as they are
+    def rows_in_memory(self) -> RowBatches | None:
+        """The batches, where steps may be taken by the numbers of their rows alone.
+
+        What `prepare_step` does beside looking at rows is then done by `prepare_steps`.
+        """
+        return None
+
+    def prepare_steps(self) -> None:
+        """Before several steps without Python in between."""
+
+    def adds_up(self, meters: dict[str, metric_names.Meter]) -> bool:
+        """Whether many batches are one to the counters, to the last bit."""
+        return all(isinstance(meter, (Confusion, Share)) for meter in meters.values())
 
     def is_settled(self, step: Step) -> bool:
         """Whether a step is arithmetic alone, behind `prepare_step`."""

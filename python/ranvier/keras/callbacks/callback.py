@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ranvier.keras._names import near
@@ -164,6 +165,13 @@ class CallbackList:
         self.tell("on_predict_batch_end", batch, logs)
 
 
+class Line(Callback):
+    """A line that is redrawn within epochs."""
+
+    def redraw(self, done: int, means: Callable[[], dict[str, Any]]) -> None:
+        """So many steps of the epoch are done; `means` gives those of the epoch so far."""
+
+
 class Bridge:
     """Hears from the training loop, and tells Keras' callbacks under Keras' names.
 
@@ -175,10 +183,15 @@ class Bridge:
 
     def __init__(self, callbacks: CallbackList, task: Any) -> None:
         self.callbacks, self.task, self.model = callbacks, task, callbacks.model
-        self.number = 0  # of the step in its epoch
-        if callbacks.methods["on_train_batch_begin"]:
+        self.number = self.before = 0  # of the step in its epoch, and steps before that
+        begin, end = (bool(callbacks.methods[f"on_train_batch_{w}"]) for w in ("begin", "end"))
+        self.counts = end
+        # Who hears of every step has Python between them.
+        if begin:
             self.on_step_begin = self._step_begin
-        self.counts = bool(callbacks.methods["on_train_batch_end"])
+        if begin or end:
+            self.on_step_end = self._step_end
+        self.lines = [c.redraw for c in callbacks.callbacks if isinstance(c, Line)]
 
     def on_train_begin(self, run: Any, logs: Any) -> None:
         """Before the first epoch."""
@@ -190,8 +203,9 @@ class Bridge:
 
     def on_epoch_begin(self, run: Any, logs: Any) -> None:
         """Before an epoch, which the loop counts from 1 and Keras from 0."""
-        self.number, self.task.epoch = 0, run.epoch - 1
+        self.number, self.before, self.task.epoch = 0, run.step, run.epoch - 1
         self.callbacks.tell("on_epoch_begin", run.epoch - 1, logs)
+        self._stop(run)  # after the first step
 
     def on_epoch_end(self, run: Any, logs: Any) -> None:
         """After an epoch."""
@@ -201,13 +215,17 @@ class Bridge:
     def _step_begin(self, run: Any, logs: Any) -> None:
         self.callbacks.tell("on_train_batch_begin", self.number, logs)
 
-    def on_step_end(self, run: Any, logs: Any) -> None:
+    def _step_end(self, run: Any, logs: Any) -> None:
         """After a step: the means of the epoch so far."""
         if self.counts:
             self.callbacks.tell("on_train_batch_end", self.number, self.task.means(logs["loss"]))
         self.number += 1
-        if self.model.stop_training:
-            self._stop(run)
+
+    def on_progress(self, run: Any, logs: Any) -> None:
+        """Now and then in an epoch: a line is redrawn."""
+        for redraw in self.lines:
+            redraw(run.step - self.before, functools.partial(self.task.so_far, logs["loss"]))
+        self._stop(run)
 
     def on_validation_begin(self, run: Any, logs: Any) -> None:
         """Before validation."""

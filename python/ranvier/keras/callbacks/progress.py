@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from ranvier.keras.callbacks.callback import Callback
+from ranvier.keras.callbacks.callback import Line
 from ranvier.training.progress import is_terminal, number
 
 _BAR = 20
@@ -26,7 +27,7 @@ def values(logs: Any) -> str:
     return "".join(parts)
 
 
-class ProgressLines(Callback):
+class ProgressLines(Line):
     """The lines of one run.
 
     Parameters
@@ -42,20 +43,21 @@ class ProgressLines(Callback):
         self.live = verbose == 1 and is_terminal()
         self.done = self.drawn = 0
         self.start = self.last = time.monotonic()
-        if self.live:
-            self.on_train_batch_end = self._batch_end  # type: ignore[method-assign]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """The line that says which epoch."""
         self.done, self.start = 0, time.monotonic()
         print(f"Epoch {epoch + 1}/{self.epochs}")
 
-    def _batch_end(self, batch: int, logs: Any = None) -> None:
-        self.done = batch + 1
+    def redraw(self, done: int, means: Callable[[], dict[str, Any]]) -> None:
+        """The line of the epoch that runs; rarely enough."""
+        if not self.live:
+            return
+        self.done = done
         now = time.monotonic()
         if now - self.last >= _REDRAW:
             self.last = now
-            self._draw(self._head() + values(logs))
+            self._draw(self._head() + values(means()))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """The line that says what was measured."""

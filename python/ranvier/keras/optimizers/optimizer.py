@@ -188,6 +188,11 @@ class Optimizer:
             )
         self._not_decayed = ([id(v) for v in var_list or ()], list(var_names or ()))
 
+    @property
+    def has_one_rate(self) -> bool:
+        """Whether only Python changes the learning rate: no schedule, step by step."""
+        return self._schedule is None
+
     def set_rate(self) -> None:
         """Before a step: its learning rate."""
         assert self.inner is not None

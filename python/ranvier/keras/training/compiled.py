@@ -14,6 +14,12 @@ from ranvier.keras.losses.functions import check_labels
 from ranvier.keras.metrics.metric import Averaged, Mean, Metric
 from ranvier.keras.tensors import flatten
 
+_COUNTING = (
+    metrics_of.Accuracy, metrics_of.BinaryAccuracy, metrics_of.CategoricalAccuracy,
+    metrics_of.SparseCategoricalAccuracy, metrics_of.TopKCategoricalAccuracy,
+    metrics_of.SparseTopKCategoricalAccuracy,
+)  # fmt: skip
+
 
 def _kind_of(y_true: Any, y_pred: Any) -> str:
     """What a target and an output are by their shapes: binary, sparse or categorical."""
@@ -187,6 +193,20 @@ class Compiled:
                 check_labels("sparse_categorical_crossentropy", labels, pred.shape[-1])
 
     # --- a batch
+
+    @property
+    def takes_labels_unseen(self) -> bool:
+        """Whether all labels were looked at before the first step, where there are any."""
+        return not any(
+            isinstance(loss, losses_of.SparseCategoricalCrossentropy)
+            and loss.options["ignore_class"] is not None
+            for loss in self.losses
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether many batches are one to all that is measured: counts of right answers."""
+        return not self.parts and all(type(m) in _COUNTING for _, m, _, _ in self.measures)
 
     def known_labels(self, y_true: Any, seen: bool) -> tuple[int, ...]:
         """The numbers of classes that a batch's labels fit; () if one is not known from before.

@@ -18,7 +18,7 @@ from ranvier._C import dtype as DType
 from ranvier._random import state_of
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.training import inputs
-from ranvier.training.batches import Batch, Step
+from ranvier.training.batches import Batch, Drawn, RowBatches, Step
 from ranvier.training.inputs import Rows
 
 SIZE = 32  # rows of a batch, unless somebody says otherwise
@@ -86,6 +86,7 @@ class ArrayBatches:
         self.rows, self.size = lengths[0], min(size, lengths[0])
         whole = -(-self.rows // self.size)
         self.steps = whole if limit is None else min(limit, whole)
+        self._by_numbers: NumberedBatches | None = None
 
     def __iter__(self) -> Iterator[Step]:
         order = None
@@ -93,6 +94,16 @@ class ArrayBatches:
             order = ops.permutation(state_of(None), self.rows)
         for start in range(0, self.steps * self.size, self.size):
             yield [self.batch(start, min(start + self.size, self.rows), order)]
+
+    def by_numbers(self) -> RowBatches | None:
+        """The same batches by the numbers of their rows; None for structures of inputs."""
+        kinds = {type(part) for part in (self.x, self.y)}
+        whole = self.steps * self.size >= self.rows
+        if kinds != {Rows} or type(self.weight) not in (Rows, type(None)) or not whole:
+            return None
+        if self._by_numbers is None:
+            self._by_numbers = NumberedBatches(self)
+        return self._by_numbers
 
     def all(self) -> Batch:
         """All rows as one batch."""
@@ -102,6 +113,25 @@ class ArrayBatches:
         """Some rows."""
         take = _taker(start, stop, order)
         return Batch(take(self.x), take(self.y), stop - start, take(self.weight))
+
+
+class NumberedBatches(RowBatches):
+    """Batches of rows of one input and one target, by the numbers of the rows."""
+
+    def __init__(self, batches: ArrayBatches) -> None:
+        given = None if batches.weight is None else batches.weight.all()
+        random = state_of(None) if batches.shuffle and batches.size < batches.rows else None
+        super().__init__(batches.x, batches.y, given, batches.size, 1, random)
+
+    def targets(self, start: int, stop: int, drawn: Drawn) -> Batch:
+        batch = super().targets(start, stop, drawn)
+        if self.weight is not None:
+            order = drawn[0]
+            rows = slice(start, stop)
+            batch.weight = (
+                self.weight[rows] if order is None else self.weight.index_select(0, order[rows])
+            )
+        return batch
 
 
 def _taker(start: int, stop: int, order: Tensor | None) -> Callable[[Any], Any]:

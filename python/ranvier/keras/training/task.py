@@ -17,7 +17,7 @@ from ranvier.keras.tensors import flatten, map_structure
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.data import ArrayBatches
 from ranvier.training import losses
-from ranvier.training.batches import Batch, Batches, Step
+from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.modes import evaluating
 from ranvier.training.task import Task
 
@@ -131,6 +131,21 @@ class KerasTask(Task):
             *(token_of(getattr(thing, "__dict__", thing)) for thing in held),
         )  # fmt: skip
 
+    def rows_in_memory(self) -> RowBatches | None:
+        batches, optimizer = self.batches, self.keras_optimizer
+        own = type(optimizer).finish_step is not Optimizer.finish_step
+        if not isinstance(batches, ArrayBatches) or own or not optimizer.has_one_rate:
+            return None
+        return batches.by_numbers() if self.compiled.takes_labels_unseen else None
+
+    def prepare_steps(self) -> None:
+        self.keras_optimizer.set_rate()
+
+    def adds_up(self, meters: dict[str, Any]) -> bool:
+        batches = self.batches
+        weighed = isinstance(batches, ArrayBatches) and batches.weight is not None
+        return self.compiled.adds_up and not weighed
+
     def prepare_step(self, step: Step) -> None:
         self.rows = step[-1].rows
         self.compiled.part_losses.clear()
@@ -190,6 +205,10 @@ class KerasTask(Task):
         self.compiled.add_parts(parts, batch.rows)
         if self.compiled.measures:
             self.compiled.update(batch.target, prediction, batch.weight)
+
+    def so_far(self, loss: float) -> dict[str, Any]:
+        """The mean loss of the epoch so far, and what was measured of it."""
+        return {"loss": loss, **self.compiled.results()}
 
     def means(self, loss: float) -> dict[str, Any]:
         """Those of the epoch so far, with the loss of the step that ran last."""
