@@ -10,7 +10,7 @@ namespace ranvier {
 namespace {
 
 void copy_forward(const ForwardArgs& args) { copy(args.out[0], args.in[0]); }
-Prepared prepare_copy(const ForwardArgs& args) { return prepared_copy(args.out[0], args.in[0]); }
+Sweep sweep_of_copy(const ForwardArgs& args) { return copy_sweep(args.out[0], args.in[0]); }
 
 Tensors pass(const BackwardArgs& args) { return {args.grad[0]}; }
 
@@ -31,7 +31,7 @@ void declare_copies(Registry& r) {
          .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
-         .prepare = prepare_copy,
+         .sweep = sweep_of_copy,
          .backward = pass,
          .elementwise = true,
          .formula = same,
@@ -43,7 +43,7 @@ void declare_copies(Registry& r) {
          .moves = true,
          .infer = same_as_first,
          .forward = copy_forward,
-         .prepare = prepare_copy,
+         .sweep = sweep_of_copy,
          .backward = pass,
          .formula = same,
          .example = "rv.contiguous(rv.ones(2, 3))"});
@@ -58,7 +58,7 @@ void declare_copies(Registry& r) {
            return {{args.in[0].shape, static_cast<DType>(args.integer(0))}};
          },
          .forward = copy_forward,
-         .prepare = prepare_copy,
+         .sweep = sweep_of_copy,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return call("cast", {args.grad[0]}, {static_cast<int64_t>(args.in_meta[0].dtype)});
          },
@@ -81,9 +81,9 @@ void declare_data(Registry& r) {
        .moves = true,
        .infer = infer_into,
        .forward = [](const ForwardArgs& args) { copy(args.in[0], apart(args.in[1], args.in[0])); },
-       .prepare = [](const ForwardArgs& args) -> Prepared {
+       .sweep = [](const ForwardArgs& args) -> Sweep {
          if (!is_apart(args.in[1], args.in[0])) return {};
-         return prepared_copy(args.in[0], args.in[1]);
+         return copy_sweep(args.in[0], args.in[1]);
        },
        .mutates = {"input"},
        .differentiable = false,
@@ -105,9 +105,11 @@ void declare_data(Registry& r) {
              [](const ForwardArgs& args) {
                copy(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
              },
-         .prepare = [](const ForwardArgs& args) -> Prepared {
-           const Tensor value = Tensor::full({}, args.number(0), args.in[0].dtype());
-           return [value, call = prepared_copy(args.in[0], value)] { call(); };
+         .sweep = [](const ForwardArgs& args) -> Sweep {
+           Sweep sweep =
+               copy_sweep(args.in[0], Tensor::full({}, args.number(0), args.in[0].dtype()));
+           sweep.made = {sweep.operands[1]};
+           return sweep;
          },
          .mutates = {"input"},
          .overwrites = true,

@@ -219,6 +219,8 @@ Prepared prepared_call(const OpDef& op, const Attrs& attrs, const Tensors& input
                        const Tensors& outputs, bool stand_still) {
   const ForwardArgs args(op, attrs, inputs, outputs);
   Prepared call = op.prepare && stand_still ? op.prepare(args) : Prepared();
+  if (op.sweep && stand_still)
+    if (const Sweep sweep = op.sweep(args)) call = prepared_sweep(sweep);
   if (call) return call;
   if (converts(args))
     return [args] { forward_in_float32(args.op(), args.all(), args.in, args.out); };

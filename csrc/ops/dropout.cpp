@@ -149,16 +149,18 @@ void dropout_backward_forward(const ForwardArgs& args) {
   });
 }
 
-Prepared dropout_backward_prepare(const ForwardArgs& args) {
-  const Tensor &g = args.in[0], &mask = args.in[1];
-  Prepared call;
-  if (is_half(g.dtype()) || !g.is_contiguous() || !mask.is_contiguous()) return call;
+Sweep dropout_backward_sweep(const ForwardArgs& args) {
+  const Tensor &g = args.in[0], &mask = args.in[1], &out = args.out[0];
+  if (is_half(g.dtype()) || !g.is_contiguous() || !mask.is_contiguous() || !out.is_contiguous())
+    return {};
+  Sweep sweep{.operands = {out, g, mask}, .steps = {1, 1, 1}, .work = kGrainCopied / kGrainUpdated};
   visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
-    call = [n = g.numel(), scale = static_cast<T>(args.number(0)), from = g.data<T>(),
-            keep = mask.data<bool>(),
-            to = args.out[0].data<T>()] { drop_gradient(n, scale, from, keep, to); };
+    sweep.rows = [scale = static_cast<T>(args.number(0))](int64_t n, void* const* at) {
+      kernels<T>().dropout_backward(n, scale, static_cast<const T*>(at[1]),
+                                    static_cast<const bool*>(at[2]), static_cast<T*>(at[0]));
+    };
   });
-  return call;
+  return sweep;
 }
 
 template <Rule (*rule_of)(double)>
@@ -190,7 +192,7 @@ void declare_gradient(Registry& r) {
            return {args.in[0]};
          },
          .forward = dropout_backward_forward,
-         .prepare = dropout_backward_prepare,
+         .sweep = dropout_backward_sweep,
          .backward = [](const BackwardArgs& args) -> Tensors {
            return {call("dropout_backward", {args.grad[0], args.in[1]}, args.all())[0], {}};
          },

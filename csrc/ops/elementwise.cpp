@@ -116,9 +116,9 @@ void run_row(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
 
 void forward(const ForwardArgs& args) { run_row(args, args.in, args.out[0]); }
 
-// The same with the walk through memory found once. Integers are looked at before some of their
-// kernels, and so at each call.
-Prepared prepare_into(const ForwardArgs& args, const Tensors& in, const Tensor& out) {
+// The same as one sweep. Integers are looked at before some of their kernels, and so at each call.
+Sweep sweep_into(const ForwardArgs& args, const Tensor& out) {
+  const Tensors& in = args.in;
   const auto row = static_cast<Row>(args.op().row);
   const DType dtype = in[0].dtype();
   if (is_half(dtype) || (row == Row::square && dtype == DType::bool_)) return {};
@@ -128,23 +128,25 @@ Prepared prepare_into(const ForwardArgs& args, const Tensors& in, const Tensor& 
   if (!floating && in.size() == 2 && looked_at) return {};
   const MapFn f = floating ? kernel_table().forward[args.op().row][static_cast<int>(dtype)]
                            : integer_kernel(row, dtype);
-  const double attribute = attribute_of(args);
-  const int64_t work = work_of(args.op().row).forward;
-  if (in.size() == 1) return prepared_map(f, attribute, out, {in[0]}, work);
-  if (in.size() == 2) return prepared_map(f, attribute, out, {in[0], in[1]}, work);
+  Sweep sweep{.operands = {out}, .map = f, .attribute = attribute_of(args)};
+  sweep.work = work_of(args.op().row).forward;
   const Defaults defaults = defaults_of(row);
-  const Tensor y = in[1].defined() ? in[1] : default_input(defaults.second, dtype);
-  const Tensor w = in[2].defined() ? in[2] : default_input(defaults.third, dtype);
-  return [y, w, call = prepared_map(f, attribute, out, {in[0], y, w}, work)] { call(); };
+  for (size_t i = 0; i < in.size(); ++i) {
+    sweep.operands.push_back(in[i]);
+    if (in[i].defined()) continue;
+    sweep.operands.back() = default_input(i == 1 ? defaults.second : defaults.third, dtype);
+    sweep.made.push_back(sweep.operands.back());
+  }
+  return sweep;
 }
 
-Prepared prepare_row(const ForwardArgs& args) { return prepare_into(args, args.in, args.out[0]); }
+Sweep sweep_of_row(const ForwardArgs& args) { return sweep_into(args, args.out[0]); }
 
-Prepared prepare_in_place(const ForwardArgs& args) {
+Sweep sweep_in_place(const ForwardArgs& args) {
   const Tensor& to = args.in[0];
   for (const Tensor& t : args.in)
     if (t.defined() && (t.dtype() != to.dtype() || !is_apart(t, to))) return {};
-  return prepare_into(args, args.in, to);
+  return sweep_into(args, to);
 }
 
 // Forward of "<name>_": the result goes where the first input is.
@@ -162,15 +164,16 @@ void derivative(const ForwardArgs& args) {
 }
 
 template <bool First>
-Prepared prepare_derivative(const ForwardArgs& args) {
+Sweep sweep_of_derivative(const ForwardArgs& args) {
   const DType dtype = args.in[0].dtype();
   if (is_half(dtype)) return {};
   const KernelTable& table = kernel_table();
   const auto& kernels = First ? table.backward_x : table.backward_y;
   const Work work = work_of(args.op().row);
-  return prepared_map(kernels[args.op().row][static_cast<int>(dtype)], attribute_of(args),
-                      args.out[0], {args.in[0], args.in[1], args.in[2], args.in[3]},
-                      First ? work.backward_x : work.backward_y);
+  return {.operands = {args.out[0], args.in[0], args.in[1], args.in[2], args.in[3]},
+          .map = kernels[args.op().row][static_cast<int>(dtype)],
+          .attribute = attribute_of(args),
+          .work = First ? work.backward_x : work.backward_y};
 }
 
 Dims broadcast_all(const InferArgs& args) {
@@ -278,9 +281,9 @@ void declare_slope(Registry& r, const OpDef& op, const Slope& slope, bool first)
          .types = Types::floats,
          .infer = infer_slope,
          .forward = slope.forward,
-         .prepare = slope.forward == derivative<true>    ? prepare_derivative<true>
-                    : slope.forward == derivative<false> ? prepare_derivative<false>
-                                                         : nullptr,
+         .sweep = slope.forward == derivative<true>    ? sweep_of_derivative<true>
+                  : slope.forward == derivative<false> ? sweep_of_derivative<false>
+                                                       : nullptr,
          .composite = slope_composite(static_cast<Row>(op.row), first),
          .saves = saves,
          .elementwise = true,
@@ -307,7 +310,7 @@ void declare_row(Registry& r, OpDef op, const Slope& x, const Slope& y) {
   const OpDef& added = r.add(std::move(op));
   declare_slope(r, added, x, true);
   if (!unary) declare_slope(r, added, y, false);
-  declare_in_place(r, added, forward_in_place, prepare_in_place);
+  declare_in_place(r, added, forward_in_place, sweep_in_place);
 }
 
 Types types_for(Row row) {
@@ -322,7 +325,7 @@ OpDef row_op(Row row, std::string name, std::string doc, std::vector<std::string
           .types = types_for(row),
           .infer = infer_row,
           .forward = forward,
-          .prepare = prepare_row,
+          .sweep = sweep_of_row,
           .elementwise = true,
           .method = true,
           .row = static_cast<int>(row)};
@@ -367,7 +370,7 @@ Metas infer_in_place(const InferArgs& args) {
 }
 
 void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&),
-                      Prepared (*prepare)(const ForwardArgs&)) {
+                      Sweep (*sweep)(const ForwardArgs&)) {
   const std::string name = op.name + "_";
   std::vector<std::string> inputs = op.inputs;
   for (size_t i = 0; i < inputs.size(); ++i)
@@ -379,7 +382,7 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
          .attrs = op.attrs,
          .infer = infer_in_place,
          .forward = forward,
-         .prepare = prepare,
+         .sweep = sweep,
          .mutates = {"input"},
          .differentiable = false,
          .formula = {"x = " + op.formula.text, R"(x \leftarrow )" + op.formula.latex, {}},
@@ -397,7 +400,7 @@ void declare_ternary(Registry& r, OpDef op, const std::vector<unsigned>& uses) {
   op.saves = saved(op.inputs, uses);
   op.continues = true;
   op.example = "rv." + op.name + "(rv.tensor([0.2, 0.5]), rv.tensor([0.1, 0.8]), 0.5)";
-  declare_in_place(r, r.add(std::move(op)), forward_in_place, prepare_in_place);
+  declare_in_place(r, r.add(std::move(op)), forward_in_place, sweep_in_place);
 }
 
 const OpDef& declare_predicate(Registry& r, OpDef op) {

@@ -42,7 +42,7 @@ double attribute_of(const AttrReader& args);
 Metas infer_in_place(const InferArgs& args);
 // "<name>_" of an op that is declared.
 void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const ForwardArgs&),
-                      Prepared (*prepare)(const ForwardArgs&) = nullptr);
+                      Sweep (*sweep)(const ForwardArgs&) = nullptr);
 // The inputs of a form in place, as the op takes them: of one type, none changing on the way.
 Tensors inputs_in_place(const ForwardArgs& args);
 

@@ -27,12 +27,10 @@ void where_forward(const ForwardArgs& args) {
   });
 }
 
-Prepared where_prepare(const ForwardArgs& args) {
-  Prepared call;
-  visit_size(size_of(args.out[0].dtype()), [&]<class T>(Tag<T>) {
-    call = prepared_map(pick<T>, 0, args.out[0], {args.in[0], args.in[1], args.in[2]});
-  });
-  return call;
+Sweep where_sweep(const ForwardArgs& args) {
+  Sweep sweep{.operands = {args.out[0], args.in[0], args.in[1], args.in[2]}};
+  visit_size(size_of(args.out[0].dtype()), [&]<class T>(Tag<T>) { sweep.map = pick<T>; });
+  return sweep;
 }
 
 Metas infer_where(const InferArgs& args) {
@@ -126,7 +124,7 @@ void declare_where(Registry& r) {
        .moves = true,
        .infer = infer_where,
        .forward = where_forward,
-       .prepare = where_prepare,
+       .sweep = where_sweep,
        .backward = where_backward,
        .saves = {"condition"},
        .formula = {"x if c else y",

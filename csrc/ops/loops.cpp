@@ -35,7 +35,7 @@ struct Operand {
 // neighbours merged wherever every operand allows it.
 class Loop {
  public:
-  Loop(const Tensor& out, std::initializer_list<Tensor> in) {
+  Loop(const Tensor& out, std::span<const Tensor> in) {
     add(out, out);
     for (const Tensor& t : in) add(t, out);
     // Insertion by stride, largest first: there are few axes, and no memory is wanted here.
@@ -328,7 +328,7 @@ class BlockedMap {
 };
 
 // One call of the kernel: all is adjacent, and too little to be shared out.
-std::function<void()> one_call(const Loop& loop, MapFn f, double attribute) {
+Prepared one_call(const Loop& loop, MapFn f, double attribute) {
   std::array<const void*, kMaxOperands> from{};
   for (int i = 1; i < loop.operands(); ++i) from[static_cast<size_t>(i) - 1] = loop.at(i, 0);
   return [f, attribute, from, to = static_cast<void*>(loop.at(0, 0)), n = loop.inner()] {
@@ -349,18 +349,60 @@ bool is_one_call(const Loop& loop, int64_t amount) {
 void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
          int64_t work) {
   if (out.numel() == 0) return;
-  const Loop loop(out, in);
+  const Loop loop(out, {in.begin(), in.size()});
   walk(loop, f, attribute, amount_of(loop, work));
 }
 
-std::function<void()> prepared_map(MapFn f, double attribute, const Tensor& out,
-                                   std::initializer_list<Tensor> in, int64_t work) {
+namespace {
+
+Prepared prepared_loop(MapFn f, double attribute, const Tensor& out, std::span<const Tensor> in,
+                       int64_t work) {
   if (out.numel() == 0) return [] {};
   const Loop loop(out, in);
   const int64_t amount = amount_of(loop, work);
   if (is_one_call(loop, amount)) return one_call(loop, f, attribute);
   if (BlockedMap::fits(loop)) return BlockedMap(loop, f, attribute, amount);
   return [loop, f, attribute, amount] { walk(loop, f, attribute, amount); };
+}
+
+// Rows cut into pieces; an undefined operand comes as null.
+Prepared prepared_rows(const Sweep& sweep) {
+  const Tensor& out = sweep.operands[0];
+  if (out.numel() == 0) return [] {};
+  if (streams(static_cast<size_t>(out.numel()) * size_of(out.dtype()))) return {};
+  constexpr size_t kMost = 8;
+  std::array<char*, kMost> data{};
+  std::array<int64_t, kMost> bytes{};
+  for (size_t i = 0; i < sweep.operands.size(); ++i) {
+    const Tensor& t = sweep.operands[i];
+    if (!t.defined()) continue;
+    data.at(i) = static_cast<char*>(t.raw());
+    bytes.at(i) = sweep.steps[i] * static_cast<int64_t>(size_of(t.dtype()));
+  }
+  return [data, bytes, kernel = sweep.rows, row = sweep.row, count = out.numel() / sweep.row,
+          amount = kGrainCopied / sweep.work] {
+    parallel_items(count, row, amount, [&](int64_t begin, int64_t end) {
+      void* at[kMost];
+      for (size_t i = 0; i < kMost; ++i) at[i] = data[i] ? data[i] + begin * bytes[i] : nullptr;
+      kernel(end - begin, at);
+    });
+  };
+}
+
+}  // namespace
+
+Prepared prepared_map(MapFn f, double attribute, const Tensor& out,
+                      std::initializer_list<Tensor> in, int64_t work) {
+  return prepared_loop(f, attribute, out, {in.begin(), in.size()}, work);
+}
+
+Prepared prepared_sweep(const Sweep& sweep) {
+  if (sweep.rows) return prepared_rows(sweep);
+  Prepared call =
+      prepared_loop(sweep.map, sweep.attribute, sweep.operands[0],
+                    {sweep.operands.begin() + 1, sweep.operands.size() - 1}, sweep.work);
+  if (sweep.made.empty()) return call;
+  return [made = sweep.made, call] { call(); };
 }
 
 namespace {
@@ -407,9 +449,13 @@ void copy(const Tensor& to, const Tensor& from) {
   map(c.run, 0, to, {from}, c.work);
 }
 
-std::function<void()> prepared_copy(const Tensor& to, const Tensor& from) {
+Prepared prepared_copy(const Tensor& to, const Tensor& from) {
+  return prepared_sweep(copy_sweep(to, from));
+}
+
+Sweep copy_sweep(const Tensor& to, const Tensor& from) {
   const Conversion c = conversion(to.dtype(), from.dtype());
-  return prepared_map(c.run, 0, to, {from}, c.work);
+  return {.operands = {to, from}, .map = c.run, .work = c.work};
 }
 
 Tensor packed(const Tensor& t) { return t.is_contiguous() ? t : converted(t, t.dtype()); }

@@ -4,8 +4,7 @@
 
 #include <functional>
 
-#include "kernels/kernels.h"
-#include "ranvier/ops.h"
+#include "ops/op.h"
 
 namespace ranvier {
 
@@ -14,13 +13,16 @@ namespace ranvier {
 void map(MapFn f, double attribute, const Tensor& out, std::initializer_list<Tensor> in,
          int64_t work = 1);
 
-// The same of tensors that stand still, with the walk through them found once.
-std::function<void()> prepared_map(MapFn f, double attribute, const Tensor& out,
-                                   std::initializer_list<Tensor> in, int64_t work = 1);
+// The same of tensors that stand still, with the way through them found once.
+Prepared prepared_map(MapFn f, double attribute, const Tensor& out,
+                      std::initializer_list<Tensor> in, int64_t work = 1);
+// The whole of it. Empty: forward does it better.
+Prepared prepared_sweep(const Sweep& sweep);
 
 // Copies with conversion; `from` is broadcast to the shape of `to`, any strides.
 void copy(const Tensor& to, const Tensor& from);
-std::function<void()> prepared_copy(const Tensor& to, const Tensor& from);
+Prepared prepared_copy(const Tensor& to, const Tensor& from);
+Sweep copy_sweep(const Tensor& to, const Tensor& from);
 
 // `t` itself where it is row-major, else a packed copy.
 Tensor packed(const Tensor& t);

@@ -153,6 +153,36 @@ void rows_forward(const ForwardArgs& args) {
   });
 }
 
+bool lie_packed(std::span<const Tensor> tensors) {
+  return std::all_of(tensors.begin(), tensors.end(),
+                     [](const Tensor& t) { return !t.defined() || t.is_contiguous(); });
+}
+
+template <bool Center>
+Sweep rows_sweep(const ForwardArgs& args) {
+  const Tensor& x = args.in[0];
+  if (is_half(x.dtype()) || x.numel() == 0) return {};
+  if (!lie_packed({args.in.begin(), args.in.size()}) ||
+      !lie_packed({args.out.begin(), args.out.size()}))
+    return {};
+  const int64_t n = RowSplit(args, x.shape()).n;
+  const Tensor bias = Center ? args.in[2] : Tensor();
+  Sweep sweep{.operands = {args.out[0], args.out[1], args.out[2], x, args.in[1], bias},
+              .results = 3,
+              .steps = {n, 1, 1, n, 0, 0},
+              .row = n,
+              .work = kGrainCopied / kGrainRows};
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    sweep.rows = [n, eps = eps_of(args, x.dtype())](int64_t rows, void* const* at) {
+      kernels<T>().norm_rows[Center](rows, n, static_cast<const T*>(at[3]),
+                                     static_cast<const T*>(at[4]), static_cast<const T*>(at[5]),
+                                     eps, static_cast<T*>(at[0]), static_cast<T*>(at[1]),
+                                     static_cast<T*>(at[2]));
+    };
+  });
+  return sweep;
+}
+
 // Inputs: grad, input, mean, rstd, weight, and what the last two gradients are added to. Outputs:
 // of input, weight and bias.
 template <bool Center>
@@ -267,6 +297,7 @@ void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
   op.types = Types::floats;
   op.infer = infer_rows<Center>;
   op.forward = rows_forward<Center>;
+  op.sweep = rows_sweep<Center>;
   op.backward = rows_backward;
   op.composite = rows_composite<Center>;
   op.saves = {"input", "weight for input", "_mean", "_rstd"};

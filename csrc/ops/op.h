@@ -87,6 +87,23 @@ struct BackwardArgs : AttrReader {
 // What is left to do of an instruction whose tensors stand still.
 using Prepared = std::function<void()>;
 
+// An instruction that can be done a part at a time: a kernel that maps elements, or one of rows.
+// Programs run several of them block by block.
+struct Sweep {
+  Tensors operands = {};  // results, then what is read; undefined: not given
+  int results = 1;
+  MapFn map = nullptr;  // every operand broadcasts to the one result; or
+  double attribute = 0;
+  // rows(count, at) on so many rows of `row` elements of the first result: at[i] is where operand i
+  // begins, which goes on by steps[i] elements a row. The first result is row-major.
+  std::function<void(int64_t, void* const*)> rows = {};
+  SmallVector<int64_t, 6> steps = {};
+  int64_t row = 1;
+  int64_t work = 1;   // of an element, in elements copied
+  Tensors made = {};  // operands that are not the instruction's
+  explicit operator bool() const { return map || rows; }
+};
+
 struct Layout {
   Dims shape, strides;
   int64_t offset = 0;
@@ -163,6 +180,8 @@ struct OpDef {
   // Forward with all decisions taken, for a program; tensors outlive it and keep their places.
   // Null, or empty for these tensors: forward itself.
   Prepared (*prepare)(const ForwardArgs&) = nullptr;
+  // In its place, of an op that can be done a part at a time.
+  Sweep (*sweep)(const ForwardArgs&) = nullptr;
   Tensors (*backward)(const BackwardArgs&) = nullptr;  // null: derived from the composite
   Tensors (*composite)(const Tensors&, const AttrReader&) = nullptr;  // in simpler ops
   // A view has no kernel: the result shares the input's memory. False: no such view exists.

@@ -82,57 +82,50 @@ void softmax_backward_forward(const ForwardArgs& args) {
   });
 }
 
-// kernel(rows, n, ...) on rows that are adjacent.
-template <class F>
-Prepared prepared_rows(const Tensor& out, int64_t n, F kernel) {
-  const int64_t rows = n ? out.numel() / n : 0;
-  return [rows, n, kernel] {
-    parallel_items(rows, n, kGrainRows,
-                   [&](int64_t begin, int64_t end) { kernel(end - begin, n, begin * n); });
-  };
-}
-
-// Whether rows are along the last axis, as memory has them, and stay in the cache.
+// Whether rows are along the last axis, as memory has them.
 bool rows_lie_so(const ForwardArgs& args) {
   const Tensor& out = args.out[0];
   if (is_half(out.dtype()) || out.dim() == 0 || out.numel() == 0) return false;
   if (normal_axis(args.op().name.c_str(), args.integer(0), out.dim()) != out.dim() - 1)
     return false;
-  const bool packed = std::all_of(args.in.begin(), args.in.end(),
-                                  [](const Tensor& t) { return t.is_contiguous(); });
-  return packed && !streams(static_cast<size_t>(out.numel()) * size_of(out.dtype()));
+  return out.is_contiguous() && std::all_of(args.in.begin(), args.in.end(),
+                                            [](const Tensor& t) { return t.is_contiguous(); });
+}
+
+// Of the result and what is read, all rows of n elements.
+Sweep sweep_of_rows(const ForwardArgs& args) {
+  const int64_t n = args.out[0].shape().back();
+  Sweep sweep{.operands = {args.out[0]}, .row = n, .work = kGrainCopied / kGrainRows};
+  for (const Tensor& t : args.in) sweep.operands.push_back(t);
+  sweep.steps.resize(sweep.operands.size(), n);
+  return sweep;
 }
 
 template <bool Log>
-Prepared softmax_prepare(const ForwardArgs& args) {
-  const Tensor &x = args.in[0], &out = args.out[0];
-  Prepared call;
-  if (!rows_lie_so(args)) return call;
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+Sweep softmax_sweep(const ForwardArgs& args) {
+  if (!rows_lie_so(args)) return {};
+  Sweep sweep = sweep_of_rows(args);
+  visit_floating(args.out[0].dtype(), [&]<class T>(Tag<T>) {
     const auto kernel = Log ? kernels<T>().log_softmax : kernels<T>().softmax;
-    call = prepared_rows(
-        out, out.shape().back(),
-        [kernel, from = x.data<T>(), to = out.data<T>()](int64_t rows, int64_t n, int64_t at) {
-          kernel(rows, n, from + at, to + at);
-        });
+    sweep.rows = [kernel, n = sweep.row](int64_t rows, void* const* at) {
+      kernel(rows, n, static_cast<const T*>(at[1]), static_cast<T*>(at[0]));
+    };
   });
-  return call;
+  return sweep;
 }
 
 template <bool Log>
-Prepared softmax_backward_prepare(const ForwardArgs& args) {
-  const Tensor &g = args.in[0], &y = args.in[1], &out = args.out[0];
-  Prepared call;
-  if (!rows_lie_so(args)) return call;
-  visit_floating(g.dtype(), [&]<class T>(Tag<T>) {
+Sweep softmax_backward_sweep(const ForwardArgs& args) {
+  if (!rows_lie_so(args)) return {};
+  Sweep sweep = sweep_of_rows(args);
+  visit_floating(args.out[0].dtype(), [&]<class T>(Tag<T>) {
     const auto kernel = Log ? kernels<T>().log_softmax_backward : kernels<T>().softmax_backward;
-    call = prepared_rows(out, out.shape().back(),
-                         [kernel, grad = g.data<T>(), from = y.data<T>(), to = out.data<T>()](
-                             int64_t rows, int64_t n, int64_t at) {
-                           kernel(rows, n, grad + at, from + at, to + at);
-                         });
+    sweep.rows = [kernel, n = sweep.row](int64_t rows, void* const* at) {
+      kernel(rows, n, static_cast<const T*>(at[1]), static_cast<const T*>(at[2]),
+             static_cast<T*>(at[0]));
+    };
   });
-  return call;
+  return sweep;
 }
 
 Tensors softmax_backward(const BackwardArgs& args) {
@@ -166,7 +159,7 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
        .casts = true,
        .infer = infer_along,
        .forward = softmax_forward<Log>,
-       .prepare = softmax_prepare<Log>,
+       .sweep = softmax_sweep<Log>,
        .backward = softmax_backward,
        .saves = {"result"},
        .formula = std::move(formula),
@@ -182,7 +175,7 @@ void declare_softmax_pair(Registry& r, const char* name, const char* doc, Formul
            return infer_along(args);
          },
          .forward = softmax_backward_forward<Log>,
-         .prepare = softmax_backward_prepare<Log>,
+         .sweep = softmax_backward_sweep<Log>,
          .composite = softmax_backward_composite<Log>,
          .saves = {"grad", "result"},
          .formula = slope,

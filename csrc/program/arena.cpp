@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/allocator.h"
-#include "program/list.h"
+#include "program/chain.h"
 
 namespace ranvier {
 namespace {
@@ -17,14 +17,28 @@ struct Block {
   size_t bytes, offset;
 };
 
+void leave_to_arena(Storage& storage, void* memory) {
+  deallocate(storage.data, storage.bytes);
+  storage.data = memory;
+  storage.release = [](void*) {};
+}
+
 size_t rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-std::vector<Block> temporaries(const std::vector<Instruction>& steps, const Tensors& outside) {
+std::vector<Block> temporaries(const std::vector<Instruction>& steps, const Tensors& outside,
+                               const Chains& chains) {
   MemoryUses uses(steps, outside);
   std::vector<Block> blocks;
-  for (auto& [storage, use] : uses.all())
-    if (use.made_by >= 0 && !use.kept && storage->bytes > 0 && !storage->release)
-      blocks.push_back({storage, use.first(), use.last(), rounded(storage->bytes), 0});
+  for (auto& [storage, use] : uses.all()) {
+    if (use.made_by < 0 || use.kept || storage->bytes == 0 || storage->release) continue;
+    if (chains.inside(*storage)) {
+      leave_to_arena(*storage, nullptr);
+      continue;
+    }
+    const Chain *const first = chains.at(use.first()), *const last = chains.at(use.last());
+    blocks.push_back({storage, first ? first->first : use.first(),
+                      last ? last->last - 1 : use.last(), rounded(storage->bytes), 0});
+  }
   // In an order that no address decides.
   std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
     return a.bytes != b.bytes ? a.bytes > b.bytes : a.first < b.first;
@@ -49,19 +63,16 @@ size_t place_for(const Block& block, std::span<const Block> placed) {
 
 }  // namespace
 
-Arena::Arena(std::vector<Instruction>& steps, const Tensors& outside) {
-  std::vector<Block> blocks = temporaries(steps, outside);
+Arena::Arena(std::vector<Instruction>& steps, const Tensors& outside, const Chains& chains) {
+  std::vector<Block> blocks = temporaries(steps, outside, chains);
   for (size_t i = 0; i < blocks.size(); ++i) {
     blocks[i].offset = place_for(blocks[i], {blocks.data(), i});
     bytes_ = std::max(bytes_, blocks[i].offset + blocks[i].bytes);
   }
   if (bytes_ == 0) return;
   memory_ = allocate(bytes_);
-  for (const Block& block : blocks) {
-    deallocate(block.storage->data, block.storage->bytes);
-    block.storage->data = static_cast<char*>(memory_) + block.offset;
-    block.storage->release = [](void*) {};  // the arena's
-  }
+  for (const Block& block : blocks)
+    leave_to_arena(*block.storage, static_cast<char*>(memory_) + block.offset);
 }
 
 std::ptrdiff_t Arena::offset_of(const Storage& storage) const {

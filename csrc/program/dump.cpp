@@ -120,6 +120,7 @@ std::string shortened(const std::string& where) {
 
 struct Line {
   std::string text, op, where;
+  std::string mark = {};  // of lines that run together
 };
 
 size_t widest(const std::vector<Line>& lines, std::string Line::* column) {
@@ -135,14 +136,15 @@ std::string table(const std::vector<Line>& lines) {
   const size_t left = std::max<size_t>(others < kWidth ? kWidth - others : 0, 20);
   std::string text;
   for (const Line& line : lines) {
-    const std::vector<std::string> parts = wrapped(line.text, left, kWidth - 4);
-    std::string first = parts[0];
+    const std::vector<std::string> parts =
+        wrapped(line.text, left - line.mark.size(), kWidth - 4 - line.mark.size());
+    std::string first = line.mark + parts[0];
     pad(first, left);
     first += "  " + line.op;
     pad(first, left + 2 + op);
     if (where) first += "  " + line.where;
     text += first.substr(0, first.find_last_not_of(' ') + 1) + "\n";
-    for (size_t i = 1; i < parts.size(); ++i) text += "    " + parts[i] + "\n";
+    for (size_t i = 1; i < parts.size(); ++i) text += line.mark + "    " + parts[i] + "\n";
   }
   return text;
 }
@@ -167,19 +169,22 @@ std::string Program::dump() const {
   std::map<Storage*, bool> made;
   Names names([&](const Tensor& t) {
     if (among(plan.inputs, t)) return 'x';
-    if (plan.arena.offset_of(*t.impl()->storage) >= 0) return 't';
+    if (plan.is_temporary(*t.impl()->storage)) return 't';
     return among(results_of, t) && made[t.impl()->storage.get()] ? 'y' : 'h';
   });
   const auto name = [&](const Tensor& t) { return names.meet(t); };
   for (const Tensor& t : plan.inputs) name(t);
   double flops = 0;
   std::vector<Line> lines;
-  for (const Instruction& step : plan.instructions) {
+  for (size_t i = 0; i < plan.instructions.size(); ++i) {
+    const Instruction& step = plan.instructions[i];
     Line line{written(step, name), label_of(step), step.where ? shortened(*step.where) : ""};
     for (const Tensor& t : step.outputs) made.try_emplace(t.impl()->storage.get(), true);
     std::string left;
     for (const Tensor& t : step.outputs) append(left, described(name(t), t));
     if (!left.empty()) line.text = left + " = " + line.text;
+    if (const Chain* const chain = plan.chains.at(i))
+      line.mark = i == chain->first ? "/ " : i + 1 == chain->last ? "\\ " : "| ";
     lines.push_back(line);
     flops += cost_of_step(step).flops;
   }
@@ -187,8 +192,9 @@ std::string Program::dump() const {
   for (const Tensor& t : results_of) append(results, name(t));
   for (const auto& [text, t] : names.all('t')) {
     const Storage& storage = *t.impl()->storage;
-    append(memory, text + " " + std::to_string(plan.arena.offset_of(storage)) + "+" +
-                       std::to_string(storage.bytes));
+    const std::string place =
+        std::to_string(plan.arena.offset_of(storage)) + "+" + std::to_string(storage.bytes);
+    append(memory, text + " " + (plan.chains.inside(storage) ? "a block" : place));
   }
   const std::string head = std::to_string(lines.size()) + " instructions, " + number(flops) +
                            "flop, " + std::to_string(arena_bytes()) + " bytes of arena\n";

@@ -40,11 +40,14 @@ class MemoryUses {
 // Takes copies away and puts neighbours together, where every bit stays: see optimize.cpp.
 void optimize(std::vector<Instruction>& steps, const Tensors& outside);
 
+class Chains;  // chain.h
+
 // One block of memory for all temporary results; those that do not live at the same time share it.
 class Arena {
  public:
   Arena() = default;
-  Arena(std::vector<Instruction>& steps, const Tensors& outside);
+  // Instructions of a chain run at the same time.
+  Arena(std::vector<Instruction>& steps, const Tensors& outside, const Chains& chains);
   Arena(Arena&& other) noexcept { *this = std::move(other); }
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();

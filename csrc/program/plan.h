@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "program/list.h"
+#include "program/chain.h"
 #include "ranvier/config.h"
 
 namespace ranvier {
@@ -64,6 +64,7 @@ struct Result {
 struct Program::Plan {
   Arena arena;  // outlives what looks at it
   std::vector<Instruction> instructions;
+  Chains chains;
   Tensors inputs, first;
   std::vector<bool> written;  // inputs that are changed in place
   std::vector<bool> lent;     // large inputs, read where the caller has them
@@ -87,6 +88,10 @@ struct Program::Plan {
   // argument's memory than the argument.
   bool adopt();
   void prepare();
+  // Whether nobody but instructions knows it, and nothing of it stays from run to run.
+  bool is_temporary(const Storage& storage) const {
+    return arena.offset_of(storage) >= 0 || chains.inside(storage);
+  }
 
   // Whether a run on these arguments does what the function would: same shapes, dtypes and strides,
   // gradients as they were, no memory of the program's own among the arguments.

@@ -33,10 +33,10 @@ double typical(std::vector<double>& values) {
 // the state of optimizers and generators, running statistics.
 class Kept {
  public:
-  Kept(const std::vector<Instruction>& steps, const Arena& arena) {
-    MemoryUses uses(steps, {});
+  explicit Kept(const Program::Plan& plan) {
+    MemoryUses uses(plan.instructions, {});
     for (const auto& [storage, use] : uses.all()) {
-      if (use.writes.empty() || storage->bytes == 0 || arena.offset_of(*storage) >= 0) continue;
+      if (use.writes.empty() || storage->bytes == 0 || plan.is_temporary(*storage)) continue;
       copies_.push_back({storage, storage->version, std::make_unique<char[]>(storage->bytes)});
       std::memcpy(copies_.back().bytes.get(), storage->data, storage->bytes);
     }
@@ -70,6 +70,27 @@ double cost_of_clock() {
   return typical(gaps);
 }
 
+// Of an instruction, or of all in a chain: what they make and read within it moves no memory.
+Profile::Line line_of(const Program::Plan& plan, size_t first, size_t last) {
+  Profile::Line line{"", "", 0, 0, 0};
+  for (size_t i = first; i < last; ++i) {
+    const Instruction& step = plan.instructions[i];
+    const Cost cost = cost_of_step(step);
+    line.op += (i == first ? "" : " ") + label_of(step);
+    if (step.where && line.where.empty()) line.where = *step.where;
+    line.flops += cost.flops;
+    line.bytes += cost.bytes;
+    const auto take_away = [&](const Tensor& t) {
+      if (t.defined() && plan.chains.inside(*t.impl()->storage))
+        line.bytes -= static_cast<double>(t.numel()) * static_cast<double>(size_of(t.dtype()));
+    };
+    for (const Tensor& t : step.inputs) take_away(t);
+    for (const Tensor& t : step.outputs) take_away(t);
+  }
+  line.bytes = std::max(line.bytes, 0.0);
+  return line;
+}
+
 }  // namespace
 
 Profile Program::profile(int n) {
@@ -80,7 +101,7 @@ Profile Program::profile(int n) {
   const NoGrad off;
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
-  const Kept kept(plan.instructions, plan.arena);
+  const Kept kept(plan);
   // Large arguments are nowhere between runs: zeros stand for them.
   std::vector<Tensor> zeros;
   std::vector<Argument> arguments;
@@ -119,11 +140,12 @@ Profile Program::profile(int n) {
   // of their work beside it, so that what they cost is best known from the difference.
   const double extra = count ? (sum - profile.seconds) / static_cast<double>(count) : 0;
   const double reading = std::clamp(extra, 0.0, 3 * clock);
-  for (size_t i = 0; i < count; ++i) {
-    const Instruction& step = plan.instructions[i];
-    const Cost cost = cost_of_step(step);
-    profile.lines.push_back({label_of(step), step.where ? *step.where : "",
-                             std::max(typical(each[i]) - reading, 0.0), cost.flops, cost.bytes});
+  for (size_t i = 0, at = 0; i < count; ++i) {
+    const Chain* const chain = plan.chains.at(at);
+    const size_t last = chain ? chain->last : at + 1;
+    profile.lines.push_back(line_of(plan, at, last));
+    profile.lines.back().seconds = std::max(typical(each[i]) - reading, 0.0);
+    at = last;
   }
   return profile;
 }

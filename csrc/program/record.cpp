@@ -215,7 +215,8 @@ std::unique_ptr<Program::Plan> Planner::plan() {
   plan_->instructions = std::move(recorder_.instructions);
   recorder_.leaves.clear();
   optimize(plan_->instructions, outside);
-  plan_->arena = Arena(plan_->instructions, outside);
+  plan_->chains = Chains(plan_->instructions, outside);
+  plan_->arena = Arena(plan_->instructions, outside, plan_->chains);
   if (!plan_->adopt()) {
     reason = "it looks at memory beside its arguments";
     return nullptr;

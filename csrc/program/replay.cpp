@@ -150,7 +150,7 @@ bool Program::Plan::adopt() {
   MemoryUses uses(instructions, inputs);
   Adoption own;
   for (const auto& [storage, use] : uses.all())
-    if (storage->bytes > 0 && arena.offset_of(*storage) >= 0) own.keep(storage);
+    if (storage->bytes > 0 && is_temporary(*storage)) own.keep(storage);
   for (Tensor& t : inputs) {
     const int64_t room = reach(t);
     const bool changes = !uses.of(t).writes.empty();
@@ -205,11 +205,15 @@ void Program::Plan::prepare() {
     seen[storage.get()] = true;
     handles.push_back(storage->refs.load(std::memory_order_relaxed));
   }
-  for (const Instruction& step : instructions) {
+  for (size_t at = 0; at < instructions.size(); ++at) {
+    const Instruction& step = instructions[at];
     const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), [&](const Tensor& t) {
       return t.defined() && elsewhere.contains(t.impl()->storage.get());
     });
-    calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs, !moves));
+    if (const Chain* const chain = chains.at(at); !chain)
+      calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs, !moves));
+    else if (chain->first == at)
+      calls.push_back(chains.prepared(instructions, *chain));
     const auto writes = [&](const Tensor& t, bool counts) {
       Storage* const storage = t.impl()->storage.get();
       if (!seen.contains(storage) || storage->bytes == 0) return;

@@ -28,7 +28,7 @@ struct Profile {
     double seconds;  // a run: the mean of the middle half of all
     double flops, bytes;
   };
-  std::vector<Line> lines;  // one an instruction
+  std::vector<Line> lines;  // one an instruction, or for several that run block by block
   double seconds = 0;       // of the whole, measured without a clock in between
 };
 
@@ -50,8 +50,8 @@ class Program {
   // at the same time wait for each other.
   Tensors replay(const Tensors& inputs);
   // The instructions as mathematics, from the formulas of their ops. Slots are x (input), y
-  // (result), h (held: alive outside the program), t (temporary). The same program has the same
-  // text in every run.
+  // (result), h (held: alive outside the program), t (temporary). Lines behind one bar run
+  // together, block by block. The same program has the same text in every run.
   std::string dump() const;
   // Of each instruction: the op with what is fused into it, and the line it came from.
   std::vector<std::pair<std::string, std::string>> lines() const;
