@@ -25,7 +25,7 @@ SECONDS = 0.03  # without Python, which looks for Ctrl-C
 _ATTRIBUTE = "_ranvier_predictions"  # of modules
 _BYTES = 64 << 20  # of memory that the programs of a model may keep
 
-Forward = Callable[[Module, Tensor], Tensor]  # what a model makes of a batch, checked
+Forward = Callable[[Any, Tensor], Any]  # what a model makes of a batch, checked
 
 
 class Recorded:
@@ -100,7 +100,25 @@ class Predictions:
             self.version += moves if self.version == before else 0
             self.checked += moves if self.checked == before else 0
 
-    def record(self, kind: Any, x: Tensor, forward: Forward) -> Tensor:
+    def batch(self, x: Tensor, forward: Forward) -> Any:
+        """The output for a batch; gradients are off."""
+        x = x.detach().contiguous()
+        kind = x.dtype, tuple(x.shape), x.dtype, tuple(x.shape[1:])
+        found = self.find(kind)
+        if found is not None and x.ndim and x.shape[0] == found.rows:
+            output = _C.empty((found.rows, *found.row), found.dtype)
+            if _C.predict_rows(found.program, x, 0, 1, SECONDS, output):
+                return output
+        elif not self.refuses(kind):
+            return self.record(kind, x, forward)
+        model, before = self.model(), _C.structure_version()
+        assert model is not None
+        with evaluating(model) as moves:
+            output = forward(model, x)
+        self.moved(before, moves.count)
+        return output
+
+    def record(self, kind: Any, x: Tensor, forward: Forward) -> Any:
         """The output for a batch, by the model's own code; gradients are off."""
         model = self.model()
         assert model is not None
@@ -124,15 +142,13 @@ class Predictions:
                 made.surroundings.version = now
         return output
 
-    def recording(
-        self, model: Module, x: Tensor, forward: Forward
-    ) -> tuple[Tensor, Recorded | None]:
+    def recording(self, model: Module, x: Tensor, forward: Forward) -> tuple[Any, Recorded | None]:
         """The output for a batch, and the program that gives it, if there is one."""
-        answer: list[Tensor] = []
+        answer: list[Any] = []
 
         def body(given: Tensor) -> list[Tensor]:
             answer.append(forward(model, given))
-            return answer[:]
+            return answer[:] if isinstance(answer[0], Tensor) else []
 
         witness.begin()
         try:
@@ -260,7 +276,8 @@ class Outputs:
     def of_part(self, model: Module, part: Tensor) -> Tensor:
         """What a program does with that."""
         rows = Rows(part, self.X.dtype, self.X.shape)
-        return self.forward(model, rows.batch(0, part.shape[0], None))
+        output: Tensor = self.forward(model, rows.batch(0, part.shape[0], None))
+        return output
 
     def replayed(self, found: Recorded, start: int, count: int) -> int:
         """How many batches a program did: none where it does not fit, or somebody else uses it."""

@@ -75,6 +75,8 @@ class Layer(Module):
     """
 
     training = False  # outside fit, a layer predicts unless it is told otherwise
+    # What a call or fit leaves behind, and no call depends on.
+    _beside = Module._beside | {"_call_losses", "history"}
     casts_integers = False  # whether whole numbers and truth values become floats first
     _init_args: tuple[tuple[Any, ...], dict[str, Any]]
 

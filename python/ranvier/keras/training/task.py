@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,11 +14,12 @@ from ranvier._recording import token_of
 from ranvier.keras.layers.layer import penalty_of
 from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
-from ranvier.keras.tensors import flatten, map_structure
+from ranvier.keras.tensors import KerasTensor, flatten, map_structure
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.data import ArrayBatches
-from ranvier.training import losses
+from ranvier.training import losses, predictions
 from ranvier.training.batches import Batch, Batches, RowBatches, Step
+from ranvier.training.inputs import Rows
 from ranvier.training.modes import evaluating
 from ranvier.training.task import Task
 
@@ -46,12 +48,39 @@ def call_model(where: str, model: Any, x: Any) -> Any:
     return outputs
 
 
+def output_of(where: str, model: Any, x: Any) -> Any:
+    """What a model makes of a batch in evaluation mode; gradients are off."""
+    kept = predictions.of(model)
+    if kept is not None and isinstance(x, Tensor):
+        return kept.batch(x, functools.partial(call_model, where))
+    with evaluating(model):
+        return call_model(where, model, x)
+
+
+def whole_output(where: str, model: Any, steps: Any) -> Any:
+    """The outputs for all rows together, where one tensor comes out; None elsewhere."""
+    graph = model._graph
+    single = graph is not None and isinstance(graph.output_structure, KerasTensor)
+    if not single or not isinstance(steps, ArrayBatches) or not isinstance(steps.x, Rows):
+        return None
+    if steps.steps * steps.size < steps.rows:
+        return None
+    whole = predictions.Outputs(model, steps.x, functools.partial(call_model, where))
+    with no_grad():
+        return whole.all(steps.size).numpy()
+
+
 class Penalties:
     """What a model's loss has beside that of the rows: of weights, and of what layers did."""
 
     def __init__(self, model: Any) -> None:
         self.layers = model.flat_layers()
         self.weights = [v for v in model.weights if v.regularizer is not None]
+
+    def clear(self) -> None:
+        """Forgets the call before, as the next one may run no code that does."""
+        for layer in self.layers:
+            layer._call_losses.clear()
 
     def total(self) -> Tensor | None:
         """All penalties of the last call together; None where there are none."""
@@ -162,6 +191,7 @@ class KerasTask(Task):
             loss = self.compiled.loss(batch.target, prediction, batch.weight)
         self.compiled.remember_classes(prediction)
         penalty = self.penalties.total()
+        self.penalties.clear()  # a step that keeps nothing can be replayed
         if loss is None:
             loss = penalty
         elif penalty is not None:
@@ -239,12 +269,13 @@ def measure(
         compiled.reset()
     penalties = Penalties(model)
     total, rows = 0.0, 0
-    with evaluating(model), no_grad():
+    with no_grad():
         for number, step in enumerate(steps):
             if listener is not None:
                 listener.on_test_batch_begin(number)
             for batch in step:
-                prediction = call_model(where, model, batch.x)
+                penalties.clear()
+                prediction = output_of(where, model, batch.x)
                 loss = compiled.loss(batch.target, prediction, batch.weight)
                 compiled.add_parts(compiled.taken_parts(), batch.rows)
                 extra = penalties.total()
@@ -262,16 +293,19 @@ def predict(where: str, model: Any, steps: Sequence[Step] | Any, listener: Any =
     """A model's outputs for batches, as NumPy arrays in the structure of the outputs."""
     parts: list[list[Any]] = []
     outputs: Any = None
-    with evaluating(model), no_grad():
+    joined = whole_output(where, model, steps) if listener is None else None
+    if joined is not None:
+        return joined
+    with no_grad():
         for number, step in enumerate(steps):
             if listener is not None:
                 listener.on_predict_batch_begin(number)
             for batch in step:
-                outputs = call_model(where, model, batch.x)
+                outputs = output_of(where, model, batch.x)
                 parts.append([t.numpy() for t in flatten(outputs)])
             if listener is not None:
                 listener.on_predict_batch_end(number, {"outputs": outputs})
     if not parts:
         raise ValueError(f"[{where}] x: expected at least one batch, got none")
-    joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
-    return map_structure(lambda _: next(joined), outputs)
+    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_structure(lambda _: next(columns), outputs)

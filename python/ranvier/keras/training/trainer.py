@@ -250,7 +250,8 @@ class Trainer(Steps):
         batches = self._batches("predict", x, None, (None, None), batch_size, False, steps)
         listeners = CallbackList(_callbacks(callbacks), self, {"verbose": 0, "steps": steps})
         listeners.tell("on_predict_begin", {})
-        outputs = predict("predict", self, batches, listeners)
+        heard = any(listeners.methods[f"on_predict_batch_{word}"] for word in ("begin", "end"))
+        outputs = predict("predict", self, batches, listeners if heard else None)
         listeners.tell("on_predict_end", {})
         if _verbosity(verbose):
             print(f"{batches.steps or '?'}/{batches.steps or '?'}")
