@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 import gc
+import os
 import pickle
 import random
+import signal
 import sys
 import threading
 import warnings
@@ -21,6 +23,7 @@ import ranvier as rv
 from ranvier import _C, nn
 from ranvier.nn import functional as F
 from ranvier.training import evaluation, predictions
+from ranvier.training import modes as modes_module
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((50, 6)).astype("float32")
@@ -182,7 +185,7 @@ def test_what_does_not_fit_raises_as_ever() -> None:
                 rv.predict(model, bad)
         with pytest.raises(TypeError, match=r"nn\.Module"):
             rv.predict(X, model)  # type: ignore[arg-type]
-        for size in (0, 2.5, True, None):
+        for size in (0, 2.5, 256.0, True, None):
             with pytest.raises((TypeError, ValueError), match="batch_size"):
                 rv.predict(model, X[:2], size)  # type: ignore[arg-type]
     for bad in (np.nan, np.inf):
@@ -424,6 +427,68 @@ def test_a_class_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Residual, "forward", lambda self, x: self.out(x))
     for _ in range(3):
         assert bits(model, X) == eager(model, X) == eager(model.out, X)
+
+
+def test_sparse_rows() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    model = net()
+    for rows in (50, 7, 50, 7):
+        assert bits(model, sparse.csr_matrix(X[:rows])) == eager(model, X[:rows])
+
+
+def test_layers_that_are_built_by_their_first_call() -> None:
+    from ranvier import keras
+
+    model = keras.Sequential([keras.layers.Dense(5, "relu"), keras.layers.Dense(3)])
+    for _ in range(4):
+        rv.predict(model, X)
+    for _ in range(4):
+        assert bits(model, X) == eager(model, X)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_process_predicts() -> None:
+    model = net()
+    wanted = eager(model, X)
+    for _ in range(3):
+        assert bits(model, X) == wanted
+        child = os.fork()
+        if not child:
+            os._exit(0 if bits(model, X) == wanted == bits(model, X, 20) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_an_interrupt_leaves_modes_as_they_were() -> None:
+    armed: list[int] = []
+
+    def ring(*_: Any) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5)) for _ in range(20)))
+    model[3].eval()
+    modes = [module.training for module in model.modules()]
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for i in range(60):
+            model[0][1].p = 0.1 + i / 1000  # a new recording
+            try:
+                armed.append(1)
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + i * 3e-5)
+                for _ in range(100):
+                    rv.predict(model, X)
+                    model[0][1].p = 0.7
+                armed.clear()
+            except KeyboardInterrupt:
+                pass
+            assert not modes_module._evaluated
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [module.training for module in model.modules()] == modes
+    assert bits(model, X) == eager(model, X)
 
 
 def test_random_numbers_in_evaluation_go_on() -> None:

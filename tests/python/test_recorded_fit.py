@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 import time
@@ -460,6 +461,52 @@ def test_a_step_that_is_not_finite_changes_nothing(watch: Watch) -> None:
         return str(info.value), [p.tolist() for p in nets[0].parameters()]
 
     assert run(False) == run(True)
+
+
+def helper(x: rv.Tensor, factor: float = 1.0) -> rv.Tensor:
+    return x * factor
+
+
+class Helped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        return self.scaled(helper(self.inner(x)))
+
+    def scaled(self, x: rv.Tensor) -> rv.Tensor:
+        return x * 1.0
+
+
+def code_replaced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(helper, "__code__", (lambda x, factor: x * 0.3).__code__)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.setattr(Helped, "scaled", lambda self, x: x * 0.5),
+        lambda patch: patch.setattr(Helped, "forward", lambda self, x: self.inner(x) * 0.5),
+        lambda patch: patch.setattr(helper, "__defaults__", (0.25,)),
+        code_replaced,
+        lambda patch: patch.setitem(LOSS.keywords, "label_smoothing", 0.3),
+    ],
+)
+def test_code_that_a_callback_replaces(watch: Watch, change: Any) -> None:
+    def run(captured: bool) -> Any:
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            note = rv.callbacks.LambdaCallback(
+                on_epoch_end=lambda run, logs: change(patch) if run.epoch == 2 else None
+            )
+            return watch.fit(Helped, captured, callbacks=[note], epochs=4, loss=LOSS), len(told)
+
+    (eager, _), (replayed, told) = run(False), run(True)
+    assert replayed == eager and told == 1
+
+
+LOSS = functools.partial(nn.functional.cross_entropy, label_smoothing=0.1)
 
 
 def test_doors_replay_their_steps(watch: Watch) -> None:

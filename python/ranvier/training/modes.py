@@ -6,6 +6,7 @@ into evaluation mode, and whoever leaves last gives its mode back.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,16 +37,19 @@ class Moves:
 
 
 class _Evaluated:
-    """A module that is in evaluation mode for so many."""
+    """A module that is in evaluation mode for somebody, and the mode that it had before."""
 
-    __slots__ = ("count", "was")
+    __slots__ = ("module", "users", "was")
 
-    def __init__(self, was: bool) -> None:
-        self.count, self.was = 1, was
+    def __init__(self, module: Module) -> None:
+        self.module, self.was = module, module.training
+        self.users: set[Moves] = set()
 
 
-_evaluated: dict[int, _Evaluated] = {}  # by id: whoever predicts holds the module
-_lock = threading.Lock()  # of what is above; nothing of the user's runs under it
+_evaluated: dict[int, _Evaluated] = {}  # by id
+_lock = threading.RLock()  # of what is above; nothing of the user's runs under it
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def sets_modes_itself(model: Module) -> bool:
@@ -59,14 +63,10 @@ def evaluating(model: Module) -> Iterator[Moves]:
     if Recordings.count:
         note_module(model)  # as it is: its mode is given back before anybody looks again
     moves, modules = Moves(), list(model.modules())
-    with _lock:
-        for module in modules:
-            held = _evaluated.get(id(module))
-            if held is None:
-                _evaluated[id(module)] = _Evaluated(module.training)
-            else:
-                held.count += 1
     try:
+        with _lock:
+            for module in modules:
+                _evaluated.setdefault(id(module), _Evaluated(module)).users.add(moves)
         if sets_modes_itself(model):
             model.train(False)
         else:
@@ -75,13 +75,23 @@ def evaluating(model: Module) -> Iterator[Moves]:
                     moves.set(module, False)
         yield moves
     finally:
-        with _lock:
-            for module in modules:
-                held = _evaluated[id(module)]
-                held.count -= 1
-                if not held.count:
-                    del _evaluated[id(module)]
+        try:
+            _give_back(modules, moves)
+        except BaseException:  # Ctrl-C, which may come at any place
+            _give_back(modules, moves)
+            raise
+
+
+def _give_back(modules: list[Module], moves: Moves) -> None:
+    """Modules that nobody else needs get their own mode back, as far as they had to give it up."""
+    with _lock:
+        for module in modules:
+            held = _evaluated.get(id(module))
+            if held is not None:
+                held.users.discard(moves)
+                if not held.users:
                     moves.set(module, held.was)
+                    del _evaluated[id(module)]
 
 
 @contextmanager

@@ -54,7 +54,12 @@ class Check:
     def changed(self) -> str | None:
         """What the code reads and has become another since: a global, a list; None if nothing."""
         for space, name, before in self._held:
-            if name is not None:
+            if isinstance(space, types.FunctionType):
+                code, defaults, named = before
+                same = space.__code__ is code and space.__defaults__ is defaults
+                if not same or space.__kwdefaults__ is not named:
+                    return str(space.__name__)
+            elif name is not None:
                 try:
                     now = space[name]
                 except KeyError:

@@ -177,6 +177,11 @@ def snapshot(thing: Any, depth: int = 0) -> tuple[Any, ...]:
     return tuple(held)
 
 
+def parts_of(function: types.FunctionType) -> tuple[Any, ...]:
+    """What a function does, to be compared later."""
+    return function.__code__, function.__defaults__, function.__kwdefaults__
+
+
 # --- functions of Python --------------------------------------------------------------------------
 
 _NAMES = (

@@ -51,6 +51,7 @@ class Walk(Calls):
         wrapped = getattr(function, "__wrapped__", None)
         if values.is_ours(function) and isinstance(wrapped, types.FunctionType):
             function = wrapped
+        self.remember(function, None, values.parts_of(function))
         tree = tree_of(function)
         if tree is None:
             raise frame.stop(f"calls {name_of(function)}, whose source is not there")
@@ -153,6 +154,7 @@ class Walk(Calls):
             for value in (*thing.args, *thing.keywords.values()):
                 if not self.may_go(value):
                     raise frame.stop(f"calls {name_of(thing.func)} with {name_of(value)}")
+            self.remember(thing.keywords, None, values.snapshot(thing.keywords))
             return self.callable(frame, thing.func)
         if values.is_ours(thing):
             self.of_ranvier(frame, thing, NOTHING)
