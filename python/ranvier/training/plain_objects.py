@@ -30,6 +30,8 @@ class Objects:
     held : list
         What was read that can change without a word: a space of names, a name and what it stood
         for; or a row and what it held.
+    own : list
+        Constants among the attributes of modules, which a structure's version speaks of.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Objects:
         self.steps = 0
         self.inner: dict[Any, Inner] = {}
         self.held: list[tuple[Any, Any, Any]] = []
+        self.own: list[tuple[dict[str, Any], str, Any]] = []
         self._seen: set[tuple[int, Any]] = set()
         self._kinds: set[type] = set()
         self._spaces: dict[type, Mapping[str, Any]] = {}  # each looked at by one name
@@ -174,7 +177,10 @@ class Objects:
             frame.more(made.held, map(Known, module.children()))
             return {made}
         if name in module.__dict__:
-            return {self.read(frame, module.__dict__[name], text)}
+            thing = module.__dict__[name]
+            if values.is_constant(thing):
+                self.own.append((module.__dict__, name, thing))
+            return {self.read(frame, thing, text)}
         if name == "__class__":
             return {Known(type(module))}
         return self.of_class(frame, type(module), module, name, text)

@@ -76,6 +76,8 @@ class Penalties:
     def __init__(self, model: Any) -> None:
         self.layers = model.flat_layers()
         self.weights = [v for v in model.weights if v.regularizer is not None]
+        found = (getattr(layer, "activity_regularizer", None) for layer in self.layers)
+        self.of_outputs = [regularizer for regularizer in found if regularizer is not None]
 
     def clear(self) -> None:
         """Forgets the call before, as the next one may run no code that does."""
@@ -154,6 +156,7 @@ class KerasTask(Task):
         chosen = self.keras_optimizer
         held = [v.constraint for v in self.constrained]
         held += [v.regularizer for v in self.penalties.weights]
+        held += self.penalties.of_outputs
         held += [leaf for leaf in flatten(self.compiled.given_loss) if not isinstance(leaf, str)]
         return (
             chosen.clipnorm, chosen.clipvalue, chosen.global_clipnorm,
