@@ -2,6 +2,8 @@
 // batch.
 #include "ops/norm.h"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 
 #include "core/allocator.h"
@@ -183,46 +185,83 @@ Sweep rows_sweep(const ForwardArgs& args) {
   return sweep;
 }
 
-// Inputs: grad, input, mean, rstd, weight, and what the last two gradients are added to. Outputs:
-// of input, weight and bias.
-template <bool Center>
-void rows_backward_forward(const ForwardArgs& args) {
-  const Tensor g = packed(args.in[0]), x = packed(args.in[1]), mean = packed(args.in[2]);
-  const Tensor rstd = packed(args.in[3]), w = packed_or_none(args.in[4]);
-  const RowSplit s(args, x.shape());
+template <class T>
+struct RowGradients {
+  const T *grad, *x, *mean, *rstd, *w;
+  T *dx, *dw, *db;
+};
+
+// dw and db are added to.
+template <bool Center, class T>
+void add_gradients(const RowSplit& s, const RowGradients<T>& p) {
   constexpr int64_t kBlockBytes = 1 << 20;
   // Columns that one piece of work takes: four pieces, but wide ones where rows are long.
-  const int64_t slice_of = std::min<int64_t>(256, (s.n + 63) / 64 * 16);
-  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
-    const T *from = x.data<T>(), *grad = g.data<T>(), *m = mean.data<T>(), *r = rstd.data<T>();
-    const T* scale = data_or_null<T>(w);
-    if (s.n == 0) return;
-    for (int i = 1; i < (Center ? 3 : 2); ++i) {
-      const Tensor& before = args.in[static_cast<size_t>(i) + 4];
-      if (before.defined())
-        copy(args.out[i], before);
-      else
-        std::fill_n(args.out[i].data<T>(), s.n, T(0));
-    }
-    T *dw = args.out[1].data<T>(), *db = Center ? args.out[2].data<T>() : nullptr;
-    const int64_t step = s.rows * s.n < 1 << 15 ? s.n : slice_of;
-    // Blocks of rows that stay in the cache between the two readings.
-    const int64_t block = std::max<int64_t>(kBlockBytes / (2 * s.n * int64_t{sizeof(T)}), 1);
-    for (int64_t first = 0; first < s.rows; first += block) {
-      const int64_t last = std::min(s.rows, first + block);
-      rows_into(s, first, last, args.out[0].data<T>(), [&](int64_t begin, int64_t end, T* dx) {
-        kernels<T>().norm_rows_backward[Center](end - begin, s.n, grad + begin * s.n,
-                                                from + begin * s.n, scale, m + begin, r + begin,
-                                                dx);
-      });
-      parallel_for((s.n + step - 1) / step, 1, [&](int64_t slice, int64_t) {
-        const int64_t column = slice * step, at = first * s.n + column;
-        kernels<T>().norm_weight_rows[Center](last - first, std::min(step, s.n - column), s.n,
-                                              grad + at, from + at, m + first, r + first,
-                                              dw + column, db ? db + column : nullptr);
-      });
-    }
+  const int64_t slice = std::min<int64_t>(256, (s.n + 63) / 64 * 16);
+  const int64_t step = s.rows * s.n < 1 << 15 ? s.n : slice;
+  // Blocks of rows that stay in the cache between the two readings.
+  const int64_t block = std::max<int64_t>(kBlockBytes / (2 * s.n * int64_t{sizeof(T)}), 1);
+  for (int64_t first = 0; first < s.rows; first += block) {
+    const int64_t last = std::min(s.rows, first + block);
+    rows_into(s, first, last, p.dx, [&](int64_t begin, int64_t end, T* dx) {
+      kernels<T>().norm_rows_backward[Center](end - begin, s.n, p.grad + begin * s.n,
+                                              p.x + begin * s.n, p.w, p.mean + begin,
+                                              p.rstd + begin, dx);
+    });
+    parallel_for((s.n + step - 1) / step, 1, [&](int64_t part, int64_t) {
+      const int64_t column = part * step, at = first * s.n + column;
+      kernels<T>().norm_weight_rows[Center](last - first, std::min(step, s.n - column), s.n,
+                                            p.grad + at, p.x + at, p.mean + first, p.rstd + first,
+                                            p.dw + column, p.db ? p.db + column : nullptr);
+    });
+  }
+}
+
+// Inputs: grad, input, mean, rstd, weight, all row-major. Outputs: of input, weight and bias.
+template <bool Center, class T>
+RowGradients<T> row_gradients(const Tensors& in, const Tensors& out) {
+  return {in[0].data<T>(),        in[1].data<T>(),
+          in[2].data<T>(),        in[3].data<T>(),
+          data_or_null<T>(in[4]), out[0].data<T>(),
+          out[1].data<T>(),       Center ? out[2].data<T>() : nullptr};
+}
+
+// Inputs: those, and what the last two gradients are added to.
+template <bool Center>
+void rows_backward_forward(const ForwardArgs& args) {
+  Tensors in;
+  for (size_t i = 0; i < 5; ++i) in.push_back(packed_or_none(args.in[i]));
+  const RowSplit s(args, in[1].shape());
+  if (s.n == 0) return;
+  for (size_t i = 1; i < args.out.size(); ++i)
+    copy(args.out[i], args.in[i + 4].defined() ? args.in[i + 4] : scalar(0, in[1].dtype()));
+  visit_floating(in[1].dtype(), [&]<class T>(Tag<T>) {
+    add_gradients<Center>(s, row_gradients<Center, T>(in, args.out));
   });
+}
+
+template <bool Center>
+Prepared rows_backward_prepare(const ForwardArgs& args) {
+  const Tensor& x = args.in[1];
+  if (is_half(x.dtype()) || x.numel() == 0) return {};
+  if (!lie_packed({args.in.begin(), args.in.size()}) ||
+      !lie_packed({args.out.begin(), args.out.size()}))
+    return {};
+  Prepared call;
+  visit_floating(x.dtype(), [&]<class T>(Tag<T>) {
+    std::array<const T*, 2> before{};
+    for (size_t i = 5; i < args.in.size(); ++i) before.at(i - 5) = data_or_null<T>(args.in[i]);
+    call = [s = RowSplit(args, x.shape()), p = row_gradients<Center, T>(args.in, args.out),
+            before] {
+      T* const sums[] = {p.dw, p.db};
+      for (size_t i = 0; i < 2; ++i)
+        if (sums[i] && before[i])
+          std::copy_n(before[i], s.n, sums[i]);
+        else if (sums[i])
+          std::fill_n(sums[i], s.n, T(0));
+      add_gradients<Center>(s, p);
+    };
+  });
+  return call;
 }
 
 template <bool Center>
@@ -315,6 +354,7 @@ void declare_rows(Registry& r, OpDef op, const AttrDef& eps) {
          .types = Types::floats,
          .infer = infer_rows_backward<Center>,
          .forward = rows_backward_forward<Center>,
+         .prepare = rows_backward_prepare<Center>,
          .composite = rows_backward_composite<Center>,
          .saves = Center ? std::vector<std::string>{"grad", "input", "weight", "weight_before",
                                                     "bias_before"}

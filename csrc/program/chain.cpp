@@ -332,14 +332,57 @@ void Chained::run(const Addresses& base, int64_t first, int64_t last) const {
   if (streamed) end_stream();
 }
 
+// f(tensor, whether it is written) for all of an instruction.
+template <class F>
+void each_operand(const Instruction& step, F f) {
+  for (const Tensor& t : step.inputs)
+    if (t.defined()) f(t, false);
+  step.op->for_mutated(step.inputs.size(), [&](size_t i) {
+    if (step.inputs[i].defined()) f(step.inputs[i], true);
+  });
+  for (const Tensor& t : step.outputs) f(t, true);
+}
+
+bool share_memory(const Tensor& a, const Tensor& b) {
+  const Storage &x = *a.impl()->storage, &y = *b.impl()->storage;
+  const auto *first = static_cast<const char*>(x.data), *other = static_cast<const char*>(y.data);
+  return first < other + y.bytes && other < first + x.bytes;
+}
+
+// Whether `step` is small, cannot fail, and is the same before the given ones: a rate between the
+// changes of a parameter.
+bool goes_before(const Instruction& step, std::span<const Instruction> others) {
+  if (!step.op->sweep || result_of(step).numel() >= grain(kLeastChained)) return false;
+  if (!step.op->sweep(ForwardArgs(*step.op, step.attrs, step.inputs, step.outputs))) return false;
+  bool apart = true;
+  for (const Instruction& other : others)
+    each_operand(step, [&](const Tensor& t, bool writes) {
+      each_operand(other, [&](const Tensor& u, bool written) {
+        apart = apart && !((writes || written) && share_memory(t, u));
+      });
+    });
+  return apart;
+}
+
 }  // namespace
 
-Chains::Chains(const std::vector<Instruction>& steps, const Tensors& outside) {
-  for (size_t first = 0, at = 0; at < steps.size(); first = ++at) {
+Chains::Chains(std::vector<Instruction>& steps, const Tensors& outside) {
+  constexpr size_t kMostBetween = 16;
+  for (size_t first = 0, last = 0; first < steps.size(); first = std::max(last, first + 1)) {
     Chained chained;
-    while (at < steps.size() && chained.add(steps[at])) ++at;
-    if (at > first) --at;
-    if (chained.size() > 1) chains_.push_back({first, at + 1});
+    last = first;
+    for (size_t at = first; at < std::min(steps.size(), last + kMostBetween); ++at) {
+      const auto place = [&](size_t i) { return steps.begin() + static_cast<std::ptrdiff_t>(i); };
+      if (chained.add(steps[at])) {
+        std::rotate(place(first), place(last), place(at));
+        first += at - last;
+        last = at + 1;
+      } else if (chained.size() == 0 ||
+                 !goes_before(steps[at], {steps.data() + first, last - first})) {
+        break;
+      }
+    }
+    if (chained.size() > 1) chains_.push_back({first, last});
   }
   if (chains_.empty()) return;
   MemoryUses uses(steps, outside);

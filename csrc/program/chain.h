@@ -20,7 +20,8 @@ struct Chain {
 class Chains {
  public:
   Chains() = default;
-  Chains(const std::vector<Instruction>& steps, const Tensors& outside);
+  // Small instructions that stand between those of a chain go before it.
+  Chains(std::vector<Instruction>& steps, const Tensors& outside);
   // The chain that an instruction is part of, or null.
   const Chain* at(size_t step) const;
   // Whether a storage is written and read within one chain alone: a block of it at a time is all

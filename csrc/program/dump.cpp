@@ -188,18 +188,21 @@ std::string Program::dump() const {
     lines.push_back(line);
     flops += cost_of_step(step).flops;
   }
-  std::string results, memory;
+  std::string results, memory, blocks;
   for (const Tensor& t : results_of) append(results, name(t));
   for (const auto& [text, t] : names.all('t')) {
     const Storage& storage = *t.impl()->storage;
-    const std::string place =
-        std::to_string(plan.arena.offset_of(storage)) + "+" + std::to_string(storage.bytes);
-    append(memory, text + " " + (plan.chains.inside(storage) ? "a block" : place));
+    if (plan.chains.inside(storage))
+      append(blocks, text);
+    else
+      append(memory, text + " " + std::to_string(plan.arena.offset_of(storage)) + "+" +
+                         std::to_string(storage.bytes));
   }
   const std::string head = std::to_string(lines.size()) + " instructions, " + number(flops) +
                            "flop, " + std::to_string(arena_bytes()) + " bytes of arena\n";
   return head + legend("inputs: ", names.all('x')) + table(lines) + paragraph("returns ", results) +
-         legend("held: ", names.all('h')) + paragraph("arena, first byte+bytes: ", memory);
+         legend("held: ", names.all('h')) + paragraph("block by block: ", blocks) +
+         paragraph("arena, first byte+bytes: ", memory);
 }
 
 }  // namespace ranvier

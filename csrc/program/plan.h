@@ -59,6 +59,7 @@ struct Result {
   size_t place = 0;    // of the input
   Tensor tensor;       // where the program has it; undefined: the input itself
   bool whole = false;  // it shares memory with another result, or leaves gaps in it
+  bool given = false;  // a large one: the caller gets the memory, and the next run other memory
 };
 
 struct Program::Plan {
@@ -111,7 +112,7 @@ struct Program::Plan {
   bool is_plain() const;          // all results are its own, and no argument is changed
 };
 
-// Large arguments are read where they are, for the time of a run.
+// Large arguments are read where they are, for the time of a run, and large results have memory.
 class Lending {
  public:
   Lending(Program::Plan& plan, std::span<const Argument> arguments);

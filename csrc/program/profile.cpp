@@ -101,7 +101,6 @@ Profile Program::profile(int n) {
   const NoGrad off;
   const IeeeArithmetic ieee;
   const InsideKernel kernel;
-  const Kept kept(plan);
   // Large arguments are nowhere between runs: zeros stand for them.
   std::vector<Tensor> zeros;
   std::vector<Argument> arguments;
@@ -112,6 +111,7 @@ Profile Program::profile(int n) {
     arguments.push_back(argument_of(zeros.back()));
   }
   const Lending lending(plan, arguments);
+  const Kept kept(plan);
   const size_t count = plan.calls.size();
   std::vector<std::vector<double>> each(count);
   std::vector<double> whole;

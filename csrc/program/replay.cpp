@@ -6,6 +6,7 @@
 #include <map>
 
 #include "autograd/node.h"
+#include "core/allocator.h"
 #include "core/parallel.h"
 #include "core/recording.h"
 #include "core/structure.h"
@@ -175,9 +176,12 @@ bool Program::Plan::adopt() {
     r.whole = r.kind == Result::made &&
               (sharers[r.tensor.impl()->storage.get()] > 1 || !r.tensor.is_dense());
     const Tensor before = r.tensor;
+    const bool is_written = !uses.of(before).writes.empty();
+    r.given = r.kind == Result::made && !r.whole && is_written && bytes_of(before) >= kLentBytes &&
+              before.impl()->storage->bytes == bytes_of(before);
     r.tensor = own.of(r.tensor);
     // What the function made by no instruction is as it was.
-    if (r.kind == Result::made && uses.of(before).writes.empty())
+    if (r.kind == Result::made && !is_written)
       std::memcpy(r.tensor.impl()->storage->data, before.impl()->storage->data,
                   before.impl()->storage->bytes);
   }
@@ -200,6 +204,8 @@ void Program::Plan::prepare() {
   PointerMap<Storage, bool> elsewhere, seen, changes;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (lent[i]) elsewhere[inputs[i].impl()->storage.get()] = true;
+  for (const Result& r : results)
+    if (r.given) elsewhere[r.tensor.impl()->storage.get()] = true;
   SmallVector<int32_t, 32> handles;
   for (const auto& [storage, count] : shared) {
     seen[storage.get()] = true;
@@ -207,9 +213,11 @@ void Program::Plan::prepare() {
   }
   for (size_t at = 0; at < instructions.size(); ++at) {
     const Instruction& step = instructions[at];
-    const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), [&](const Tensor& t) {
+    const auto is_elsewhere = [&](const Tensor& t) {
       return t.defined() && elsewhere.contains(t.impl()->storage.get());
-    });
+    };
+    const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), is_elsewhere) ||
+                       std::any_of(step.outputs.begin(), step.outputs.end(), is_elsewhere);
     if (const Chain* const chain = chains.at(at); !chain)
       calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs, !moves));
     else if (chain->first == at)
@@ -320,6 +328,11 @@ bool Program::Plan::fits(std::span<const Argument> arguments) const {
 Lending::Lending(Program::Plan& plan, std::span<const Argument> arguments) : plan_(plan) {
   for (size_t i = 0; i < arguments.size(); ++i)
     if (plan.lent[i]) plan.inputs[i].impl()->storage->data = arguments[i].data;
+  for (const Result& r : plan.results)
+    if (r.given) {
+      Storage& storage = *r.tensor.impl()->storage;
+      if (!storage.data) storage.data = allocate(storage.bytes);
+    }
 }
 
 Lending::~Lending() {
@@ -352,6 +365,13 @@ void take_in(const Tensor& to, const Argument& from) {
 // A result in memory that nobody else has.
 Tensor given_out(const Result& r, std::map<const Storage*, Ref<Storage>>& copies) {
   const Tensor& t = r.tensor;
+  if (r.given) {
+    Tensor result = t.detach();
+    Storage& storage = *t.impl()->storage;
+    result.impl()->storage = Ref<Storage>(
+        new Storage(std::exchange(storage.data, nullptr), storage.bytes, nullptr, nullptr));
+    return result;
+  }
   if (!r.whole) {
     Tensor result = Tensor::empty_strided(t.shape(), t.strides(), t.dtype());
     if (t.numel() > 0) std::memcpy(result.raw(), t.raw(), bytes_of(t));

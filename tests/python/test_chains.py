@@ -269,7 +269,7 @@ def test_lines_and_memory_add_up() -> None:
     assert [line.op for line in profile] == ["matmul", "mul tanh add", "sum"]
     assert program.arena_bytes == 2 * 160_000
     text = program.dump()
-    assert "t1 a block, t2 a block" in text
+    assert "block by block: t1, t2\n" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -385,6 +385,71 @@ def test_a_loss_and_an_optimizer_by_hand(grain: int, threads: int) -> None:
     assert any(ops[:3] == ["mul_", "mul", "add_"] for ops in chains_of(program)), program.dump()
     got = bits([program.first, *[program.replay(*batch) for batch in data[1:]]]) + bits(state)
     assert got == want
+
+
+@pytest.mark.parametrize("grain", [1, 0])
+def test_small_steps_in_between_go_before(grain: int) -> None:
+    """Where they have nothing to do with what is around them."""
+    _C.set_grain(grain)
+    n = 20_000
+    m, w = numbers(n), numbers(n, seed=1)
+
+    def updates(g: rv.Tensor, t: rv.Tensor) -> rv.Tensor:
+        m.mul_(0.9).add_(g * 0.1)
+        rate = 0.01 / (1.0 - 0.9**t)
+        w.sub_(m * rate)
+        return w[:5] * 1.0
+
+    def depends(g: rv.Tensor, t: rv.Tensor) -> rv.Tensor:
+        y = g * 2.0
+        first = y[:7] + t
+        y.add_(1.0)
+        t = t * 2.0
+        first.add_(t)
+        y.mul_(t)
+        small = y[3:4] * 2.0
+        return (y + small).exp() - first[2]
+
+    for function in (updates, depends):
+        before = m.clone(), w.clone()
+        results = []
+        for replays in (True, False):
+            call: Function = function
+            if replays:
+                program = rv.Program.record(function, numbers(n), rv.tensor(1.0))
+                if function is updates and grain == 0:
+                    assert chains_of(program) == [["mul_", "mul", "add_", "mul", "sub_"]]
+                call = program.replay
+            m.copy_(before[0])
+            w.copy_(before[1])
+            got = [call(numbers(n, seed=i), rv.tensor(float(i))) for i in range(1, 4)]
+            results.append(bits([*got, m, w]))
+        assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("n", [10, 20_000])
+def test_results_stay_as_they_were_given(n: int) -> None:
+    """Large ones come in memory that no later run writes to."""
+    w = numbers(n)
+
+    def function(x: rv.Tensor) -> tuple[rv.Tensor, ...]:
+        y = (x * w + 1.0).tanh()
+        return y, y * 2.0, x.cumsum(0), (x + 1.0)[::2], x
+
+    program = rv.Program.record(function, w)
+    given = [numbers(n, seed=i) for i in range(4)]
+    results = [program.replay(x) for x in given]
+    program.profile(3)
+    results += [program.replay(x) for x in given]
+    for x, got in zip(given * 2, results, strict=True):
+        assert bits(got) == bits(function(x))
+    results[0][1].add_(1.0)
+    assert bits(program.replay(given[0])) == bits(function(given[0]))
+    with rv.no_grad():
+        captured = rv.capture(function)
+        kept = [captured(x) for x in given for _ in range(3)]
+        for i, got in enumerate(kept):
+            assert bits(got) == bits(function(given[i // 3]))
 
 
 def test_random_numbers_end_a_chain() -> None:
