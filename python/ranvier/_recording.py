@@ -148,7 +148,8 @@ def attributes_of(module: Module) -> Attributes:
     """A module's own attributes, as they are now, and whether it has hooks."""
     hooks = module._hooks
     heard = hooks is not None and hooks.any_runs()
-    rest = [(k, token_of(v)) for k, v in module.__dict__.items() if k not in module._beside]
+    own = module.__dict__.copy()  # to which another thread may add meanwhile
+    rest = [(k, token_of(v)) for k, v in own.items() if k not in module._beside]
     return module.training, heard, type(module), *rest
 
 

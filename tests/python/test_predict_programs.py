@@ -657,7 +657,7 @@ def test_turned_off(monkeypatch: pytest.MonkeyPatch, count: Count) -> None:
     monkeypatch.setenv("RANVIER_CAPTURE", "0")
     model = net()
     assert count.during(lambda: [rv.predict(model, X) for _ in range(3)]) == 3
-    assert not any("predictions" in name for name in vars(model))
+    assert vars(model)["_ranvier_predictions"] is None
 
 
 def test_evaluate_loaders_and_validation(count: Count) -> None:
@@ -740,6 +740,33 @@ def test_threads_predict_while_layers_change() -> None:
 
     together(5, call)
     assert model.training and bits(model, X) == eager(model, X)
+
+
+def test_threads_with_many_shapes_and_changes() -> None:
+    rows = RNG.standard_normal((700, 64)).astype("float32")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(4):
+            model = nn.Sequential(
+                nn.Linear(64, 300), nn.ReLU(), nn.Dropout(0.5), nn.BatchNorm1d(300)
+            )
+            wanted = {n: bits(copy.deepcopy(model), rows[:n]) for n in (1, 256, 300, 700)}
+
+            def call(i: int, model: Any = model, wanted: dict[int, bytes] = wanted) -> None:
+                choose = random.Random(i)
+                for _ in range(60):
+                    n = choose.choice(list(wanted))
+                    if choose.random() < 0.1:
+                        model[0].bias.requires_grad = not model[0].bias.requires_grad
+                        model[2].p = choose.random()
+                    assert bits(model, rows[:n]) == wanted[n]
+
+            together(8, call)
+            assert all(module.training for module in model.modules())
+            assert not modes_module._evaluated
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_two_threads_train_and_predict() -> None:

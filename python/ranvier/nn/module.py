@@ -36,6 +36,10 @@ def _no_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise TypeError(f"[{name}] expected a method 'forward', got none; define forward(self, x)")
 
 
+# What `fit` and `predict` keep with a model.
+_KEPT = ("_ranvier_last_fit", "_ranvier_predictions")
+
+
 class Module(Tree, ExtraState):
     """Base class of layers and networks; `forward` says what one computes.
 
@@ -67,14 +71,15 @@ class Module(Tree, ExtraState):
     _persistence: dict[str, bool]  # of each buffer: whether it is part of the state_dict
     _hooks: Hooks | None = None
     # Attributes that a recorded step does not depend on, or that are looked at in another way.
-    _beside = frozenset(
-        {"training", "_hooks", "_checked", "_ranvier_last_fit", "_ranvier_predictions"}
-    )
+    _beside = frozenset({"training", "_hooks", "_checked", *_KEPT})
 
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
         object.__setattr__(self, "_persistence", {})
+        # There from the beginning, as another thread may go through the attributes later.
+        for name in _KEPT:
+            object.__setattr__(self, name, None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs `forward` and the hooks; an error of the core is told with the layer's name."""

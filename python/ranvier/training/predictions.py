@@ -179,7 +179,8 @@ class Predictions:
         """Whether another program may be made; those that are of no use any more make room."""
         self.recorded.pop(kind, None)
         if len(self.recorded) >= MOST_PROGRAMS or self.room() <= 0:
-            held = {k: r for k, r in self.recorded.items() if r.surroundings.hold()}
+            all_of_them = self.recorded.copy().items()  # to which others may add meanwhile
+            held = {kind: found for kind, found in all_of_them if found.surroundings.hold()}
             if len(held) < len(self.recorded):
                 self.quick.forget()
             self.recorded = held
@@ -187,7 +188,7 @@ class Predictions:
 
     def room(self) -> int:
         """Bytes that programs may still take."""
-        return _BYTES - sum(found.program.arena_bytes for found in self.recorded.values())
+        return _BYTES - sum(r.program.arena_bytes for r in self.recorded.copy().values())
 
 
 def _nothing(*_: Any) -> None:
