@@ -670,6 +670,9 @@ def test_evaluate_loaders_and_validation(count: Count) -> None:
     loader = rv.utils.data.DataLoader(rows, batch_size=20)
     for _ in range(3):
         assert rv.predict(model, loader).tolist() == rv.predict(model, X).tolist()
+        assert rv.evaluate(model, loader, loss="mse", metrics="mae") == first
+    assert count.during(lambda: rv.predict(model, loader)) == 0
+    assert count.during(lambda: rv.evaluate(model, loader, loss="mse")) == 0
     how = {"loss": "mse", "epochs": 3, "validation": 0.3, "verbose": 0, "seed": 1}
     history = rv.fit(model, X, y, **how)
     with pytest.MonkeyPatch.context() as patch:

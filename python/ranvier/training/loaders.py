@@ -6,6 +6,7 @@ beyond a batch, and what a batch holds is checked when it comes.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
 from ranvier.nn import Module
-from ranvier.training import inputs
+from ranvier.training import inputs, predictions
 from ranvier.training.batches import Batch, Step
 
 if TYPE_CHECKING:
@@ -158,13 +159,13 @@ def collect(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Outputs, targets and weights of all rows, in evaluation mode and without gradients."""
     from ranvier.training.evaluation import forward
-    from ranvier.training.modes import evaluating
 
+    made = functools.partial(forward, where)
     outputs, targets, weights = [], [], []
-    with evaluating(model), no_grad():
+    with no_grad():
         for step in batches:
             for batch in step:
-                output = forward(where, model, batch.x)
+                output = predictions.output_of(model, batch.x, made)
                 batches.settle(batch, output)
                 outputs.append(output)
                 targets.append(batch.target)
@@ -179,16 +180,15 @@ def collect(
 def outputs(where: str, model: Module, data: Any, batch_size: int) -> Tensor:
     """The model's outputs for all rows of a DataLoader or Dataset."""
     from ranvier.training.evaluation import forward
-    from ranvier.training.modes import evaluating
 
     if not _is_loader(data):
         made = importlib.import_module("ranvier.utils.data").DataLoader
         data = made(data, batch_size=batch_size, shuffle=False)
-    parts = []
-    with evaluating(model), no_grad():
+    output, parts = functools.partial(forward, where), []
+    with no_grad():
         for item in data:
             x = item[0] if isinstance(item, (tuple, list)) else item
-            parts.append(forward(where, model, whole(where, x, model)))
+            parts.append(predictions.output_of(model, whole(where, x, model), output))
     if not parts:
         raise ValueError(f"[{where}] X: expected at least one batch, got none")
     return _C.ops.cat(parts, 0)

@@ -207,6 +207,15 @@ def of(model: Module) -> Predictions | None:
     return made
 
 
+def output_of(model: Module, x: Tensor, forward: Forward) -> Any:
+    """The output for a batch in evaluation mode; gradients are off."""
+    kept = of(model)
+    if kept is not None:
+        return kept.batch(x, forward)
+    with evaluating(model):
+        return forward(model, x)
+
+
 def quick_answer(model: Module, X: Any) -> Tensor | None:
     """The outputs for rows as they came before; None where more must be looked at."""
     kept = model.__dict__.get(_ATTRIBUTE)

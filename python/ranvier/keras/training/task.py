@@ -50,9 +50,8 @@ def call_model(where: str, model: Any, x: Any) -> Any:
 
 def output_of(where: str, model: Any, x: Any) -> Any:
     """What a model makes of a batch in evaluation mode; gradients are off."""
-    kept = predictions.of(model)
-    if kept is not None and isinstance(x, Tensor):
-        return kept.batch(x, functools.partial(call_model, where))
+    if isinstance(x, Tensor):
+        return predictions.output_of(model, x, functools.partial(call_model, where))
     with evaluating(model):
         return call_model(where, model, x)
 
