@@ -6,10 +6,17 @@
 
 #include "bindings/bindings.h"
 #include "core/recording.h"
-#include "program/plan.h"
+#include "program/ahead.h"
 
 namespace ranvier::python {
 namespace {
+
+struct Forget {
+  Ahead* ahead;
+  ~Forget() {
+    if (ahead) ahead->drop();
+  }
+};
 
 // What the steps of one call work on.
 struct Steps {
@@ -21,12 +28,27 @@ struct Steps {
   std::chrono::steady_clock::duration limit;
   int64_t done = 0;
 
+  SmallVector<Argument, 4> next() const {
+    SmallVector<Argument, 4> parts = arguments;
+    for (size_t i = 0; i < parts.size(); ++i)
+      parts[i].data = static_cast<char*>(parts[i].data) + strides[i];
+    return parts;
+  }
+
+  void step() {
+    const std::span<const Argument> now(arguments.begin(), arguments.size());
+    if (!plan.ahead) return plan.compute(now);
+    const auto behind = done + 1 < count ? next() : SmallVector<Argument, 4>();
+    plan.ahead->compute(plan, now, {behind.begin(), behind.size()});
+  }
+
   // The last result says whether everything was finite: after a step that was not, no other runs.
   void run() {
     const auto start = std::chrono::steady_clock::now();
     const auto* const finite = plan.results.back().tensor.data<bool>();
+    const Forget forget{plan.ahead.get()};
     while (done < count) {
-      plan.compute({arguments.begin(), arguments.size()});
+      step();
       for (size_t i = 0; i < out.size(); ++i) {
         const Tensor& t = plan.results[i].tensor;
         const size_t bytes = static_cast<size_t>(t.numel()) * size_of(t.dtype());
@@ -35,8 +57,7 @@ struct Steps {
                       bytes);
       }
       ++done;
-      for (size_t i = 0; i < arguments.size(); ++i)
-        arguments[i].data = static_cast<char*>(arguments[i].data) + strides[i];
+      arguments = next();
       if (!*finite || std::chrono::steady_clock::now() - start > limit) return;
     }
   }
@@ -84,6 +105,7 @@ py::object run_steps(const std::shared_ptr<Program>& program, const Tensors& num
   if (!plan.fits(all)) return py::none();
   std::unique_lock<std::mutex> turn(turn_of(plan), std::try_to_lock);
   if (!turn.owns_lock()) return py::none();
+  if (count > 1) plan.look_ahead();
   const std::exception_ptr error = without_lock([&] { steps.run(); });
   if (error) {
     plan.give_up();

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
+#include "core/aside.h"
 #include "core/cpus.h"
 #include "core/parallel_team.h"
 #include "ranvier/config.h"
@@ -98,6 +100,40 @@ void set_num_threads(int n) {
 std::string thread_team() { return team_name(); }
 
 int max_workers() { return inside_team ? 1 : num_threads(); }
+
+InOneThread::InOneThread(bool wanted) : before_(inside_team) { inside_team |= wanted; }
+InOneThread::~InOneThread() { inside_team = before_; }
+
+void Aside::offer(void (*run)(void*), void* context) {
+  drop();
+  run_ = run;
+  context_ = context;
+  pending_ = true;
+  const auto chunk = [](void* me, int64_t, int) {
+    const auto& aside = *static_cast<const Aside*>(me);
+    aside.run_(aside.context_);
+  };
+  if (max_workers() > 1) offered_ = offer_aside(chunk, this);
+}
+
+void Aside::wait() {
+  if (!std::exchange(pending_, false)) return;
+  void* const offered = std::exchange(offered_, nullptr);
+  if (offered && !take_back(offered)) return;
+  const IeeeArithmetic ieee;
+  if (offered) return run_unshared([this] { run_(context_); });
+  run_(context_);
+}
+
+void Aside::drop() {
+  pending_ = false;
+  if (void* const offered = std::exchange(offered_, nullptr)) {
+    try {
+      take_back(offered);
+    } catch (...) {  // of work that nobody asks for any more
+    }
+  }
+}
 
 void run_alone(int64_t chunks, ChunkFunction run, void* context) {
   const IeeeArithmetic ieee;

@@ -28,6 +28,18 @@ class IeeeArithmetic {
 // How many threads a loop that starts now may use.
 int max_workers();
 
+// While it lives, loops that the calling thread starts stay in it.
+class InOneThread {
+ public:
+  explicit InOneThread(bool wanted = true);
+  ~InOneThread();
+  InOneThread(const InOneThread&) = delete;
+  InOneThread& operator=(const InOneThread&) = delete;
+
+ private:
+  bool before_;
+};
+
 // Calls run(context, chunk, worker) once for every chunk in [0, chunks), in IEEE arithmetic. An
 // exception in `run` is thrown again to the caller, the first one of several. A loop inside one
 // that several threads run stays in its thread. worker < workers.

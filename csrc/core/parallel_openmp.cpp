@@ -53,6 +53,11 @@ void run_in_team(int64_t chunks, int team, ChunkFunction run, void* context) {
   if (error) std::rethrow_exception(error);
 }
 
+// OpenMP's threads sleep or spin between loops, and take nothing over.
+void* offer_aside(ChunkFunction, void*) { return nullptr; }
+bool take_back(void*) { return true; }
+void run_unshared(const std::function<void()>& work) { work(); }
+
 }  // namespace ranvier
 
 #endif

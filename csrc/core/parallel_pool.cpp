@@ -44,6 +44,7 @@ constexpr microseconds kWaitSpin{100};   // of a caller for a chunk that a worke
 // work that has lasted this long, without gaps of kNoGap.
 constexpr microseconds kWorthWaking{120};
 constexpr microseconds kNoGap{1000};
+constexpr int64_t kPatience = 8;  // pauses without a loop after which a worker takes other work
 constexpr int kSlots = 4;  // loops at the same time, of several callers; a further one runs alone
 
 void pause() {
@@ -66,6 +67,7 @@ class Spin {
     if (pauses_ == 64) end_ = now + limit_;
     return now < end_;
   }
+  int64_t pauses() const { return pauses_; }
 
  private:
   microseconds limit_;
@@ -95,6 +97,7 @@ struct alignas(64) Slot {
   std::atomic<void*> context{nullptr};
   std::atomic<int64_t> first{0}, total{0};
   std::atomic<int> team{0};
+  std::atomic<bool> waits{false};  // for a worker that has had nothing to do for a while
 
   alignas(64) std::atomic<uint32_t> done{0};  // chunks that workers have run; and kCallerSleeps
   std::atomic<bool> taken{false}, failed{false};
@@ -149,7 +152,8 @@ int64_t settle(Slot& slot, const Chunks& chunks, int member) {
 }
 
 // Joins the loop of the slot, if there is one with room, and works until nothing is left to claim.
-bool help(Slot& slot) {
+bool help(Slot& slot, bool idle) {
+  if (!idle && slot.waits.load(std::memory_order_relaxed)) return false;
   uint64_t word = slot.word.load(std::memory_order_acquire);
   Chunks mine;
   do {
@@ -257,12 +261,17 @@ class Pool {
   Slot* take_slot();
   // Offers a loop and works on it until it is done.
   void run(Slot& slot, int64_t chunks, int team);
+  // The first half of that.
+  void offer(Slot& slot, int64_t chunks, int team);
+  // Work of the caller that `wanted` workers sleep through; it calls its argument now and then.
+  template <class Work>
+  void run_alone(int wanted, Work&& work);
 
   Pool* older = nullptr;  // dropped before this one
 
  private:
   void work(int index);
-  bool help_anybody(int index);
+  bool help_anybody(int index, bool idle);
   void sleep(Worker& me);
   void wake(int wanted);
 
@@ -310,7 +319,7 @@ Slot* Pool::take_slot() {
   return nullptr;
 }
 
-void Pool::run(Slot& slot, int64_t chunks, int team) {
+void Pool::offer(Slot& slot, int64_t chunks, int team) {
   slot.done.store(0, std::memory_order_relaxed);
   slot.total.store(chunks, std::memory_order_release);
   slot.team.store(team, std::memory_order_release);
@@ -318,26 +327,38 @@ void Pool::run(Slot& slot, int64_t chunks, int team) {
   slot.word.store(loop * kOneLoop + kOneMember + static_cast<uint64_t>(chunks),
                   std::memory_order_release);
   note_cpu(caller_cpu_);
+}
+
+template <class Work>
+void Pool::run_alone(int wanted, Work&& work) {
+  const auto now = [] { return Clock::now().time_since_epoch(); };
+  const auto begin = now();
+  const bool in_a_row = begin - Clock::duration(alone_until_) < kNoGap;
+  const auto before = Clock::duration(in_a_row ? alone_for_.load() : 0);
+  bool woken = false;
+  work([&] {
+    if (woken || before + (now() - begin) < kWorthWaking) return;
+    woken = true;
+    wake(wanted);
+  });
+  alone_until_ = now().count();
+  alone_for_ = woken ? 0 : (before + (now() - begin)).count();
+}
+
+void Pool::run(Slot& slot, int64_t chunks, int team) {
+  offer(slot, chunks, team);
   const int wanted = std::min(team - 1, size_.load(std::memory_order_relaxed));
-  const bool alone = size_.load(std::memory_order_relaxed) - asleep_ < wanted;
   int64_t settled = 0;
-  if (!alone) {
-    while (const Chunks mine = claim(slot)) settled += settle(slot, mine, 0);
-  } else {
-    const auto now = [] { return Clock::now().time_since_epoch(); };
-    const auto begin = now();
-    const bool in_a_row = begin - Clock::duration(alone_until_) < kNoGap;
-    const auto before = Clock::duration(in_a_row ? alone_for_.load() : 0);
-    bool woken = false;
+  const auto work = [&](auto&& between) {
     while (const Chunks mine = claim(slot)) {
       settled += settle(slot, mine, 0);
-      if (woken || before + (now() - begin) < kWorthWaking) continue;
-      woken = true;
-      wake(wanted);
+      between();
     }
-    alone_until_ = now().count();
-    alone_for_ = woken ? 0 : (before + (now() - begin)).count();
-  }
+  };
+  if (size_.load(std::memory_order_relaxed) - asleep_ < wanted)
+    run_alone(wanted, work);
+  else
+    work([] {});
   if (settled < chunks) wait_for(slot, static_cast<uint32_t>(chunks - settled));
 }
 
@@ -358,9 +379,9 @@ void Pool::sleep(Worker& me) {
   me.asleep.wait(1);
 }
 
-bool Pool::help_anybody(int index) {
+bool Pool::help_anybody(int index, bool idle) {
   for (int i = 0; i < kSlots; ++i)
-    if (help(slots_[(index + i) % kSlots])) return true;
+    if (help(slots_[(index + i) % kSlots], idle)) return true;
   return false;
 }
 
@@ -375,7 +396,8 @@ void Pool::work(int index) {
     const bool spare = index + 2 > num_threads();  // the setting has come down
     Spin spin(spare ? microseconds(0) : too_many ? kShortSpin : kIdleSpin);
     bool helped = false;
-    while (!(helped = help_anybody(index)) && !stopped_ && spin.again()) {
+    while (!(helped = help_anybody(index, spin.pauses() >= kPatience)) && !stopped_ &&
+           spin.again()) {
     }
     if (!helped) sleep(*workers_[index]);
   }
@@ -411,6 +433,23 @@ Pool& the_pool() {
   return *mine.release();
 }
 
+void describe(Slot& slot, ChunkFunction run, void* context, bool waits) {
+  slot.waits.store(waits, std::memory_order_relaxed);
+  slot.run.store(run, std::memory_order_release);
+  slot.context.store(context, std::memory_order_release);
+}
+
+// Gives a slot back; throws what its loop threw.
+void release(Slot& slot) {
+  std::exception_ptr error;
+  if (slot.failed) {
+    error = std::exchange(slot.error, nullptr);
+    slot.failed = false;
+  }
+  slot.taken.store(false, std::memory_order_release);
+  if (error) std::rethrow_exception(error);
+}
+
 }  // namespace
 
 const char* team_name() { return "pool"; }
@@ -424,20 +463,39 @@ void run_in_team(int64_t chunks, int team, ChunkFunction run, void* context) {
   {
     const IeeeArithmetic ieee;
     const InsideTeam inside;
-    slot->run.store(run, std::memory_order_release);
-    slot->context.store(context, std::memory_order_release);
+    describe(*slot, run, context, false);
     for (int64_t first = 0; first < chunks && !slot->failed; first += kMaxChunks) {
       slot->first.store(first, std::memory_order_release);
       threads.run(*slot, std::min(kMaxChunks, chunks - first), team);
     }
   }
-  std::exception_ptr error;
-  if (slot->failed) {
-    error = std::exchange(slot->error, nullptr);
-    slot->failed = false;
-  }
-  slot->taken.store(false, std::memory_order_release);
-  if (error) std::rethrow_exception(error);
+  release(*slot);
+}
+
+void* offer_aside(ChunkFunction run, void* context) {
+  Pool& threads = the_pool();
+  threads.grow(1);
+  Slot* const slot = threads.take_slot();
+  if (!slot) return nullptr;
+  describe(*slot, run, context, true);
+  slot->first.store(0, std::memory_order_release);
+  threads.offer(*slot, 1, 2);
+  return slot;
+}
+
+bool take_back(void* offered) {
+  Slot& slot = *static_cast<Slot*>(offered);
+  const bool untouched = claim_rest(slot) == 1;
+  if (!untouched) wait_for(slot, 1);
+  release(slot);
+  return untouched;
+}
+
+void run_unshared(const std::function<void()>& work) {
+  the_pool().run_alone(1, [&](auto&& between) {
+    work();
+    between();
+  });
 }
 
 }  // namespace ranvier

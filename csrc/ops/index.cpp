@@ -78,6 +78,28 @@ Metas infer_select(const InferArgs& args) {
   return {out};
 }
 
+// Of what it selects from it reads no more than that.
+Cost select_cost(const Metas& in, const Metas& out, const AttrReader&) {
+  const auto bytes = [](const Meta& m) {
+    return double(count(m.shape)) * double(size_of(m.dtype));
+  };
+  return {0, 2 * bytes(out[0]) + bytes(in[1])};
+}
+
+constexpr int64_t kAhead = 3;  // slices that are on their way while one is copied
+
+// Copies one slice and asks for a later one, which no processor could foresee.
+void copy_ahead(void* to, const void* from, const void* later, size_t bytes) {
+  constexpr size_t kPart = 256, kLine = 64;
+  auto* y = static_cast<char*>(to);
+  const auto *x = static_cast<const char*>(from), *ahead = static_cast<const char*>(later);
+  for (size_t at = 0; at < bytes; at += kPart) {
+    const size_t end = std::min(bytes, at + kPart);
+    for (size_t line = at; line < end; line += kLine) __builtin_prefetch(ahead + line);
+    std::memcpy(y + at, x + at, end - at);
+  }
+}
+
 void select_forward(const ForwardArgs& args) {
   const Tensor &given = args.in[0], &out = args.out[0];
   const int axis = normal_axis("index_select", args.integer(0), given.dim());
@@ -100,13 +122,16 @@ void select_forward(const ForwardArgs& args) {
   visit_size(size_of(x.dtype()), [&]<class T>(Tag<T>) {
     const T* const from = x.data<T>();
     T* const to = out.data<T>();
-    parallel_items(s.outer * n, s.inner, kGrainPicked, [&](int64_t begin, int64_t end) {
+    const auto slice_of = [&](int64_t i) { return from + (i / n * s.size + at[i % n]) * s.inner; };
+    const int64_t last = s.outer * n - 1;
+    parallel_items(last + 1, s.inner, kGrainPicked, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const T* const slice = from + (i / n * s.size + at[i % n]) * s.inner;
+        const T* const slice = slice_of(i);
         if (s.inner == 1)
           to[i] = *slice;
         else
-          std::memcpy(to + i * s.inner, slice, static_cast<size_t>(s.inner) * sizeof(T));
+          copy_ahead(to + i * s.inner, slice, slice_of(std::min(i + kAhead, last)),
+                     static_cast<size_t>(s.inner) * sizeof(T));
       }
     });
   });
@@ -321,6 +346,7 @@ void declare_picks(Registry& r) {
          .forward = gather_forward,
          .backward = gather_back,
          .saves = {"index"},
+         .cost = select_cost,
          .formula = formula,
          .example = "rv.gather(rv.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, rv.tensor([[1], [0]]))",
          .method = true});
@@ -334,6 +360,7 @@ void declare_picks(Registry& r) {
          .forward = select_forward,
          .backward = select_back,
          .saves = {"index"},
+         .cost = select_cost,
          .formula = formula,
          .example = "rv.index_select(rv.arange(6), 0, rv.tensor([4, 0]))",
          .method = true});
@@ -357,6 +384,7 @@ void declare_picks(Registry& r) {
            return call("take_backward", {args.grad[0], args.in[1]}, {list(args.in_meta[0].shape)});
          },
          .saves = {"index"},
+         .cost = select_cost,
          .formula = formula,
          .example = "rv.take(rv.tensor([[4.0, 3.0], [5.0, 1.0]]), rv.tensor([0, -1]))",
          .method = true});

@@ -6,7 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "autograd/node.h"
+#include "core/parallel.h"
+#include "core/recording.h"
 #include "program/chain.h"
+#include "program/team_choice.h"
 #include "ranvier/config.h"
 
 namespace ranvier {
@@ -20,6 +24,9 @@ struct Argument {
   const int64_t* strides = nullptr;  // in elements
 };
 Argument argument_of(const Tensor& t);
+void take_in(const Tensor& to, const Argument& from);
+
+class Ahead;
 
 // A tensor that a program holds, and counts as held: see Storage::program_refs.
 class Held {
@@ -81,14 +88,24 @@ struct Program::Plan {
   DType default_type = default_dtype();  // when it was recorded, as the next
   std::string isa = current_isa();
   double nanoseconds = 0;  // that a run takes, roughly
+  TeamChoice choice;
   std::unique_ptr<std::mutex> turn = std::make_unique<std::mutex>();
   uint64_t turn_of_fork = 0;
+  std::unique_ptr<Ahead> ahead;  // for many steps in a row; made by the first of them
+  bool looked_ahead = false;
 
+  Plan();
   ~Plan();
   // Inputs and results get memory of the program's own. False: the function saw more of an
   // argument's memory than the argument.
   bool adopt();
   void prepare();
+  // Those of `steps`, the list of the program or one like it, that are wanted, as calls, which look
+  // at it: it stays where it is.
+  std::vector<Prepared> calls_of(const std::vector<Instruction>& steps,
+                                 const std::function<bool(size_t)>& wanted) const;
+  // What calls made by `make` hold of memory from outside counts as held by the program.
+  void counting(const std::function<void()>& make);
   // Whether nobody but instructions knows it, and nothing of it stays from run to run.
   bool is_temporary(const Storage& storage) const {
     return arena.offset_of(storage) >= 0 || chains.inside(storage);
@@ -104,12 +121,21 @@ struct Program::Plan {
   // the caller's own come as undefined tensors.
   void compute(std::span<const Argument> arguments);
   void finish(std::span<const Argument> arguments, Tensors* out);
+  void run(const std::vector<Prepared>& list);  // with a team or without: see TeamChoice
+  void look_ahead();                            // makes `ahead`, once
   void publish();  // the part of finish() that is not about results: versions and gradients
   void give_up();  // in place of finish(), where an instruction failed
   // Results that are parts of the arguments, from these.
   void take_from(const Tensors& given, Tensors* out) const;
   Tensors shown_results() const;  // where they are while it runs
   bool is_plain() const;          // all results are its own, and no argument is changed
+};
+
+// What holds while calls of a program run.
+struct Running {
+  const NoGrad off;
+  const IeeeArithmetic ieee;
+  const InsideKernel kernel;
 };
 
 // Large arguments are read where they are, for the time of a run, and large results have memory.

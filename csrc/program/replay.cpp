@@ -5,13 +5,10 @@
 #include <cstring>
 #include <map>
 
-#include "autograd/node.h"
 #include "core/allocator.h"
-#include "core/parallel.h"
-#include "core/recording.h"
 #include "core/structure.h"
 #include "ops/loops.h"
-#include "program/plan.h"
+#include "program/ahead.h"
 #include "program/recorder.h"
 
 namespace ranvier {
@@ -63,6 +60,7 @@ namespace {
 constexpr size_t kLentBytes =
     1 << 16;                      // from which a copy costs more than a call that is not ready
 constexpr int64_t kMostGaps = 4;  // elements of memory for each of an argument
+constexpr double kWorthChoosing = 4000;  // nanoseconds; less is never shared between threads
 
 // The elements between the first and behind the last one of a layout.
 int64_t reach(const Tensor& t) {
@@ -142,6 +140,7 @@ class Adoption {
 
 }  // namespace
 
+Program::Plan::Plan() = default;
 Program::Plan::~Plan() {
   for (const auto& [storage, count] : shared)
     storage->program_refs.fetch_sub(count, std::memory_order_relaxed);
@@ -200,35 +199,55 @@ bool Program::Plan::adopt() {
 
 // ---- calls
 
-void Program::Plan::prepare() {
-  PointerMap<Storage, bool> elsewhere, seen, changes;
+std::vector<Prepared> Program::Plan::calls_of(const std::vector<Instruction>& steps,
+                                              const std::function<bool(size_t)>& wanted) const {
+  PointerMap<Storage, bool> elsewhere;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (lent[i]) elsewhere[inputs[i].impl()->storage.get()] = true;
   for (const Result& r : results)
     if (r.given) elsewhere[r.tensor.impl()->storage.get()] = true;
-  SmallVector<int32_t, 32> handles;
-  for (const auto& [storage, count] : shared) {
-    seen[storage.get()] = true;
-    handles.push_back(storage->refs.load(std::memory_order_relaxed));
-  }
-  for (size_t at = 0; at < instructions.size(); ++at) {
-    const Instruction& step = instructions[at];
-    const auto is_elsewhere = [&](const Tensor& t) {
-      return t.defined() && elsewhere.contains(t.impl()->storage.get());
-    };
+  const auto is_elsewhere = [&](const Tensor& t) {
+    return t.defined() && elsewhere.contains(t.impl()->storage.get());
+  };
+  std::vector<Prepared> list;
+  for (size_t at = 0; at < steps.size(); ++at) {
+    const Instruction& step = steps[at];
+    if (!wanted(at)) continue;
     const bool moves = std::any_of(step.inputs.begin(), step.inputs.end(), is_elsewhere) ||
                        std::any_of(step.outputs.begin(), step.outputs.end(), is_elsewhere);
     if (const Chain* const chain = chains.at(at); !chain)
-      calls.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs, !moves));
+      list.push_back(prepared_call(*step.op, step.attrs, step.inputs, step.outputs, !moves));
     else if (chain->first == at)
-      calls.push_back(chains.prepared(instructions, *chain));
-    const auto writes = [&](const Tensor& t, bool counts) {
-      Storage* const storage = t.impl()->storage.get();
-      if (!seen.contains(storage) || storage->bytes == 0) return;
-      if (counts) changes[storage] = true;
-      const auto* begin = static_cast<const char*>(storage->data);
-      changing.emplace_back(begin, begin + storage->bytes);
-    };
+      list.push_back(chains.prepared(steps, *chain));
+  }
+  return list;
+}
+
+void Program::Plan::counting(const std::function<void()>& make) {
+  SmallVector<int32_t, 32> handles;
+  for (const auto& [storage, count] : shared)
+    handles.push_back(storage->refs.load(std::memory_order_relaxed));
+  make();
+  for (size_t i = 0; i < shared.size(); ++i) {
+    auto& [storage, count] = shared[i];
+    const int32_t more = storage->refs.load(std::memory_order_relaxed) - handles[i];
+    count += more;
+    storage->program_refs.fetch_add(more, std::memory_order_relaxed);
+  }
+}
+
+void Program::Plan::prepare() {
+  counting([&] { calls = calls_of(instructions, [](size_t) { return true; }); });
+  PointerMap<Storage, bool> seen, changes;
+  for (const auto& entry : shared) seen[entry.first.get()] = true;
+  const auto writes = [&](const Tensor& t, bool counts) {
+    Storage* const storage = t.impl()->storage.get();
+    if (!seen.contains(storage) || storage->bytes == 0) return;
+    if (counts) changes[storage] = true;
+    const auto* begin = static_cast<const char*>(storage->data);
+    changing.emplace_back(begin, begin + storage->bytes);
+  };
+  for (const Instruction& step : instructions) {
     step.op->for_mutated(step.inputs.size(), [&](size_t i) {
       if (step.inputs[i].defined()) writes(step.inputs[i], true);
     });
@@ -238,13 +257,6 @@ void Program::Plan::prepare() {
     for (const Tensor& t : step.outputs) out.push_back(meta_of(t));
     const Cost cost = cost_of(*step.op, in, out, step.attrs);
     nanoseconds += cost.flops / 50 + cost.bytes / 20;
-  }
-  // What ready calls hold is the program's, too.
-  for (size_t i = 0; i < shared.size(); ++i) {
-    auto& [storage, count] = shared[i];
-    const int32_t more = storage->refs.load(std::memory_order_relaxed) - handles[i];
-    count += more;
-    storage->program_refs.fetch_add(more, std::memory_order_relaxed);
   }
   for (const auto& entry : changes) changed.push_back(entry.key);
   std::sort(changing.begin(), changing.end());
@@ -355,12 +367,16 @@ Tensor tensor_of(const Argument& a) {
       Dims(a.strides, static_cast<size_t>(a.dim)), a.dtype, [](void*) {}, nullptr);
 }
 
+}  // namespace
+
 void take_in(const Tensor& to, const Argument& from) {
   if (to.is_dense())
     std::memcpy(to.raw(), from.data, bytes_of(to));
   else
     copy(to, tensor_of(from));
 }
+
+namespace {
 
 // A result in memory that nobody else has.
 Tensor given_out(const Result& r, std::map<const Storage*, Ref<Storage>>& copies) {
@@ -390,13 +406,32 @@ Tensor given_out(const Result& r, std::map<const Storage*, Ref<Storage>>& copies
 }  // namespace
 
 void Program::Plan::compute(std::span<const Argument> arguments) {
-  const NoGrad off;
-  const IeeeArithmetic ieee;
-  const InsideKernel kernel;
+  const Running running;
   const Lending lending(*this, arguments);
   for (size_t i = 0; i < arguments.size(); ++i)
     if (!lent[i]) take_in(inputs[i], arguments[i]);
-  for (const Prepared& call : calls) call();
+  run(calls);
+}
+
+void Program::Plan::run(const std::vector<Prepared>& list) {
+  const Running running;
+  const bool chooses = nanoseconds > kWorthChoosing && max_workers() > 1;
+  if (!chooses) {
+    for (const Prepared& call : list) call();
+    return;
+  }
+  const InOneThread one(choice.in_one_thread());
+  const auto start = std::chrono::steady_clock::now();
+  for (const Prepared& call : list) call();
+  choice.note(std::chrono::steady_clock::now() - start);
+}
+
+void Program::Plan::look_ahead() {
+  if (std::exchange(looked_ahead, true)) return;
+  try {
+    ahead = Ahead::of(*this);
+  } catch (const std::exception&) {  // no memory for it: steps do without
+  }
 }
 
 void Program::Plan::publish() {

@@ -157,7 +157,7 @@ def thread_tests() -> int:
     plain_addresses = ["setarch", "-R"] if shutil.which("setarch") else []
     tests = [
         str(BUILD / "tsan" / "ranvier_tests"),
-        "--gtest_filter=Threads*:Parallel*",
+        "--gtest_filter=Threads*:Parallel*:Aside*:Ahead*",
         "--gtest_brief=1",
     ]
     # Children of fork make threads of their own.

@@ -201,6 +201,56 @@ def test_an_epoch_in_many_pieces_is_the_same(watch: Watch) -> None:
     assert watch.fit(stateful, True, metrics="accuracy") == eager
 
 
+WIDE = RNG.integers(0, 255, (75, 700)).astype("uint8")  # enough for a worker to bring them ahead
+CLASSES = RNG.integers(0, 3, 75)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("rows", "settings"),
+    [
+        (WIDE, {}),
+        (WIDE.astype("float64"), {"accumulate": 2}),
+        (np.asfortranarray(WIDE.astype("float32")), {"sample_weight": np.arange(75) + 1.0}),
+        (WIDE.astype("float32"), {"shuffle": False, "metrics": ["accuracy"]}),
+        (WIDE.astype("float32"), {"batch_size": 75}),
+    ],
+)
+def test_rows_brought_ahead_are_the_same(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, threads: int, rows: Any, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(globals(), "X", rows)
+    monkeypatch.setitem(globals(), "Y", CLASSES)
+
+    def wide() -> nn.Module:
+        return nn.Sequential(nn.Linear(700, 20), nn.ReLU(), nn.Linear(20, 3))
+
+    before = rv.get_num_threads()
+    rv.set_num_threads(threads)
+    try:
+        settings = {"batch_size": 16, "epochs": 4, **settings}
+        history, bits, random_numbers = watch.fit(wide, True, **settings)
+        assert watch.count <= 2  # a full batch, and the last one
+        assert (history, bits, random_numbers) == watch.fit(wide, False, **settings)
+    finally:
+        rv.set_num_threads(before)
+
+
+def test_rows_brought_ahead_for_a_step_that_does_not_come(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = WIDE.astype("float32") / 255
+    rows[40] = 3e38  # finite, and too much for the layer
+    monkeypatch.setitem(globals(), "X", rows)
+    monkeypatch.setitem(globals(), "Y", CLASSES)
+    messages = []
+    for captured in (True, False):
+        with pytest.raises(rv.NonFiniteError) as error:
+            watch.fit(lambda: nn.Linear(700, 3), captured, batch_size=16, shuffle=False)
+        messages.append((str(error.value), error.value.step))
+    assert messages[0] == messages[1] and messages[0][1] == 3
+
+
 def test_numbers_that_are_not_finite_in_the_middle_of_an_epoch(watch: Watch) -> None:
     def run(captured: bool) -> Any:
         rows = X.copy()
