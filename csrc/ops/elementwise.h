@@ -46,6 +46,9 @@ void declare_in_place(Registry& r, const OpDef& op, void (*forward)(const Forwar
 // The inputs of a form in place, as the op takes them: of one type, none changing on the way.
 Tensors inputs_in_place(const ForwardArgs& args);
 
+// The kernel of where: inputs are a condition, what is there if it is true, and what if not.
+MapFn picks(DType dtype);
+
 void declare_bits(Registry& r);
 void declare_where(Registry& r);
 void declare_keyword_forms(Registry& r);

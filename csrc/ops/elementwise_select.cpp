@@ -21,16 +21,23 @@ void pick(int64_t n, const void* const* in, void* out, double) {
   }
 }
 
+}  // namespace
+
+MapFn picks(DType dtype) {
+  MapFn kernel = nullptr;
+  visit_size(size_of(dtype), [&]<class T>(Tag<T>) { kernel = pick<T>; });
+  return kernel;
+}
+
+namespace {
+
 void where_forward(const ForwardArgs& args) {
-  visit_size(size_of(args.out[0].dtype()), [&]<class T>(Tag<T>) {
-    map(pick<T>, 0, args.out[0], {args.in[0], args.in[1], args.in[2]});
-  });
+  map(picks(args.out[0].dtype()), 0, args.out[0], {args.in[0], args.in[1], args.in[2]});
 }
 
 Sweep where_sweep(const ForwardArgs& args) {
-  Sweep sweep{.operands = {args.out[0], args.in[0], args.in[1], args.in[2]}};
-  visit_size(size_of(args.out[0].dtype()), [&]<class T>(Tag<T>) { sweep.map = pick<T>; });
-  return sweep;
+  return {.operands = {args.out[0], args.in[0], args.in[1], args.in[2]},
+          .map = picks(args.out[0].dtype())};
 }
 
 Metas infer_where(const InferArgs& args) {

@@ -1,5 +1,6 @@
 // One value, or values in a row, where a mask or an index says so.
 #include "core/dtypes.h"
+#include "ops/elementwise.h"
 #include "ops/families.h"
 #include "ops/indices.h"
 
@@ -42,21 +43,15 @@ Dims masked_fill_shape(const InferArgs& args) {
   return masked_shape(args);
 }
 
-// in: what there was, mask, value
-template <class T>
-void fill_run(int64_t n, const void* const* in, void* out, double) {
-  const auto* const x = static_cast<const T*>(in[0]);
-  const auto* const mask = static_cast<const bool*>(in[1]);
-  const auto* const value = static_cast<const T*>(in[2]);
-  auto* const y = static_cast<T*>(out);
-  for (int64_t i = 0; i < n; ++i) y[i] = mask[i] ? value[i] : x[i];
-}
-
 void fill_into(const ForwardArgs& args, const Tensor& to) {
   const Tensor value = value_as(args, args.in[2], to.dtype());
-  visit_size(size_of(to.dtype()), [&]<class T>(Tag<T>) {
-    map(fill_run<T>, 0, to, {args.in[0], apart(args.in[1], to), value});
-  });
+  map(picks(to.dtype()), 0, to, {apart(args.in[1], to), value, args.in[0]});
+}
+
+Sweep sweep_into(const ForwardArgs& args, const Tensor& to) {
+  const Tensor &mask = args.in[1], &value = args.in[2];
+  if (value.dtype() != to.dtype() || !is_apart(mask, to) || !is_apart(value, to)) return {};
+  return {.operands = {to, mask, value, args.in[0]}, .map = picks(to.dtype())};
 }
 
 Tensors masked_fill_back(const BackwardArgs& args) {
@@ -189,12 +184,14 @@ void declare_masked_fill(Registry& r) {
                            {"v", "sum of g where the mask is true", R"(\sum g [m])"}}},
               .example = "rv.masked_fill(rv.zeros(2), rv.tensor([True, False]), 7.0)",
               .method = true};
-  const OpDef form = in_place_form(op, infer_change_in_place<masked_fill_shape>,
-                                   [](const ForwardArgs& args) { fill_into(args, args.in[0]); });
+  OpDef form = in_place_form(op, infer_change_in_place<masked_fill_shape>,
+                             [](const ForwardArgs& args) { fill_into(args, args.in[0]); });
+  form.sweep = [](const ForwardArgs& args) { return sweep_into(args, args.in[0]); };
   op.infer = infer_change<masked_fill_shape>;
   op.forward = [](const ForwardArgs& args) { fill_into(args, args.out[0]); };
+  op.sweep = [](const ForwardArgs& args) { return sweep_into(args, args.out[0]); };
   r.add(std::move(op));
-  r.add(form);
+  r.add(std::move(form));
 }
 
 void declare_masked_scatter(Registry& r) {

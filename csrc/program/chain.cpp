@@ -41,10 +41,12 @@ struct Place {
   int area = -1;               // of scratch memory, where it is not in its own
   bool streams = false;        // it goes from there around the caches
 
+  int64_t row = 1;  // elements of a row, where there are rows
+
   bool same(const Place& other) const {
     return tensor.impl()->storage == other.tensor.impl()->storage &&
            tensor.impl()->offset * size == other.tensor.impl()->offset * other.size &&
-           way == other.way && size == other.size;
+           way == other.way && size == other.size && row == other.row;
   }
 };
 
@@ -95,8 +97,9 @@ class Chained {
 
  private:
   using Addresses = void * [kMostPlaces + 1];
-  bool fits() const;
-  bool by_rows() const { return whole_rows_ || row_ <= kLongRow; }
+  bool fits();
+  bool is_long(int64_t row) const { return row > std::max(kLongRow, unit_); }
+  int64_t unit() const;
   int64_t blocks() const { return extent_ / run_ * ((run_ + block_ - 1) / block_); }
   bool meet(const Place& a, const Place& b) const;
   int64_t bytes_of(const Place& place) const;
@@ -113,9 +116,10 @@ class Chained {
   std::vector<Part> parts_;
   std::vector<Place> places_;
   std::vector<Area> areas_;
-  int64_t extent_ = 0, row_ = 0;  // elements; of a row, 0: as you like
-  bool whole_rows_ = false;       // a kernel takes rows
-  int64_t run_ = 0;               // elements that are cut into blocks: a long row, or all
+  int64_t extent_ = 0;         // elements
+  std::vector<int64_t> rows_;  // elements of all that is a row, each a part of the next one
+  int64_t unit_ = 0;           // of the longest row that a kernel takes
+  int64_t run_ = 0;            // elements that are cut into blocks: a long row, or all
   int64_t block_ = 0, blocks_a_piece_ = 1, work_ = 0;
 };
 
@@ -127,16 +131,12 @@ bool Chained::add(const Instruction& step) {
   const int64_t extent = sweep.operands[0].numel();
   if (!parts_.empty() && extent != extent_) return false;
   const std::vector<Place> places_before = places_;
-  const int64_t row_before = row_;
-  const bool whole_before = whole_rows_;
+  const std::vector<int64_t> rows_before = rows_;
+  const int64_t unit_before = unit_;
   bool fit = true;
-  const auto rows_are = [&](int64_t row) {
-    fit = fit && (row_ == 0 || row_ == row);
-    row_ = row;
-  };
   if (sweep.rows && sweep.row > 1) {
-    rows_are(sweep.row);
-    whole_rows_ = true;
+    rows_.push_back(sweep.row);
+    unit_ = std::max(unit_, sweep.row);
   }
   for (size_t i = 0; i < sweep.operands.size() && fit; ++i) {
     const Tensor& t = sweep.operands[i];
@@ -145,14 +145,14 @@ bool Chained::add(const Instruction& step) {
     Place place{t};
     place.size = static_cast<int64_t>(size_of(t.dtype()));
     place.first = parts_.size();
-    int64_t row = 0;
     if (sweep.map) {
-      const std::optional<Way> way = way_of(t, sweep.operands[0], &row);
+      const std::optional<Way> way = way_of(t, sweep.operands[0], &place.row);
       fit = fit && way;
       place.way = way.value_or(Way::each);
-      if (place.way >= Way::row) rows_are(row);
+      if (place.way >= Way::row) rows_.push_back(place.row);
     } else if (sweep.steps[i] != sweep.row) {
       place.way = sweep.steps[i] == 0 ? Way::whole : Way::each_row;
+      place.row = sweep.row;
     }
     const auto known = std::find_if(places_.begin(), places_.end(),
                                     [&](const Place& other) { return other.same(place); });
@@ -173,17 +173,25 @@ bool Chained::add(const Instruction& step) {
     return true;
   }
   places_ = places_before;
-  row_ = row_before;
-  whole_rows_ = whole_before;
+  rows_ = rows_before;
+  unit_ = unit_before;
   return false;
+}
+
+// A block is some of the longest rows that a kernel takes, or that are spread over it.
+int64_t Chained::unit() const {
+  int64_t unit = 0;
+  for (const int64_t row : rows_)
+    if (!is_long(row)) unit = row;
+  return unit > 0 ? unit : kLine;
 }
 
 int64_t Chained::bytes_of(const Place& place) const {
   const bool of_row = place.way == Way::whole || place.way == Way::row;
   const int64_t count = place.way == Way::each       ? extent_
                         : place.way == Way::constant ? 1
-                        : of_row                     ? row_
-                                                     : extent_ / row_;
+                        : of_row                     ? place.row
+                                                     : extent_ / place.row;
   return count * place.size;
 }
 
@@ -197,12 +205,15 @@ bool Chained::meet(const Place& a, const Place& b) const {
 
 // A block of one part is done before others begin with it: whatever is written must be read where
 // it lies, element by element, or not at all.
-bool Chained::fits() const {
+bool Chained::fits() {
   if (places_.size() > kMostPlaces) return false;
+  std::sort(rows_.begin(), rows_.end());
+  for (size_t i = 1; i < rows_.size(); ++i)
+    if (rows_[i] % rows_[i - 1] != 0) return false;
   int64_t bytes = 0;
   for (const Place& place : places_)
     if (is_spread(place.way) || (place.made && place.way == Way::each))
-      bytes += (by_rows() ? std::max(row_, kLine) : kLine) * place.size + kLine;
+      bytes += unit() * place.size + kLine;
   if (bytes > kScratchBytes) return false;
   for (size_t i = 0; i < places_.size(); ++i)
     for (size_t j = 0; j < i; ++j)
@@ -230,7 +241,7 @@ void Chained::choose_block() {
   for (const Area& area : areas_) slots += area.size;
   for (const Place& place : places_)
     if (place.area < 0 && place.way == Way::each) all += place.size;
-  const int64_t unit = by_rows() && row_ ? row_ : kLine;
+  const int64_t unit = this->unit();
   const auto room = kScratchBytes - kLine * static_cast<int64_t>(areas_.size());
   int64_t units = std::max<int64_t>(kCachedBytes / std::max<int64_t>((slots + all) * unit, 1), 1);
   if (slots > 0) units = std::min(units, std::max<int64_t>(room / (slots * unit), 1));
@@ -244,12 +255,14 @@ void Chained::choose_block() {
 }
 
 void Chained::finish(const std::function<bool(const Storage&)>& inside) {
-  run_ = by_rows() ? extent_ : row_;
+  const auto first =
+      std::find_if(rows_.begin(), rows_.end(), [&](int64_t n) { return is_long(n); });
+  run_ = first == rows_.end() ? extent_ : *first;
   for (Place& place : places_) {
     const bool own = place.way == Way::each && inside(*place.tensor.impl()->storage);
     place.streams = !own && place.made && place.way == Way::each &&
                     ranvier::streams(static_cast<size_t>(bytes_of(place)));
-    const bool there = place.way == Way::row && run_ == row_;
+    const bool there = place.way == Way::row && is_long(place.row);
     if (own || place.streams || (is_spread(place.way) && !there)) place.area = give_area(place);
   }
   choose_block();
@@ -266,12 +279,12 @@ void Chained::spread(const Place& place, const void* from, int64_t count, void* 
   visit_size(static_cast<size_t>(place.size), [&]<class T>(Tag<T>) {
     const T* const x = static_cast<const T*>(from);
     T* const y = static_cast<T*>(to);
-    if (place.way == Way::constant || run_ == row_) return void(std::fill_n(y, count, *x));
-    for (int64_t i = 0; i < count; i += row_)
+    if (place.way == Way::constant || is_long(place.row)) return void(std::fill_n(y, count, *x));
+    for (int64_t i = 0; i < count; i += place.row)
       if (place.way == Way::row)
-        std::copy_n(x, row_, y + i);
+        std::copy_n(x, place.row, y + i);
       else
-        std::fill_n(y + i, row_, x[i / row_]);
+        std::fill_n(y + i, place.row, x[i / place.row]);
   });
 }
 
@@ -302,9 +315,11 @@ void Chained::run(const Addresses& base, int64_t first, int64_t last) const {
     const int64_t within = b % each * block_, n = std::min(block_, run_ - within);
     const int64_t begin = b / each * run_ + within;
     const auto in_memory = [&](size_t i) {
-      const Way way = places_[i].way;
-      const int64_t before = way == Way::each ? begin : way == Way::row ? within : begin / row_;
-      return static_cast<char*>(base[i]) + before * places_[i].size;
+      const Place& place = places_[i];
+      const int64_t before = place.way == Way::each  ? begin
+                             : place.way == Way::row ? begin % place.row
+                                                     : begin / place.row;
+      return static_cast<char*>(base[i]) + before * place.size;
     };
     for (size_t i = 0; i < places_.size(); ++i) {
       const Place& place = places_[i];

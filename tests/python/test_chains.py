@@ -294,6 +294,27 @@ def test_residual_and_norm(shape: tuple[int, ...], dtype: str) -> None:
         assert any(ops[:2] == ["add", "layer_norm"] for ops in chains_of(program))
 
 
+@pytest.mark.parametrize("length", [5, 48])
+def test_attention_is_one_chain(length: int) -> None:
+    """Rows of rows: the softmax is of the last axis, the mask is for the last two."""
+    _C.set_grain(1)
+    mask = rv.tensor(np.triu(np.ones((length, length), dtype=bool), 1))
+    scale = rv.tensor(0.3)
+    column = numbers(2, 3, length, 1)
+    scores = numbers(2, 3, length, length)
+
+    def function(x: rv.Tensor, row: rv.Tensor, bias: rv.Tensor) -> rv.Tensor:
+        masked = (x * scale + column).masked_fill(mask, -1e9)
+        return (masked + row + bias).softmax(-1) * bias
+
+    check(function, scores, numbers(length), numbers(3, length, length), chained=1)
+    check(lambda x: x.masked_fill_(mask, 0.5).masked_fill(x > 0, 1).exp(), scores)
+    check(lambda x: F.layer_norm(x * mask, (length, length)) + column, scores, chained=1)
+    check(lambda x: F.layer_norm(x, (length,)).exp().softmax(-1) + mask, scores)
+    other = numbers(4, length * length)
+    check(lambda x: F.softmax(x[:, :, None], 1)[:, :, 0] * 2.0, other)
+
+
 def test_norms_of_rows_that_are_no_blocks() -> None:
     _C.set_grain(1)
     x = numbers(6, 20, 30)
