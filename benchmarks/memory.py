@@ -8,6 +8,7 @@ printed last is to stay below 1 MiB.
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def calls() -> dict[str, Callable[[], Any]]:
 def resident() -> int:
     """Bytes of memory that the process has."""
     with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def grown(call: Callable[[], Any], count: int) -> tuple[int, int]:

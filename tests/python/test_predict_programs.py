@@ -155,6 +155,43 @@ def test_the_code_runs_once_for_each_number_of_rows(
     assert version == _C.structure_version()  # no mode is touched any more
 
 
+class Adds(nn.Module):
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        x += 1
+        return x * 2
+
+
+@pytest.mark.parametrize("captured", ["0", "1"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.ELU(1.0, True), nn.Linear(6, 3)),
+        Adds,
+        lambda: nn.Sequential(Rolls(), Adds()),
+    ],
+)
+def test_data_stay_as_they_are(
+    make: Callable[[], nn.Module], captured: str, monkeypatch: pytest.MonkeyPatch, count: Count
+) -> None:
+    monkeypatch.setenv("RANVIER_CAPTURE", captured)
+    model, rows = make(), X.copy()
+    loader = rv.utils.data.DataLoader(rv.utils.data.TensorDataset(rv.tensor(rows)), batch_size=50)
+    random.seed(0)
+    wanted = bits(model, rows)
+    for _ in range(4):
+        for x in (rows, rv.tensor(rows), rows[::1], np.asfortranarray(rows)):
+            random.seed(0)
+            before = x.tolist()
+            assert bits(model, x) == wanted and x.tolist() == before
+            random.seed(0)
+            assert bits(model, x, 25)[:10] == wanted[:10] and x.tolist() == before
+        random.seed(0)
+        assert bits(model, loader) == wanted
+    drawn = isinstance(model, nn.Sequential) and isinstance(model[0], Rolls)
+    again = count.during(lambda: rv.predict(model, rows))
+    assert again == (1 if drawn or captured == "0" else 0)
+
+
 @pytest.mark.parametrize(
     "dtype", ["float64", "int64", "int32", "int16", "uint8", "bool", "float16", ">f4"]
 )

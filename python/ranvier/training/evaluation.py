@@ -74,6 +74,7 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
         matrix, a Dataset or DataLoader (of which targets are left aside). They are cast to the
         type of the model's parameters batch by batch. They are not searched for NaN: a row that is
         not finite gives a result that is not finite, or not meaningful, in its own place only.
+        Layers that work in place leave them as they are.
     batch_size : int
         Rows computed at a time. A row's result does not depend on it.
 

@@ -55,6 +55,7 @@ class Predictions:
         self.refused: set[Any] = set()  # kinds of calls
         self.checked = self.version = 0  # of the structure that was checked, and refused
         self.tries = self.uses = 0
+        self.copies = False  # programs copy what they are given, as the model writes to it
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return _nothing, ()
@@ -110,19 +111,22 @@ class Predictions:
             if _C.predict_rows(found.program, x, 0, 1, SECONDS, output):
                 return output
         elif not self.refuses(kind):
-            return self.record(kind, x, forward)
+            return self.record(kind, x.clone(), forward)
         model, before = self.model(), _C.structure_version()
         assert model is not None
         with evaluating(model) as moves:
-            output = forward(model, x)
+            output = forward(model, x.clone())
         self.moved(before, moves.count)
         return output
 
     def record(self, kind: Any, x: Tensor, forward: Forward) -> Any:
-        """The output for a batch, by the model's own code; gradients are off."""
+        """The output for a batch, by the model's own code; gradients are off.
+
+        The memory of the batch is nobody else's, as layers may work in place.
+        """
         model = self.model()
         assert model is not None
-        before = _C.structure_version()
+        before, copies = _C.structure_version(), self.copies
         made: Recorded | None = None
         with evaluating(model) as moves:
             if self.is_plain(model, before) and self.has_room(kind):
@@ -130,15 +134,16 @@ class Predictions:
             else:
                 output = forward(model, x)
         self.tries += 1
+        begins_anew = self.copies and not copies
         if made is not None:
             self.recorded[kind] = made
         now = _C.structure_version()
         if now == before + moves.count:  # moved by nobody else
             self.checked = now
-            if made is None:
+            if made is None and not begins_anew:
                 self.refused.add(kind)
                 self.version = now
-            else:
+            elif made is not None:
                 made.surroundings.version = now
         return output
 
@@ -147,7 +152,7 @@ class Predictions:
         answer: list[Any] = []
 
         def body(given: Tensor) -> list[Tensor]:
-            answer.append(forward(model, given))
+            answer.append(forward(model, given.clone() if self.copies else given))
             return answer[:] if isinstance(answer[0], Tensor) else []
 
         witness.begin()
@@ -159,7 +164,10 @@ class Predictions:
             surroundings = Surroundings(program, {id(module) for module in model.modules()})
         finally:
             witness.end()
-        if _C.predicted(program) is None or program.arena_bytes > self.room():
+        if _C.predicted(program) is None:
+            self.copies = True
+            return answer[0], None
+        if program.arena_bytes > self.room():
             return answer[0], None
         return answer[0], Recorded(program, surroundings)
 
@@ -213,7 +221,7 @@ def output_of(model: Module, x: Tensor, forward: Forward) -> Any:
     if kept is not None:
         return kept.batch(x, forward)
     with evaluating(model):
-        return forward(model, x)
+        return forward(model, x.clone())
 
 
 def quick_answer(model: Module, X: Any) -> Tensor | None:
@@ -274,7 +282,9 @@ class Outputs:
                 self.eager(start, stop, rows, kept)
                 return
             else:
-                self.add(start, kept.record(kind, self.part(start, rows), self.of_part))
+                part = self.part(start, rows)
+                part = part.clone() if self.is_block else part
+                self.add(start, kept.record(kind, part, self.of_part))
                 start += rows
 
     def part(self, start: int, rows: int) -> Tensor:
@@ -282,6 +292,12 @@ class Outputs:
         if self.is_block:
             return self.X.tensor[start : start + rows]
         return self.X.batch(start, start + rows, self.numbers).contiguous()
+
+    def own(self, start: int, stop: int) -> Tensor:
+        """What the model is given of some rows, in memory that it may write to."""
+        part = self.X.batch(start, stop, self.numbers)
+        shared = type(self.X) is Rows and self.numbers is None and part.dtype is self.X.tensor.dtype
+        return part.clone() if shared else part
 
     def of_part(self, model: Module, part: Tensor) -> Tensor:
         """What a program does with that."""
@@ -304,8 +320,7 @@ class Outputs:
         before = _C.structure_version()
         with evaluating(self.model) as moves:
             for at in range(start, stop, rows):
-                part = self.X.batch(at, min(at + rows, stop), self.numbers)
-                self.add(at, self.forward(self.model, part))
+                self.add(at, self.forward(self.model, self.own(at, min(at + rows, stop))))
         if kept is not None:
             kept.moved(before, moves.count)
         return (stop - start) // rows
@@ -320,7 +335,7 @@ class Outputs:
         """All of them, as a part of something that is recorded."""
         with evaluating(self.model):
             parts = [
-                self.forward(self.model, self.X.batch(at, min(at + size, self.count), self.numbers))
+                self.forward(self.model, self.own(at, min(at + size, self.count)))
                 for at in range(0, self.count, size)
             ]
         return _C.ops.cat(parts, 0)
