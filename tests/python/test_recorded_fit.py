@@ -193,6 +193,36 @@ def test_a_run_that_is_stopped_before_an_epoch_takes_one_step(watch: Watch) -> N
     assert watch.fit(plain, True, callbacks=[Stops()]) == eager
 
 
+class Scales(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+
+    def forward(self, x: rv.Tensor) -> rv.Tensor:
+        x.mul_(2.0)
+        return self.inner(x)
+
+
+def test_data_stay_as_they_are(watch: Watch) -> None:
+    def loss(prediction: rv.Tensor, target: rv.Tensor) -> rv.Tensor:
+        target.mul_(0.5)
+        return ((prediction - target) ** 2).mean()
+
+    rows, targets = rv.tensor(X), rv.tensor(X[:, :3])
+    ends = []
+    for captured in "01":
+        watch.monkeypatch.setenv("RANVIER_CAPTURE", captured)
+        for size in (None, 8):
+            rv.manual_seed(0)
+            net = Scales()
+            how: dict[str, Any] = {"batch_size": size, "shuffle": False, "epochs": 4, "verbose": 0}
+            history = rv.fit(net, rows, targets, loss=loss, validation=0.2, **how)
+            ends.append((history.history, [p.tolist() for p in net.parameters()]))
+            assert rows.numpy().tobytes() == X.tobytes()
+            assert targets.tolist() == X[:, :3].tolist()
+    assert ends[:2] == ends[2:]
+
+
 def test_an_epoch_in_many_pieces_is_the_same(watch: Watch) -> None:
     eager = watch.fit(stateful, False, metrics="accuracy")
     watch.monkeypatch.setattr(epochs, "SECONDS", 0.0)

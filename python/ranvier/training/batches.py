@@ -101,7 +101,8 @@ class RowBatches:
                 weight = (
                     weight[begin:end] if order is None else weight.index_select(0, order[begin:end])
                 )
-            x, target = self.X.batch(begin, end, numbers), self.y.batch(begin, end, places)
+            x = self.X.own_batch(begin, end, numbers)
+            target = self.y.own_batch(begin, end, places)
             step.append(Batch(x, target, end - begin, weight))
         return step
 

@@ -69,9 +69,15 @@ class Rows:
             rows = rows.reshape(rows.shape[0], *self.shape)
         return rows
 
+    def own_batch(self, start: int, stop: int, numbers: Tensor | None) -> Tensor:
+        """The same in memory that is nobody else's, as layers may work in place."""
+        rows = self.batch(start, stop, numbers)
+        shared = type(self) is Rows and numbers is None and rows.dtype is self.tensor.dtype
+        return rows.clone() if shared else rows
+
     def all(self) -> Tensor:
-        """All rows in use."""
-        return self.batch(0, len(self), self.numbers())
+        """All rows in use, in memory that is nobody else's."""
+        return self.own_batch(0, len(self), self.numbers())
 
     def only(self, index: Tensor) -> Rows:
         """The same data with these rows in use."""

@@ -293,11 +293,9 @@ class Outputs:
             return self.X.tensor[start : start + rows]
         return self.X.batch(start, start + rows, self.numbers).contiguous()
 
-    def own(self, start: int, stop: int) -> Tensor:
-        """What the model is given of some rows, in memory that it may write to."""
-        part = self.X.batch(start, stop, self.numbers)
-        shared = type(self.X) is Rows and self.numbers is None and part.dtype is self.X.tensor.dtype
-        return part.clone() if shared else part
+    def own(self, start: int, rows: int) -> Tensor:
+        """What the model's own code is given of some rows."""
+        return self.X.own_batch(start, min(start + rows, self.count), self.numbers)
 
     def of_part(self, model: Module, part: Tensor) -> Tensor:
         """What a program does with that."""
@@ -320,7 +318,7 @@ class Outputs:
         before = _C.structure_version()
         with evaluating(self.model) as moves:
             for at in range(start, stop, rows):
-                self.add(at, self.forward(self.model, self.own(at, min(at + rows, stop))))
+                self.add(at, self.forward(self.model, self.own(at, rows)))
         if kept is not None:
             kept.moved(before, moves.count)
         return (stop - start) // rows
@@ -335,7 +333,6 @@ class Outputs:
         """All of them, as a part of something that is recorded."""
         with evaluating(self.model):
             parts = [
-                self.forward(self.model, self.own(at, min(at + size, self.count)))
-                for at in range(0, self.count, size)
+                self.forward(self.model, self.own(at, size)) for at in range(0, self.count, size)
             ]
         return _C.ops.cat(parts, 0)

@@ -291,11 +291,11 @@ class _Preparation:
     def try_out(self, X_name: str, y_name: str, X: Rows, y: Tensor) -> Rows:
         """Targets as the loss takes them, given what the model makes of the first rows."""
         with evaluating(self.model), no_grad():
-            sample = X.batch(0, min(_SAMPLE, len(X)), None)
+            sample = X.own_batch(0, min(_SAMPLE, len(X)), None)
             prediction = forward("fit", self.model, sample)
             targets = inputs.targets("fit", y_name, y, prediction, self.loss)
             for metric in self.measures:
-                metric(prediction, targets.batch(0, sample.shape[0], None))
+                metric(prediction, targets.own_batch(0, sample.shape[0], None))
         return targets
 
     def other_rows(self, validation: Any) -> None:
