@@ -165,10 +165,13 @@ bool Program::Plan::adopt() {
                 room);
   }
   PointerMap<Storage, int> sharers;
+  PointerMap<Storage, bool> gradients;  // which leaves hold, and callers get a copy of
+  for (const LeafGradient& g : leaves)
+    if (g.after) gradients[(*g.after)->impl()->storage.get()] = true;
   for (Result& r : results)
     if (r.kind == Result::made) {
       ++sharers[r.tensor.impl()->storage.get()];
-      own.replace_whole(r.tensor);
+      if (!gradients.contains(r.tensor.impl()->storage.get())) own.replace_whole(r.tensor);
     }
   for (Result& r : results) {
     if (r.kind == Result::held || !r.tensor.defined()) continue;
@@ -177,10 +180,11 @@ bool Program::Plan::adopt() {
     const Tensor before = r.tensor;
     const bool is_written = !uses.of(before).writes.empty();
     r.given = r.kind == Result::made && !r.whole && is_written && bytes_of(before) >= kLentBytes &&
-              before.impl()->storage->bytes == bytes_of(before);
+              before.impl()->storage->bytes == bytes_of(before) &&
+              !gradients.contains(before.impl()->storage.get());
     r.tensor = own.of(r.tensor);
     // What the function made by no instruction is as it was.
-    if (r.kind == Result::made && !is_written)
+    if (r.kind == Result::made && !is_written && r.tensor.impl()->storage != before.impl()->storage)
       std::memcpy(r.tensor.impl()->storage->data, before.impl()->storage->data,
                   before.impl()->storage->bytes);
   }

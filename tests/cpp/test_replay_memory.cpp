@@ -124,6 +124,27 @@ TEST(ReplayMemory, AReplayAsksForNone) {
   set_num_threads(before);
 }
 
+// Nor does one whose instructions run block by block, into memory that the caller gets.
+TEST(ReplayMemory, AChainAsksForNone) {
+  const int before = num_threads();
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    const Tensor x = Tensor::full({200, 500}, 0.5), row = Tensor::full({500}, 2);
+    Program program = Program::record(
+        [&](const Tensors& in) {
+          const Tensor y = call("tanh", {in[0] * row})[0] + in[0];
+          return Tensors{y, call("softmax", {y * y}, {int64_t{-1}, std::monostate()})[0]};
+        },
+        {x});
+    EXPECT_NE(program.dump().find("\n/ "), std::string::npos) << program.dump();
+    for (int i = 0; i < 5; ++i) program.replay({x});
+    const long first = mallocs;
+    for (int i = 0; i < 50; ++i) program.replay({x});
+    EXPECT_EQ(mallocs - first, 0) << threads << " threads";
+  }
+  set_num_threads(before);
+}
+
 }  // namespace
 }  // namespace ranvier
 #endif

@@ -204,6 +204,22 @@ def test_gradients_are_where_the_leaf_holds_them() -> None:
     assert held.tolist() == [[3.0, 3.0]]
 
 
+@pytest.mark.parametrize("n", [3, 40_000])
+def test_a_gradient_that_is_returned_is_the_leafs_too(n: int) -> None:
+    w = rv.ones(n, requires_grad=True)
+
+    def step(x: rv.Tensor) -> rv.Tensor:
+        w.grad = None
+        (w * x).sum().backward()
+        assert w.grad is not None
+        return w.grad
+
+    program = rv.Program.record(step, rv.ones(n))
+    results = [program.replay(rv.full((n,), float(k))) for k in range(2, 5)]
+    assert w.grad is not None and w.grad[0].item() == 4
+    assert [r[0].item() for r in results] == [2, 3, 4]
+
+
 def test_threads_that_replay_one_program_wait_for_each_other() -> None:
     net = network(nn.Tanh)
     inputs = [rv.tensor(ROWS * i) for i in range(8)]
