@@ -825,6 +825,19 @@ def test_two_threads_train_and_predict() -> None:
     assert model.training and bits(model, X) == eager(model, X)
 
 
+@pytest.mark.parametrize("width", [16, 100, 333, 1024])
+def test_large_outputs(width: int) -> None:
+    rows = RNG.standard_normal((1000, 6)).astype("float32")
+    for last in (nn.Identity(), nn.Tanh(), nn.Softmax(1), nn.ReLU(inplace=True)):
+        model = nn.Sequential(nn.Linear(6, width), last)
+        wanted = eager(model, rows)
+        for size in (1000, 256, 100, 31, 256):
+            for _ in range(2):
+                assert bits(model, rows, size) == wanted
+        kept = [rv.predict(model, rows[i : i + 200]) for i in range(0, 1000, 200)]
+        assert b"".join(out.numpy().tobytes() for out in kept) == wanted
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 
