@@ -37,7 +37,7 @@ def network(widths: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def training_step(*widths: int, batch: int) -> Action:
+def training_step(*widths: int, batch: int, replayed: bool = False) -> Action:
     """Forward, loss, backward and update of a dense network."""
     net = network(widths)
     optimizer = optim.Adam(net.parameters(), lr=1e-3)
@@ -49,17 +49,17 @@ def training_step(*widths: int, batch: int) -> Action:
         loss(net(x), y).backward()
         optimizer.step()
 
-    return step
+    return rv.capture(step) if replayed else step
 
 
-def prediction(*widths: int, batch: int) -> Action:
+def prediction(*widths: int, batch: int, replayed: bool = False) -> Action:
     net, x = network(widths), rv.randn(batch, widths[0])
 
-    def predict() -> None:
+    def predict() -> rv.Tensor:
         with rv.no_grad():
-            net(x)
+            return net(x)
 
-    return predict
+    return rv.capture(predict) if replayed else predict
 
 
 def rows() -> dict[str, Action]:
@@ -78,12 +78,19 @@ def rows() -> dict[str, Action]:
     for n in (32, 64, 100, 128, 256, 512):
         x = rv.randn(n, n)
         found[f"matmul {n}"] = lambda x=x: x @ x  # type: ignore[misc]
-    found["step 2-4-1"] = training_step(2, 4, 2, batch=4)
-    found["step 20-64-64-2, 32"] = training_step(20, 64, 64, 2, batch=32)
-    found["step 784-128-10, 32"] = training_step(784, 128, 10, batch=32)
-    found["step 784-512-256-10, 128"] = training_step(784, 512, 256, 10, batch=128)
-    found["predict 784-128-10, 1"] = prediction(784, 128, 10, batch=1)
-    found["predict 784-128-10, 64"] = prediction(784, 128, 10, batch=64)
+    for word, replayed in (("", False), ("replayed ", True)):
+        for widths, batch in (
+            ((2, 4, 2), 4),
+            ((20, 64, 64, 2), 32),
+            ((784, 128, 10), 32),
+            ((784, 512, 256, 10), 128),
+            ((784, 2048, 2048, 10), 512),
+        ):
+            name = f"{word}step {'-'.join(map(str, widths))}, {batch}"
+            found[name] = training_step(*widths, batch=batch, replayed=replayed)
+        for widths, batch in (((20, 64, 64, 2), 1), ((784, 128, 10), 1), ((784, 128, 10), 64)):
+            name = f"{word}predict {'-'.join(map(str, widths))}, {batch}"
+            found[name] = prediction(*widths, batch=batch, replayed=replayed)
     return found
 
 
@@ -133,11 +140,11 @@ def main() -> None:
         try:
             info = rv.cpu_info()
             print(f"{condition}, {info['isa']}, {info['parallel']}: us, median (90th percentile)")
-            print(f"{'':26}{'1 thread':>22}{f'{given.threads} threads':>23}   ratio  of 90th")
+            print(f"{'':34}{'1 thread':>22}{f'{given.threads} threads':>23}   ratio  of 90th")
             for name, action in rows().items():
                 if given.filter in name:
                     line = compare(action, given.threads, condition, given.rounds)
-                    print(f"{name:26}{line}", flush=True)
+                    print(f"{name:34}{line}", flush=True)
         finally:
             for other in others:
                 other.kill()

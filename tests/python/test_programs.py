@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -65,7 +66,7 @@ def lines_of(program: rv.Program) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 2, 7])
 def test_two_hundred_steps_are_eager_bit_for_bit(kind: Any, threads: int) -> None:
     before = rv.get_num_threads()
     rv.set_num_threads(threads)
@@ -96,6 +97,30 @@ def test_layers_with_state_go_on_as_in_eager(activation: Any, normal: Any) -> No
             losses = [step(*batch) for batch in data]
         ends.append(bits([*losses, *net.parameters(), *net.buffers()]))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [nn.Linear(6, 50), nn.ReLU(), nn.Linear(50, 3)],
+        lambda: [nn.Linear(6, 90), nn.GELU(), nn.Linear(90, 70), nn.GELU(), nn.Linear(70, 3)],
+        lambda: [nn.Linear(6, 60), nn.BatchNorm1d(60), nn.Tanh(), nn.Linear(60, 3)],
+        lambda: [nn.Linear(6, 60), nn.LayerNorm(60), nn.Dropout(0.2), nn.Linear(60, 3)],
+    ],
+)
+def test_the_arena_is_what_lives_at_the_same_time(layers: Any) -> None:
+    """And so no larger than what the step has at its peak when it runs as Python."""
+    net = nn.Sequential(*layers())
+    program = rv.Program.record(step_of(net, optim.Adam(net.parameters())), *batches(1)[0])
+    listing, _, memory = program.dump().partition("arena, first byte+bytes:")
+    lines = listing.splitlines()
+    sizes = {t: int(n) for t, n in re.findall(r"(t\d+) \d+\+(\d+)", memory)}
+    lives = {t: [i for i, line in enumerate(lines) if re.search(rf"\b{t}\b", line)] for t in sizes}
+    most = max(
+        sum(-(-n // 64) * 64 for t, n in sizes.items() if lives[t][0] <= i <= lives[t][-1])
+        for i in range(len(lines))
+    )
+    assert len(sizes) > 3 and program.arena_bytes <= most + 64 * len(sizes)
 
 
 def test_a_step_is_a_short_list() -> None:
