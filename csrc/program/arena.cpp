@@ -25,9 +25,7 @@ void leave_to_arena(Storage& storage, void* memory) {
 
 size_t rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-std::vector<Block> temporaries(const std::vector<Instruction>& steps, const Tensors& outside,
-                               const Chains& chains) {
-  MemoryUses uses(steps, outside);
+std::vector<Block> temporaries(MemoryUses& uses, const Chains& chains) {
   std::vector<Block> blocks;
   for (auto& [storage, use] : uses.all()) {
     if (use.made_by < 0 || use.kept || storage->bytes == 0 || storage->release) continue;
@@ -63,8 +61,8 @@ size_t place_for(const Block& block, std::span<const Block> placed) {
 
 }  // namespace
 
-Arena::Arena(std::vector<Instruction>& steps, const Tensors& outside, const Chains& chains) {
-  std::vector<Block> blocks = temporaries(steps, outside, chains);
+Arena::Arena(MemoryUses& uses, const Chains& chains) {
+  std::vector<Block> blocks = temporaries(uses, chains);
   for (size_t i = 0; i < blocks.size(); ++i) {
     blocks[i].offset = place_for(blocks[i], {blocks.data(), i});
     bytes_ = std::max(bytes_, blocks[i].offset + blocks[i].bytes);

@@ -47,7 +47,7 @@ class Arena {
  public:
   Arena() = default;
   // Instructions of a chain run at the same time.
-  Arena(std::vector<Instruction>& steps, const Tensors& outside, const Chains& chains);
+  Arena(MemoryUses& uses, const Chains& chains);
   Arena(Arena&& other) noexcept { *this = std::move(other); }
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();

@@ -25,17 +25,10 @@ std::optional<size_t> only_reader(const Steps& steps, MemoryUses& uses, size_t a
   return use.reads[0];
 }
 
-void erase(Steps& steps, const std::vector<bool>& gone) {
-  size_t at = 0;
-  std::erase_if(steps, [&](const Instruction&) { return gone[at++]; });
-}
-
 // A gradient is copied to where the leaf holds it. Whoever made it writes there at once, where the
 // copy is the last to read it.
-void drop_copies(Steps& steps, const Tensors& outside) {
+void drop_copies(Steps& steps, MemoryUses& uses, std::vector<bool>& gone) {
   static const Op clone("clone");
-  MemoryUses uses(steps, outside);
-  std::vector<bool> gone(steps.size(), false);
   for (size_t i = 0; i < steps.size(); ++i) {
     if (!is(steps[i], clone.def())) continue;
     const Tensor from = steps[i].inputs[0], to = steps[i].outputs[0];
@@ -55,16 +48,14 @@ void drop_copies(Steps& steps, const Tensors& outside) {
     }
     gone[i] = true;
   }
-  erase(steps, gone);
 }
 
 // linear, then an activation that linear can apply: one instruction.
-void fuse_activations(Steps& steps, const Tensors& outside) {
+void fuse_activations(Steps& steps, MemoryUses& uses, std::vector<bool>& gone) {
   static const Op linear("linear");
-  MemoryUses uses(steps, outside);
-  std::vector<bool> gone(steps.size(), false);
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (!is(steps[i], linear.def()) || AttrReader(linear.def(), steps[i].attrs).given(0)) continue;
+    if (gone[i] || !is(steps[i], linear.def()) || AttrReader(linear.def(), steps[i].attrs).given(0))
+      continue;
     if (is_half(steps[i].outputs[0].dtype())) continue;  // which rounds in between
     const auto reader = only_reader(steps, uses, i);
     if (!reader || !applies_in_linear(*steps[*reader].op)) continue;
@@ -76,17 +67,14 @@ void fuse_activations(Steps& steps, const Tensors& outside) {
     next = {steps[i].op, {next.op->name}, steps[i].inputs, next.outputs, steps[i].where};
     gone[i] = true;
   }
-  erase(steps, gone);
 }
 
 // The gradient of a linear layer's input, then the derivative of the activation that made that
 // input: one instruction.
-void fuse_slopes(Steps& steps, const Tensors& outside) {
+void fuse_slopes(Steps& steps, MemoryUses& uses, std::vector<bool>& gone) {
   static const Op matmul("matmul"), input_grad("linear_input_grad");
-  MemoryUses uses(steps, outside);
-  std::vector<bool> gone(steps.size(), false);
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (!is(steps[i], matmul.def()) || steps[i].inputs[1].dim() != 2) continue;
+    if (gone[i] || !is(steps[i], matmul.def()) || steps[i].inputs[1].dim() != 2) continue;
     const DType dtype = steps[i].outputs[0].dtype();
     if (!is_floating(dtype) || is_half(dtype) || steps[i].inputs[0].dim() < 2) continue;
     const auto reader = only_reader(steps, uses, i);
@@ -108,16 +96,20 @@ void fuse_slopes(Steps& steps, const Tensors& outside) {
             next.where};
     gone[i] = true;
   }
-  erase(steps, gone);
 }
 
 }  // namespace
 
 void optimize(std::vector<Instruction>& steps, const Tensors& outside) {
   std::erase_if(steps, [](const Instruction& step) { return !runs(step); });
-  drop_copies(steps, outside);
-  fuse_activations(steps, outside);
-  fuse_slopes(steps, outside);
+  // What is gone stays in its place until the end, so that places mean the same to all.
+  MemoryUses uses(steps, outside);
+  std::vector<bool> gone(steps.size(), false);
+  drop_copies(steps, uses, gone);
+  fuse_activations(steps, uses, gone);
+  fuse_slopes(steps, uses, gone);
+  size_t at = 0;
+  std::erase_if(steps, [&](const Instruction&) { return gone[at++]; });
 }
 
 }  // namespace ranvier

@@ -98,7 +98,7 @@ struct Program::Plan {
   ~Plan();
   // Inputs and results get memory of the program's own. False: the function saw more of an
   // argument's memory than the argument.
-  bool adopt();
+  bool adopt(MemoryUses& uses);
   void prepare();
   // Those of `steps`, the list of the program or one like it, that are wanted, as calls, which look
   // at it: it stays where it is.

@@ -50,7 +50,8 @@ class PointerMap {
     return slots_[at];
   }
   void grow() {
-    slots_.assign(slots_.empty() ? 64 : 2 * slots_.size(), kFree);
+    slots_.assign(slots_.empty() ? 128 : 2 * slots_.size(), kFree);
+    entries_.reserve(slots_.size() / 2);
     for (size_t i = 0; i < entries_.size(); ++i)
       slot_of(entries_[i].key) = static_cast<uint32_t>(i);
   }

@@ -216,8 +216,9 @@ std::unique_ptr<Program::Plan> Planner::plan() {
   recorder_.leaves.clear();
   optimize(plan_->instructions, outside);
   plan_->chains = Chains(plan_->instructions, outside);
-  plan_->arena = Arena(plan_->instructions, outside, plan_->chains);
-  if (!plan_->adopt()) {
+  MemoryUses uses(plan_->instructions, outside);
+  plan_->arena = Arena(uses, plan_->chains);
+  if (!plan_->adopt(uses)) {
     reason = "it looks at memory beside its arguments";
     return nullptr;
   }

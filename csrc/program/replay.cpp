@@ -146,8 +146,7 @@ Program::Plan::~Plan() {
     storage->program_refs.fetch_sub(count, std::memory_order_relaxed);
 }
 
-bool Program::Plan::adopt() {
-  MemoryUses uses(instructions, inputs);
+bool Program::Plan::adopt(MemoryUses& uses) {
   Adoption own;
   for (const auto& [storage, use] : uses.all())
     if (storage->bytes > 0 && is_temporary(*storage)) own.keep(storage);

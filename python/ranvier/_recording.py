@@ -64,9 +64,12 @@ def note_module(module: Module) -> None:
     """A module is called."""
     if not witness.active:
         return
+    modules = witness.modules
+    if id(module) in modules:  # and so are its parts
+        return
     for part in module.modules():
-        if id(part) not in witness.modules:
-            witness.modules[id(part)] = (part, attributes_of(part))
+        if id(part) not in modules:
+            modules[id(part)] = (part, attributes_of(part))
 
 
 def note_optimizer(optimizer: Optimizer) -> None:
@@ -123,7 +126,7 @@ class _Same:
         return id(self.thing)
 
 
-_PLAIN = (int, bool, str, bytes, type(None))
+_PLAIN = frozenset((int, bool, str, bytes, type(None)))
 _DEEPEST = 4
 
 
@@ -132,15 +135,15 @@ def token_of(value: Any, depth: int = 0) -> Any:
 
     Lists, tuples and dicts are looked into.
     """
-    if type(value) is float:
+    kind = type(value)
+    if kind in _PLAIN:
+        return kind, value
+    if kind is float:
         return float, value.hex()  # 0.0 and -0.0 are two
-    if type(value) in _PLAIN:
-        return type(value), value
-    if depth < _DEEPEST:
-        if isinstance(value, (list, tuple)):
-            return type(value), *(token_of(item, depth + 1) for item in value)
+    if depth < _DEEPEST and isinstance(value, (list, tuple, dict)):
         if isinstance(value, dict):
-            return dict, *((_Same(k), token_of(v, depth + 1)) for k, v in value.items())
+            return dict, *[(_Same(k), token_of(v, depth + 1)) for k, v in value.items()]
+        return kind, *[token_of(item, depth + 1) for item in value]
     return _Same(value)
 
 
@@ -149,7 +152,8 @@ def attributes_of(module: Module) -> Attributes:
     hooks = module._hooks
     heard = hooks is not None and hooks.any_runs()
     own = module.__dict__.copy()  # to which another thread may add meanwhile
-    rest = [(k, token_of(v)) for k, v in own.items() if k not in module._beside]
+    beside = module._beside
+    rest = [(k, token_of(v)) for k, v in own.items() if k not in beside]
     return module.training, heard, type(module), *rest
 
 
