@@ -486,3 +486,14 @@ def test_random_numbers_end_a_chain() -> None:
         got = bits([program.replay(x)])
         rv.manual_seed(5)
         assert got == bits([function(x)])
+
+
+def test_a_row_changes_what_has_no_memory_yet() -> None:
+    def halved(x: rv.Tensor, row: rv.Tensor) -> rv.Tensor:
+        y = x * 2
+        y.div_(row)
+        return y + 1
+
+    x, row = rv.randn(1, 20_000), rv.rand(20_000) + 1
+    program = rv.Program.record(halved, x, row)
+    assert program.replay(x * 3, row).tolist() == halved(x * 3, row).tolist()
