@@ -860,3 +860,16 @@ def test_nothing_grows() -> None:
     gc.collect()
     assert _C.system_requests() == asked
     assert abs(len(gc.get_objects()) - objects) < 50
+
+
+def test_one_row_of_an_array_with_gaps_stays_as_it_is() -> None:
+    class Doubling(nn.Module):
+        def forward(self, x: rv.Tensor) -> rv.Tensor:
+            x.mul_(2.0)
+            return x + 1
+
+    x = np.repeat(np.ones((4, 6), "float32"), 2, 0)[::2]
+    model = Doubling()
+    for size in (1, 3):
+        for _ in range(3):
+            assert (rv.predict(model, x, batch_size=size).numpy() == 3).all() and (x == 1).all()

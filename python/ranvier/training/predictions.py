@@ -282,8 +282,7 @@ class Outputs:
                 self.eager(start, stop, rows, kept)
                 return
             else:
-                part = self.part(start, rows)
-                part = part.clone() if self.is_block else part
+                part = self.part(start, rows).clone()  # layers may work in place
                 self.add(start, kept.record(kind, part, self.of_part))
                 start += rows
 
