@@ -257,9 +257,11 @@ def serve(peer: str, name: str, seconds: float) -> None:
     call()
     for _ in sys.stdin:
         times: list[float] = []
-        start = time.perf_counter()
-        call()
-        inner = max(1, int(1e-4 / max(time.perf_counter() - start, 1e-7)))
+        start, calls = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds / 20 or not calls:
+            call()
+            calls += 1
+        inner = max(1, int(1e-4 * calls / (time.perf_counter() - start)))
         while time.perf_counter() - start < seconds or len(times) < 3:
             begin = time.perf_counter()
             for _ in range(inner):
