@@ -29,13 +29,10 @@ std::vector<Block> temporaries(MemoryUses& uses, const Chains& chains) {
   std::vector<Block> blocks;
   for (auto& [storage, use] : uses.all()) {
     if (use.made_by < 0 || use.kept || storage->bytes == 0 || storage->release) continue;
-    if (chains.inside(*storage)) {
-      leave_to_arena(*storage, nullptr);
-      continue;
-    }
+    const size_t bytes = chains.inside(*storage) ? 0 : rounded(storage->bytes);
     const Chain *const first = chains.at(use.first()), *const last = chains.at(use.last());
     blocks.push_back({storage, first ? first->first : use.first(),
-                      last ? last->last - 1 : use.last(), rounded(storage->bytes), 0});
+                      last ? last->last - 1 : use.last(), bytes, 0});
   }
   // In an order that no address decides.
   std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
@@ -59,18 +56,29 @@ size_t place_for(const Block& block, std::span<const Block> placed) {
   return at;
 }
 
+size_t place_all(std::vector<Block>& blocks) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    blocks[i].offset = place_for(blocks[i], {blocks.data(), i});
+    bytes = std::max(bytes, blocks[i].offset + blocks[i].bytes);
+  }
+  return bytes;
+}
+
 }  // namespace
+
+size_t Arena::bytes_for(MemoryUses& uses, const Chains& chains) {
+  std::vector<Block> blocks = temporaries(uses, chains);
+  return place_all(blocks);
+}
 
 Arena::Arena(MemoryUses& uses, const Chains& chains) {
   std::vector<Block> blocks = temporaries(uses, chains);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    blocks[i].offset = place_for(blocks[i], {blocks.data(), i});
-    bytes_ = std::max(bytes_, blocks[i].offset + blocks[i].bytes);
-  }
-  if (bytes_ == 0) return;
-  memory_ = allocate(bytes_);
+  bytes_ = place_all(blocks);
+  if (bytes_ > 0) memory_ = allocate(bytes_);
   for (const Block& block : blocks)
-    leave_to_arena(*block.storage, static_cast<char*>(memory_) + block.offset);
+    leave_to_arena(*block.storage,
+                   block.bytes > 0 ? static_cast<char*>(memory_) + block.offset : nullptr);
 }
 
 std::ptrdiff_t Arena::offset_of(const Storage& storage) const {

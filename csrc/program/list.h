@@ -51,6 +51,8 @@ class Arena {
   Arena(Arena&& other) noexcept { *this = std::move(other); }
   Arena& operator=(Arena&& other) noexcept;
   ~Arena();
+  // Of one for these.
+  static std::size_t bytes_for(MemoryUses& uses, const Chains& chains);
   std::size_t bytes() const { return bytes_; }
   // Where `storage` lies in it; -1: elsewhere.
   std::ptrdiff_t offset_of(const Storage& storage) const;

@@ -215,8 +215,11 @@ std::unique_ptr<Program::Plan> Planner::plan() {
   plan_->instructions = std::move(recorder_.instructions);
   recorder_.leaves.clear();
   optimize(plan_->instructions, outside);
-  plan_->chains = Chains(plan_->instructions, outside);
+  Chains chains(plan_->instructions, outside);
   MemoryUses uses(plan_->instructions, outside);
+  // What lives at the same time in chains must not need more memory than they save.
+  if (chains.size() > 0 && Arena::bytes_for(uses, chains) <= Arena::bytes_for(uses, {}))
+    plan_->chains = std::move(chains);
   plan_->arena = Arena(uses, plan_->chains);
   if (!plan_->adopt(uses)) {
     reason = "it looks at memory beside its arguments";
