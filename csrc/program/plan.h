@@ -114,6 +114,9 @@ struct Program::Plan {
   // Whether a run on these arguments does what the function would: same shapes, dtypes and strides,
   // gradients as they were, no memory of the program's own among the arguments.
   bool fits(std::span<const Argument> arguments) const;
+  // The part of that about memory: a change of one argument is none of another, and no argument
+  // lies in what the program writes to.
+  bool keeps_apart(std::span<const Argument> arguments) const;
   // The same for what only changes together with structure_version().
   bool holds() const;
   // A run on arguments that fit, by whoever has the turn: first all arithmetic, which needs nothing

@@ -321,6 +321,10 @@ bool Program::Plan::fits(std::span<const Argument> arguments) const {
     if (!g.any_before && now != (g.before ? (*g.before)->impl() : nullptr)) return false;
     if (g.made && !is_unseen(g)) return false;
   }
+  return keeps_apart(arguments);
+}
+
+bool Program::Plan::keeps_apart(std::span<const Argument> arguments) const {
   // A change of one argument must not be one of another.
   if (std::any_of(written.begin(), written.end(), [](bool w) { return w; }))
     for (size_t i = 0; i < arguments.size(); ++i)
@@ -525,9 +529,12 @@ Tensors Program::replay(const Tensors& inputs) {
     }
     arguments.push_back(argument_of(given[i]));
   }
+  const std::span<const Argument> all(arguments.begin(), arguments.size());
+  if (!plan.keeps_apart(all))
+    fail(ErrorKind::value, "[replay] expected inputs that share no memory with one another, where ",
+         "one is changed in place, or with what the program writes to; clone() them first");
   const std::lock_guard<std::mutex> turn(turn_of(plan));
   Tensors results;
-  const std::span<const Argument> all(arguments.begin(), arguments.size());
   try {
     plan.compute(all);
   } catch (...) {

@@ -99,6 +99,21 @@ def test_layers_with_state_go_on_as_in_eager(activation: Any, normal: Any) -> No
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("size", [20, 20_000])
+def test_inputs_that_share_what_is_changed_are_refused(size: int) -> None:
+    def changes(x: rv.Tensor, y: rv.Tensor) -> rv.Tensor:
+        x.add_(1.0)
+        return y * 2
+
+    program = rv.Program.record(changes, rv.ones(size), rv.ones(size))
+    whole = rv.zeros(size + 5)
+    for pair in ((whole[:size], whole[:size]), (whole[5:], whole[:size])):
+        with pytest.raises(ValueError, match="share no memory"):
+            program.replay(*pair)
+    assert not whole.any()
+    assert program.replay(whole[:size], rv.ones(size))[0] == 2 and whole[0] == 1
+
+
 @pytest.mark.parametrize(
     "layers",
     [
