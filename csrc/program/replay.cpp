@@ -420,6 +420,9 @@ void Program::Plan::compute(std::span<const Argument> arguments) {
   run(calls);
 }
 
+// One after the other, each sharing its own loop between threads that stay awake in between. That
+// costs 0.3 us a loop (see grain.h), of five in the 63 us of a step of 784-128-10: all that a team
+// which walked through the list by itself could save.
 void Program::Plan::run(const std::vector<Prepared>& list) {
   const Running running;
   const bool chooses = nanoseconds > kWorthChoosing && max_workers() > 1;
