@@ -1,12 +1,15 @@
 """What a second thread brings, or costs: on an idle machine, beside a busy process, after a pause.
 
-    python benchmarks/threads.py [--threads N] [--rounds N] [--filter TEXT] [idle busy pause ...]
+    python benchmarks/threads.py [--quick] [--threads N] [--rounds N] [--filter TEXT]
+                                 [idle busy pause ...]
 
 For each row the time of one call with one thread and with N, in microseconds: median and 90th
 percentile, and the ratio of the medians, over calls that take turns in one process. `idle` calls
 one after the other; `busy` does the same beside a process that keeps one CPU busy, for each CPU
-but one; `pause` calls once in 20 ms. A ratio above 1.05 when idle, or above 1.3 otherwise, is
-marked: threads should never cost more than they bring. It times; no test depends on it.
+but one; `pause` calls once in 20 ms. Threads should never cost more than they bring: a ratio above
+what targets.json allows is measured once more, the lower one stands, and is marked where it is
+still too high. A run without a filter leaves its figures in results/threads.json. It times; no test
+depends on it.
 """
 
 from __future__ import annotations
@@ -18,15 +21,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from suite import results, targets
 
 import ranvier as rv
 from ranvier import nn, optim
 
 Action = Callable[[], object]
 PAUSE = 0.02
-ALLOWED = {"idle": 1.05, "busy": 1.3, "pause": 1.3}
+SECONDS = 1.2  # after which a row has no further rounds, if it has had five
+ALLOWED: dict[str, float] = targets.table("times one thread, at most")
+QUICK = (
+    "add 1e+04",
+    "exp 1e+05",
+    "sum 1e+06",
+    "softmax 256x100",
+    "matmul 64",
+    "matmul 256",
+    "step 20-64-64-2, 32",
+    "step 784-128-10, 32",
+    "predict 784-128-10, 1",
+)  # names, or what they end with
 
 
 def network(widths: tuple[int, ...]) -> nn.Sequential:
@@ -102,53 +119,89 @@ def timed(action: Action, pause: float) -> float:
     return (time.perf_counter() - start) * 1e6
 
 
-def compare(action: Action, threads: int, condition: str, rounds: int) -> str:
-    """One line of the table, without its name."""
+def measure(action: Action, threads: int, condition: str, rounds: int) -> dict[str, float]:
+    """Microseconds with one thread and with many, which take turns."""
     pause = PAUSE if condition == "pause" else 0.0
     action()
     first = min(timed(action, 0) for _ in range(3))
     calls = 4 if pause else max(3, min(300, int(3e3 / first)))
     times: dict[int, list[float]] = {1: [], threads: []}
-    for _ in range(rounds):
+    start = time.perf_counter()
+    for done in range(rounds):
+        if done >= 5 and time.perf_counter() - start > SECONDS:
+            break
         for n, column in times.items():
             rv.set_num_threads(n)
             if not pause:
                 action()
             column += [timed(action, pause) for _ in range(calls)]
     one, many = (np.percentile(column, [50, 90]) for column in times.values())
-    ratio = many[0] / one[0]
-    mark = "  <" if ratio > ALLOWED[condition] else ""
+    found = {"one": one[0], "one, 90th": one[1], "many": many[0], "many, 90th": many[1]}
+    found["ratio"] = many[0] / one[0]
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
+
+
+def compare(action: Action, threads: int, condition: str, rounds: int) -> dict[str, Any]:
+    """The figures of a row; of two tries where the first one is too slow."""
+    found: dict[str, Any] = measure(action, threads, condition, rounds)
+    if found["ratio"] > ALLOWED[condition]:
+        again = measure(action, threads, condition, rounds)
+        ratios = [found["ratio"], again["ratio"]]
+        found = {**min(found, again, key=lambda try_: try_["ratio"]), "tries": ratios}
+    return found
+
+
+def shown(found: dict[str, Any], condition: str) -> str:
+    """One line of the table, without its name."""
+    mark = "  <" if found["ratio"] > ALLOWED[condition] else ""
     return (
-        f"{one[0]:10.1f} ({one[1]:9.1f}) {many[0]:10.1f} ({many[1]:9.1f}) {ratio:7.2f}"
-        f" {many[1] / one[1]:7.2f}{mark}"
+        f"{found['one']:10.1f} ({found['one, 90th']:9.1f})"
+        f" {found['many']:10.1f} ({found['many, 90th']:9.1f}) {found['ratio']:7.2f}"
+        f" {found['many, 90th'] / found['one, 90th']:7.2f}{mark}"
     )
+
+
+def under(condition: str, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measures all rows under a condition, and prints them."""
+    info = rv.cpu_info()
+    print(f"{condition}, {info['isa']}, {info['parallel']}: us, median (90th percentile)")
+    print(f"{'':34}{'1 thread':>22}{f'{given.threads} threads':>23}   ratio  of 90th")
+    n = max((os.cpu_count() or 1) - 1, 1) if condition == "busy" else 0
+    loop = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(loop) for _ in range(n)]
+    measured = []
+    try:
+        for name, action in rows().items():
+            if given.filter not in name or (given.quick and not name.endswith(QUICK)):
+                continue
+            found = compare(action, given.threads, condition, given.rounds)
+            measured.append({"condition": condition, "row": name, **found})
+            print(f"{name:34}{shown(found, condition)}", flush=True)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    return measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("conditions", nargs="*", default=[*ALLOWED], metavar="CONDITION")
     parser.add_argument("--threads", type=int, default=rv.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, help="15, or 7 when quick")
     parser.add_argument("--filter", default="", help="only rows with this in their names")
+    parser.add_argument("--quick", action="store_true", help="some rows, fewer rounds")
     given = parser.parse_args()
+    given.rounds = given.rounds or (7 if given.quick else 15)
     for condition in given.conditions:
         if condition not in ALLOWED:
             parser.error(f"expected {', '.join(ALLOWED)}, got '{condition}'")
-        n = max((os.cpu_count() or 1) - 1, 1) if condition == "busy" else 0
-        loop = [sys.executable, "-c", "while True: pass"]
-        others = [subprocess.Popen(loop) for _ in range(n)]
-        try:
-            info = rv.cpu_info()
-            print(f"{condition}, {info['isa']}, {info['parallel']}: us, median (90th percentile)")
-            print(f"{'':34}{'1 thread':>22}{f'{given.threads} threads':>23}   ratio  of 90th")
-            for name, action in rows().items():
-                if given.filter in name:
-                    line = compare(action, given.threads, condition, given.rounds)
-                    print(f"{name:34}{line}", flush=True)
-        finally:
-            for other in others:
-                other.kill()
-                other.wait()
+    if given.threads < 2:
+        print("one processor: there is no second thread to measure")
+        return
+    measured = [row for condition in given.conditions for row in under(condition, given)]
+    if not given.filter:
+        results.save("threads", {"threads": given.threads, "unit": "us", "rows": measured})
 
 
 if __name__ == "__main__":

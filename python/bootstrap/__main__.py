@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from bench import bench, bench_peers, bench_selftest
 from common import BUILD, OLDEST, ROOT, VENV, VENV_PYTHON, SetupError, output_of, say
 from install import alone, build, cmake_build, install_build_tools, install_extra, run_ctest
 from machine import Compiler, Need, check_machine, compiles, find_compiler
@@ -178,39 +179,6 @@ def sanitize() -> int:
     )
 
 
-def native_bench(arguments: list[str]) -> int:
-    """The kernels from C++; a machine without what that needs is told what to install."""
-    compiler = find_compiler()
-    if isinstance(compiler, Need):
-        say(f"native benchmarks: skipped, {compiler.words} not found")
-        return 0
-    if not compiles(compiler, "#include <benchmark/benchmark.h>\n"):
-        advice = "sudo apt-get install -y libbenchmark-dev"
-        if not shutil.which("apt-get"):
-            advice = "install it to run them"
-        say(f"native benchmarks: skipped, Google Benchmark not found; {advice}")
-        return 0
-    with alone():
-        step = Step("building the native benchmarks into build/bench", "bench.log", "bench")
-        install_build_tools(step)
-        cmake_build(step, "bench", compiler, [])
-        step.finish()
-    command = [str(BUILD / "bench" / "ranvier_bench"), *arguments]
-    return subprocess.run(command, cwd=ROOT).returncode
-
-
-def bench(arguments: list[str]) -> int:
-    """Kernels, then eager operations; who gives arguments to one of them runs that one."""
-    native = [argument for argument in arguments if argument.startswith("--benchmark_")]
-    others = [argument for argument in arguments if argument not in native]
-    code = native_bench(native) if native or not others else 0
-    if native and not others:
-        return code
-    build("bench")
-    command = [str(VENV_PYTHON), "benchmarks/eager.py", *others]
-    return subprocess.run(command, cwd=ROOT).returncode or code
-
-
 def clean() -> int:
     for path in (BUILD, VENV, ROOT / ".hypothesis"):
         shutil.rmtree(path, ignore_errors=True)
@@ -229,6 +197,7 @@ def main() -> int:
     commands = {"demo": demo, "lint": lint, "sanitize": sanitize, "tsan": thread_tests}
     commands["clean"] = clean
     with_arguments = {"test": test, "test-slow": slow_tests, "fuzz": fuzz, "bench": bench}
+    with_arguments |= {"bench-peers": bench_peers, "bench-selftest": bench_selftest}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=[*commands, *with_arguments, "build"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for `test`: pytest's")

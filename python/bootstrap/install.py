@@ -130,15 +130,30 @@ def is_built(now: str) -> bool:
     return built == now and os.environ.get("CXX", compiler) == compiler
 
 
-def drop_foreign_cache(step: Step, directory: str, compiler: Compiler) -> None:
-    """CMake cannot go on in a build directory of another compiler or another place."""
+def fits(cache: Path, compiler: Compiler) -> bool:
+    """Whether CMake can go on in this build directory: not in one of another compiler or place."""
     command = shutil.which(shlex.split(compiler.command)[0])
+    text = cache.read_text(encoding="utf-8", errors="replace")
+    entries = dict(re.findall(r"^(\w+):\w+=(.*)$", text, re.MULTILINE))
+    same = os.path.realpath(entries.get("CMAKE_CXX_COMPILER", "")) == os.path.realpath(command)
+    return same and entries.get("CMAKE_HOME_DIRECTORY") == str(ROOT)
+
+
+def drop_foreign_cache(step: Step, directory: str, compiler: Compiler) -> None:
     for cache in BUILD.glob(f"{directory}/CMakeCache.txt"):
-        text = cache.read_text(encoding="utf-8", errors="replace")
-        entries = dict(re.findall(r"^(\w+):\w+=(.*)$", text, re.MULTILINE))
-        same = os.path.realpath(entries.get("CMAKE_CXX_COMPILER", "")) == os.path.realpath(command)
-        if not same or entries.get("CMAKE_HOME_DIRECTORY") != str(ROOT):
+        if not fits(cache, compiler):
             step.run(["rm", "-rf", str(cache.parent)], f"removing an older {cache.parent.name}")
+
+
+def wheel_directory(compiler: Compiler) -> Path | None:
+    """Where CMake built, or began to build, the wheel of this Python; None where there is none."""
+    version = "".join(map(str, sys.version_info[:2]))
+    found = [
+        cache.parent
+        for cache in BUILD.glob(f"??{version}-*-*/CMakeCache.txt")
+        if (cache.parent / "build.ninja").exists() and fits(cache, compiler)
+    ]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def install_build_tools(step: Step) -> None:
@@ -183,6 +198,16 @@ def cmake_build(step: Step, preset: str, compiler: Compiler, options: list[str])
     configure = ["cmake", "--preset", preset, *options]
     step.run(configure, "configuring", tools=True)
     step.run(["cmake", "--build", "--preset", preset], "compiling", tools=True)
+
+
+def build_in_wheel_directory(step: Step, directory: Path, option: str, target: str) -> None:
+    """One more target beside the wheel, of the same objects: the core is not compiled again.
+
+    pyproject.toml sets the option back whenever the wheel is built.
+    """
+    step.run(["cmake", f"-D{option}=ON", str(directory)], "configuring", tools=True)
+    build = ["cmake", "--build", str(directory), "--target", target]
+    step.run(build, "compiling", tools=True)
 
 
 def run_ctest(preset: str, target: str) -> None:

@@ -1,0 +1,172 @@
+"""Everything that `make bench` measures, one after the other, and a table of what has a target.
+
+    make bench                                # builds what is missing, then runs this
+    make bench QUICK=1 ARGS="--only threads"
+    python benchmarks/bench.py --native build/.../ranvier_bench
+
+Three parts: `native` (kernels as C++ calls them, beside the limits of the machine), `ops` (every op
+of the tests' case table and training steps, from Python, by pytest-benchmark) and `threads`
+(what a second thread costs at worst). Each leaves NAME.json in results/, what it printed in
+results/NAME.txt, and native and threads leave pictures. It returns 1 where a part could not run; a
+figure that falls short of its target is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from suite import native, results, verdicts
+
+import ranvier as rv
+
+HERE = Path(__file__).parent
+PARTS = ("native", "ops", "threads")
+REPETITIONS = 5  # of rows that have a target
+
+
+def follow(name: str, command: list[str], line_of_a_row: str) -> int:
+    """Runs a program; counts its rows on the terminal while its output goes to a file."""
+    results.FOLDER.mkdir(parents=True, exist_ok=True)
+    path = results.FOLDER / f"{name}.txt"
+    live, rows, start = sys.stdout.isatty(), 0, time.monotonic()
+    last, counted = start, re.compile(line_of_a_row)
+    with open(path, "w", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert child.stdout
+        try:
+            for line in child.stdout:
+                log.write(line)
+                rows += bool(counted.match(line))
+                if time.monotonic() - last > (0.5 if live else 20):
+                    last = time.monotonic()
+                    text = f"{name}: {rows} rows, {last - start:.0f} s"
+                    print("\r" + text if live else text, end="" if live else "\n", flush=True)
+            code = child.wait()
+        finally:
+            child.kill()
+            child.wait()
+    print("\r" * live + f"{name}: {rows} rows, {time.monotonic() - start:.0f} s", flush=True)
+    if code:
+        print("\n".join(path.read_text(encoding="utf-8").splitlines()[-15:]))
+        print(f"{name}: failed with {code}; all of it: {path.relative_to(HERE.parent)}")
+    return code
+
+
+def google_benchmark(name: str, program: Path, flags: list[str]) -> tuple[Any, list[native.Row]]:
+    """Limits and rows of a run of the native suite; no rows where it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "out.json")
+        flags = [f"--benchmark_out={out}", "--benchmark_out_format=json", *flags]
+        if follow(name, [str(program), *flags], r"\S+/isa:"):
+            return {}, []
+        return native.read(out)
+
+
+def run_native(given: argparse.Namespace) -> list[verdicts.Line]:
+    """Kernels: once each; those that have a target again and again, in random order."""
+    isa = str(rv.cpu_info()["isa"])
+    gates = [f"--benchmark_filter={native.gate_filter(isa)}"]
+    gates += [f"--benchmark_repetitions={REPETITIONS}"]
+    gates += ["--benchmark_enable_random_interleaving=true"]
+    limits, judged = google_benchmark("native-targets", given.native, gates)
+    only = [f"--benchmark_filter=^({native.QUICK}).*/isa:{isa}/"] if given.quick else []
+    all_limits, rows = google_benchmark("native", given.native, only)
+    if not rows or not judged:
+        raise RuntimeError("the native suite failed")
+    figures = {"targets": judged, "rows": rows}
+    results.save(
+        "native",
+        {"limits": {**all_limits, **limits}, "repetitions": REPETITIONS}
+        | {name: [row._asdict() for row in of] for name, of in figures.items()},
+    )
+    draw(lambda pictures, machine: pictures.products(rows, isa, machine, picture("products")))
+    draw(lambda pictures, machine: pictures.vectors(rows, isa, machine, picture("vectors")))
+    return verdicts.of_peak(judged)
+
+
+def run_ops(given: argparse.Namespace) -> list[verdicts.Line]:
+    """Ops of the case table and training steps, through pytest-benchmark."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "out.json")
+        command = [sys.executable, "-m", "pytest", "benchmarks", "-v", "--no-header"]
+        command += [f"--benchmark-json={out}", "--benchmark-columns=median,iqr,min,rounds"]
+        command += ["--benchmark-max-time=0.005" if given.quick else "--benchmark-max-time=0.05"]
+        if follow("ops", command, r"\S+::\S+ "):
+            raise RuntimeError("pytest failed")
+        runs = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
+    rows = []
+    for run in runs:
+        times = {
+            key: float(f"{1e6 * run['stats'][key]:.4g}") for key in ("median", "min", "q1", "q3")
+        }
+        rows.append({**run["extra_info"], **times})
+    results.save("ops", {"unit": "us", "rows": rows})
+    return []
+
+
+def run_threads(given: argparse.Namespace) -> list[verdicts.Line]:
+    """What a second thread costs: threads.py writes its figures itself."""
+    written = results.FOLDER / "threads.json"
+    written.unlink(missing_ok=True)
+    command = [sys.executable, str(HERE / "threads.py"), *["--quick"] * given.quick]
+    if follow("threads", command, r".*\d\.\d\d(  <)?$"):
+        raise RuntimeError("threads.py failed")
+    if not written.exists():
+        return verdicts.of_threads([])
+    found = json.loads(written.read_text(encoding="utf-8"))
+    rows, n = found["rows"], found["threads"]
+    draw(lambda pictures, machine: pictures.second_thread(rows, n, machine, picture("threads")))
+    return verdicts.of_threads(rows)
+
+
+def picture(name: str) -> Path:
+    return results.FOLDER / f"{name}.png"
+
+
+def draw(how: Callable[[Any, str], None]) -> None:
+    """A picture, where matplotlib is installed."""
+    try:
+        from suite import limits
+    except ImportError:
+        print("no picture: matplotlib is not installed")
+        return
+    machine = results.machine()
+    how(limits, f"Ranvier {machine['ranvier']}; {machine['processor']}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--native", type=Path, help="the native suite; without it that is left out")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some parts")
+    parser.add_argument("--quick", action="store_true", help="the most telling rows, briefly")
+    given = parser.parse_args()
+    parts = {"native": run_native, "ops": run_ops, "threads": run_threads}
+    lines, code = [], 0
+    for name in given.only:
+        if name == "native" and given.native is None:
+            lines += verdicts.of_peak([])
+            continue
+        try:
+            lines += parts[name](given)
+        except RuntimeError as failure:
+            print(f"{name}: {failure}")
+            code = 1
+    if lines:
+        print("\n" + verdicts.table(lines))
+    print(f"\nfigures and pictures: {results.FOLDER.relative_to(HERE.parent)}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
