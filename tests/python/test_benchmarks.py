@@ -120,7 +120,7 @@ def test_table_of_verdicts(suite: Any) -> None:
     assert len(table) == 1 + len(lines) + 2 and table[0].startswith("row ")
 
 
-# ---- ops of the case table
+# ---- ops of the case table, and steps
 
 
 def test_every_op_is_timed() -> None:
@@ -138,11 +138,11 @@ def test_every_op_is_timed() -> None:
     assert found["replayed"] == {name for name, case in CASES.items() if case.recorded}
 
 
-def test_timed_ops_run() -> None:
-    """Some of them, called once: the others are as `make bench` finds them."""
+def test_what_is_timed_runs() -> None:
+    """Some ops and steps, called once: the others are as `make bench` finds them."""
     pytest.importorskip("pytest_benchmark")
-    command = [sys.executable, "-m", "pytest", "-q", "benchmarks/test_op_times.py"]
-    command += ["--benchmark-disable", "-k", "[gelu] or [sort] or [concat] or [adam_update]"]
+    command = [sys.executable, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable"]
+    command += ["-k", "[gelu] or [sort] or [concat] or [adam_update] or xor"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
