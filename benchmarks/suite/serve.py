@@ -1,6 +1,6 @@
 """One peer in a process of its own: reads commands, one JSON line each, and answers likewise.
 
-    python -m suite.serve torch compile       (in the folder benchmarks)
+    python -m suite.serve torch compile       (with benchmarks on the path)
 
     {"prepare": NAME}    -> {"outcome": [...]} or {"absent": true}
     {"time": SECONDS}    -> {"us": median of a unit, "least": least, "calls": how many}
@@ -40,13 +40,13 @@ def lot_of(run: Callable[[], object], seconds: float) -> int:
 
 
 def measure(run: Callable[[], object], lot: int, seconds: float) -> list[float]:
-    """Seconds of a call, once for each lot; at least three."""
+    """Seconds of a call, once for each lot; at least one."""
     time.sleep(REST)
     for _ in range(min(lot, 3)):
         run()
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
+    while not times or time.perf_counter() < end:
         before = time.perf_counter()
         for _ in range(lot):
             run()

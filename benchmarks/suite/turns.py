@@ -44,6 +44,14 @@ def thread_settings(threads: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": str(threads) for name in names}
 
 
+def environment(who: Contestant, threads: int) -> dict[str, str]:
+    """Of its process, which finds this package before anything else."""
+    env = {**os.environ, **thread_settings(threads), **who.env}
+    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    env["PYTHONPATH"] = os.pathsep.join([str(FOLDER), *map(os.path.abspath, paths)])
+    return env
+
+
 class Child:
     """A process that serves one contestant (serve.py)."""
 
@@ -55,8 +63,7 @@ class Child:
         allowed = set(every[:threads]) if threads < len(every) else set(every)
         self.process = subprocess.Popen(
             [who.python, "-m", f"{__package__}.serve", who.peer, who.variant],
-            cwd=FOLDER,
-            env={**os.environ, **thread_settings(threads), **who.env},
+            env=environment(who, threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -5,7 +5,7 @@
     epoch:784-128-10x32@1600    the steps of an epoch over 1,600 rows, by the library's own loop
     predict:784-128-10x1        forward alone
     matmul:128x256x64           (M, K) by (K, N), as MxNxK; :nt, :tn, :tt where columns are adjacent
-    matmul64:128x256x64         the same in float64
+    matmul64:128x256x64         the same in float64; matmul16 in bfloat16, as its factors and result
     gelu:10000                  an elementwise function; also tanh, exp, sigmoid, relu
     softmax:128x10              over the last axis
     cross_entropy:128x10        of logits, with their gradient
@@ -29,10 +29,18 @@ Array = Any  # numpy.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8  # of Adam, everywhere
 NETWORKS = ("step", "epoch", "predict")
 ELEMENTWISE = ("gelu", "tanh", "exp", "sigmoid", "relu")
-_SIZES = {"matmul": 3, "matmul64": 3, "softmax": 2, "cross_entropy": 2, "layer_norm": 2, "adam": 1}
+_SIZES = {
+    "matmul": 3,
+    "matmul64": 3,
+    "matmul16": 3,
+    "softmax": 2,
+    "cross_entropy": 2,
+    "layer_norm": 2,
+    "adam": 1,
+}
 # What is compared before anything is timed: losses of the first steps or epochs, parameters after
 # some updates, so many numbers of a large result.
-STEPS, EPOCHS, UPDATES, SAMPLED = 5, 2, 3, 4096
+STEPS, EPOCHS, UPDATES, SAMPLED = 3, 2, 3, 4096
 
 
 class Workload:
@@ -90,9 +98,12 @@ class Workload:
         """The inputs of a kernel, in the order of its arguments."""
         random = np.random.default_rng(0)
         dtype: Any = "f8" if self.kind == "matmul64" else "f4"
+        short = self.kind == "matmul16"
 
         def normal(*shape: int) -> Array:
-            return random.standard_normal(shape, dtype=dtype)
+            values = random.standard_normal(shape, dtype=dtype)
+            # whole multiples of 1/32, which bfloat16 has too, as NumPy has no such numbers
+            return np.round(np.clip(values, -3, 3) * 32) / np.float32(32) if short else values
 
         if self.kind.startswith("matmul"):
             m, n, k = self.sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -57,6 +58,12 @@ def _forward(workload: Workload, parameters: Any, x: Any) -> Any:
     return x
 
 
+def _corrections(count: Any) -> tuple[Any, Any]:
+    """Of Adam's two means. 1 - beta^t as such would lose four digits in float32."""
+    first, second = (-jnp.expm1(count * math.log(beta)) for beta in BETAS)
+    return RATE / first, jnp.sqrt(second)
+
+
 def _update_of(workload: Workload) -> Any:
     """(state, x, y) -> (state, loss): a step with Adam."""
 
@@ -70,8 +77,7 @@ def _update_of(workload: Workload) -> Any:
         count, parameters, first, second = state
         loss, grads = jax.value_and_grad(loss_of)(parameters, x, y)
         count = count + 1
-        rate = RATE / (1 - BETAS[0] ** count)
-        root = jnp.sqrt(1 - BETAS[1] ** count)
+        rate, root = _corrections(count)
         first = [BETAS[0] * m + (1 - BETAS[0]) * g for m, g in zip(first, grads, strict=True)]
         second = [BETAS[1] * v + (1 - BETAS[1]) * g * g for v, g in zip(second, grads, strict=True)]
         parameters = [
@@ -128,6 +134,8 @@ def _epoch(workload: Workload) -> Trial | None:
 def _kernel(workload: Workload) -> Trial:
     kind = workload.kind
     inputs = [jnp.asarray(a) for a in workload.arrays]
+    if kind == "matmul16":
+        inputs = [x.astype(jnp.bfloat16) for x in inputs]
     if kind == "adam":
         return _adam(*inputs)
     if kind == "cross_entropy":
@@ -154,6 +162,7 @@ def _kernel(workload: Workload) -> Trial:
         )
     function = jax.jit({
         "matmul": jnp.matmul,
+        "matmul16": jnp.matmul,
         "matmul64": jnp.matmul,
         "gelu": lambda x: jax.nn.gelu(x, approximate=False),
         "tanh": jnp.tanh,
@@ -162,7 +171,10 @@ def _kernel(workload: Workload) -> Trial:
         "relu": jax.nn.relu,
         "softmax": lambda x: jax.nn.softmax(x, axis=1),
     }[kind])  # fmt: skip
-    return Trial(lambda: function(*inputs).block_until_ready(), lambda: sample(function(*inputs)))
+    return Trial(
+        lambda: function(*inputs).block_until_ready(),
+        lambda: sample(function(*inputs).astype(float)),
+    )
 
 
 def _adam(p: Any, g: Any) -> Trial:
@@ -172,7 +184,7 @@ def _adam(p: Any, g: Any) -> Trial:
         count = count + 1
         m = BETAS[0] * m + (1 - BETAS[0]) * g
         v = BETAS[1] * v + (1 - BETAS[1]) * g * g
-        rate, root = RATE / (1 - BETAS[0] ** count), jnp.sqrt(1 - BETAS[1] ** count)
+        rate, root = _corrections(count)
         return count, p - rate * m / (jnp.sqrt(v) / root + EPSILON), m, v
 
     update = jax.jit(kept, donate_argnums=0)

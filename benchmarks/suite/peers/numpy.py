@@ -112,7 +112,7 @@ def network_trial(workload: Workload, dtype: Any) -> Trial:
 
 
 def _kernel(workload: Workload) -> Any:
-    if workload.kind.startswith("matmul"):
+    if workload.kind in ("matmul", "matmul64"):
         a, b = workload.arrays
         product = np.empty((a.shape[0], b.shape[1]), a.dtype)
         return lambda: np.matmul(a, b, out=product)

@@ -139,13 +139,18 @@ def _kernel(workload: Workload) -> Trial:
         return _gradients(workload)
     inputs = [rv.from_numpy(a) for a in workload.arrays]
     if kind.startswith("matmul"):
-        a, b = inputs
-        return Trial(lambda: a @ b, lambda: sample((a @ b).numpy()))
+        a, b = map(_halves, inputs) if kind == "matmul16" else inputs
+        return Trial(lambda: a @ b, lambda: sample((a @ b).double().numpy()))
     (x,) = inputs
     if kind == "softmax":
         return Trial(lambda: rv.softmax(x, 1), lambda: sample(rv.softmax(x, 1).numpy()))
     function = nn.functional.gelu if kind == "gelu" else getattr(rv, kind)
     return Trial(lambda: function(x), lambda: sample(function(x).numpy()))
+
+
+def _halves(x: rv.Tensor) -> rv.Tensor:
+    """In bfloat16, with the layout that it has."""
+    return x.bfloat16() if x.is_contiguous() else x.T.bfloat16().T
 
 
 def _gradients(workload: Workload) -> Trial:

@@ -135,8 +135,11 @@ def _kernel(workload: Workload) -> Trial:
     if kind in ("cross_entropy", "layer_norm"):
         return _gradients(workload)
     inputs = [torch.from_numpy(a) for a in workload.arrays]
+    if kind == "matmul16":
+        inputs = [x.bfloat16() for x in inputs]  # which keeps the layout
     run = {
         "matmul": lambda: torch.mm(*inputs, out=out),
+        "matmul16": lambda: torch.mm(*inputs, out=out),
         "matmul64": lambda: torch.mm(*inputs, out=out),
         "gelu": lambda: functional.gelu(inputs[0]),
         "tanh": lambda: torch.tanh(inputs[0], out=out),
@@ -149,7 +152,7 @@ def _kernel(workload: Workload) -> Trial:
     if kind.startswith("matmul"):
         shape = (shape[0], inputs[1].shape[1])
     out = torch.empty(shape, dtype=inputs[0].dtype)
-    return Trial(run, lambda: sample(run().numpy()))
+    return Trial(run, lambda: sample(run().double().numpy()))
 
 
 def _gradients(workload: Workload) -> Trial:
