@@ -4,6 +4,7 @@
 
     {"prepare": NAME}    -> {"outcome": [...]} or {"absent": true}
     {"time": SECONDS}    -> {"us": median of a unit, "least": least, "calls": how many}
+                            the first time "warm": SECONDS says for how long to warm up
     {"drop": true}       -> {}
 
 A command that fails is answered by {"error": "..."}. Whatever libraries print goes to stderr.
@@ -25,6 +26,7 @@ from .peers import Trial
 from .workloads import Workload
 
 LOT = 1e-4  # seconds that are timed at a time, or one call, if that takes longer
+WARM = 0.3  # seconds of calls before the first that is timed
 REST = 0.005  # before a round: what the others left spinning goes to sleep
 
 
@@ -74,7 +76,7 @@ class Server:
             assert self.trial is not None, "nothing is prepared"
             run, seconds = self.trial.run, command["time"]
             # Programs that are recorded or compiled choose their threads in the first calls.
-            self.lot = self.lot or lot_of(run, max(0.3, seconds))
+            self.lot = self.lot or lot_of(run, command.get("warm", max(WARM, seconds)))
             times = measure(run, self.lot, seconds)
             scale = 1e6 / self.units
             middle = statistics.median(times) * scale

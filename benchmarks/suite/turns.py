@@ -170,18 +170,22 @@ class Turns:
         """Leaves a contestant out of the rounds of this workload."""
         self.playing.remove(label)
 
-    def rounds(self, count: int, seconds: float) -> dict[str, list[float]]:
+    def rounds(
+        self, count: int, seconds: float, warm: float | None = None
+    ) -> dict[str, list[float]]:
         """For each contestant the median time of a unit in each round, in microseconds.
 
-        The first one of a round is another one each time. A first round, not counted, warms up.
+        The first one of a round is another one each time. A first round, not counted, warms up,
+        for so many seconds if `warm` is given.
         """
+        first_round: dict[str, Any] = {"time": 0.0} | ({} if warm is None else {"warm": warm})
         times: dict[str, list[float]] = {label: [] for label in self.playing}
         for turn in range(count + 1):
             first = turn % max(len(self.playing), 1)
             for label in self.playing[first:] + self.playing[:first]:
                 if label in self.failures:
                     continue
-                answer = self._ask(label, {"time": seconds if turn else 0.0})
+                answer = self._ask(label, {"time": seconds} if turn else first_round)
                 if answer and turn:
                     times[label].append(answer["us"])
         return {label: column for label, column in times.items() if label not in self.failures}
