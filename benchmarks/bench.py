@@ -84,12 +84,9 @@ def run_native(given: argparse.Namespace) -> list[verdicts.Line]:
     all_limits, rows = google_benchmark("native", given.native, only)
     if not rows or not judged:
         raise RuntimeError("the native suite failed")
-    figures = {"targets": judged, "rows": rows}
-    results.save(
-        "native",
-        {"limits": {**all_limits, **limits}, "repetitions": REPETITIONS}
-        | {name: [row._asdict() for row in of] for name, of in figures.items()},
-    )
+    once = [{k: v for k, v in row._asdict().items() if k not in ("least", "most")} for row in rows]
+    figures = {"limits": {**all_limits, **limits}, "repetitions": REPETITIONS}
+    results.save("native", {**figures, "targets": [row._asdict() for row in judged], "rows": once})
     draw(lambda pictures, machine: pictures.products(rows, isa, machine, picture("products")))
     draw(lambda pictures, machine: pictures.vectors(rows, isa, machine, picture("vectors")))
     return verdicts.of_peak(judged)
@@ -112,6 +109,12 @@ def run_ops(given: argparse.Namespace) -> list[verdicts.Line]:
         }
         rows.append({**run["extra_info"], **times})
     results.save("ops", {"unit": "us", "rows": rows})
+    times = {(row["op"], row["what"]): row["median"] for row in rows}
+    print(f"{'':32}{'captured':>10}{'eager':>10}   median, us")
+    for op, what in times:
+        if what == "captured":
+            eager = times[op, "eager"]
+            print(f"{op:32}{times[op, what]:10.1f}{eager:10.1f}")
     return []
 
 

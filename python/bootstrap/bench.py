@@ -91,7 +91,7 @@ def bench_peers(arguments: list[str]) -> int:
     build("bench-peers")
     install_extra("bench", "bench-peers")
     python, labels = prepare_peers(os.environ)
-    peers = ["--peers-python", str(python), "--peers", *labels, *quick()]
+    peers = ["--peers", *labels, "--peers-python", str(python), *quick()]
     if arguments:
         return run("compare.py", [*peers, *arguments])
     codes = {}
