@@ -28,5 +28,7 @@ def target_of(row: str) -> float | None:
 
 def verdict(value: float, target: float, most: bool = False) -> str:
     """Met, or how far it is from that: "short, 87 %". With `most` the value may be no larger."""
+    if most and value <= target:  # what is at most so large may be 0, or less
+        return "met"
     share = target / value if most else value / target
     return "met" if share >= 1 - ALLOWANCE else f"short, {100 * share:.0f} %"
