@@ -88,8 +88,10 @@ class Tree:
         """What `named_modules` gives, without names and in a third of the time."""
         if self not in found:
             found[self] = None
-            for _, module in self._own_modules():
-                cast(Tree, module)._collect(found)
+            self._own_buffers("it")
+            for value in list(self.__dict__.values()):
+                if isinstance(value, Tree):
+                    value._collect(found)
 
     # --- tensors
 
@@ -125,8 +127,9 @@ class Tree:
         self._own_buffers("parameters()")
         found: dict[int, Parameter] = {}
         for module in self.modules() if recurse else (self,):
-            for _, value in module._own_parameters():
-                found.setdefault(id(value), cast(Parameter, value))
+            for value in list(module.__dict__.values()):
+                if isinstance(value, Parameter):
+                    found.setdefault(id(value), value)
         return iter(found.values())
 
     def named_buffers(

@@ -456,9 +456,9 @@ def _ranges(X: Rows) -> tuple[Any, Any]:
     lows, highs = [], []
     with no_grad():
         for start in range(0, len(X), _PART):
-            part = X.batch(start, min(start + _PART, len(X)), numbers).numpy()
-            lows.append(part.min(0))
-            highs.append(part.max(0))
+            part = X.batch(start, min(start + _PART, len(X)), numbers)
+            lows.append(_C.ops.amin(part, 0).numpy())
+            highs.append(_C.ops.amax(part, 0).numpy())
     return np.min(lows, 0).astype(np.float64), np.max(highs, 0).astype(np.float64)
 
 
