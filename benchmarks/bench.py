@@ -15,92 +15,67 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from suite import native, results, verdicts
+from suite import native, programs, results, verdicts
 
 import ranvier as rv
 
 HERE = Path(__file__).parent
 PARTS = ("native", "ops", "threads")
 REPETITIONS = 5  # of rows that have a target
+OTHERS = "processors that others kept busy"
 
 
-def follow(name: str, command: list[str], line_of_a_row: str) -> int:
-    """Runs a program; counts its rows on the terminal while its output goes to a file."""
-    results.FOLDER.mkdir(parents=True, exist_ok=True)
-    path = results.FOLDER / f"{name}.txt"
-    live, rows, start = sys.stdout.isatty(), 0, time.monotonic()
-    last, counted = start, re.compile(line_of_a_row)
-    with open(path, "w", encoding="utf-8") as log:
-        child = subprocess.Popen(
-            command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert child.stdout
-        try:
-            for line in child.stdout:
-                log.write(line)
-                rows += bool(counted.match(line))
-                if time.monotonic() - last > (0.5 if live else 20):
-                    last = time.monotonic()
-                    text = f"{name}: {rows} rows, {last - start:.0f} s"
-                    print("\r" + text if live else text, end="" if live else "\n", flush=True)
-            code = child.wait()
-        finally:
-            child.kill()
-            child.wait()
-    print("\r" * live + f"{name}: {rows} rows, {time.monotonic() - start:.0f} s", flush=True)
-    if code:
-        print("\n".join(path.read_text(encoding="utf-8").splitlines()[-15:]))
-        print(f"{name}: failed with {code}; all of it: {path.relative_to(HERE.parent)}")
-    return code
+class Found(NamedTuple):
+    """What a part brought: lines of the last table, and what must be said of it."""
+
+    lines: list[verdicts.Line]
+    warnings: list[str]
 
 
-def google_benchmark(name: str, program: Path, flags: list[str]) -> tuple[Any, list[native.Row]]:
-    """Limits and rows of a run of the native suite; no rows where it failed."""
+def google_benchmark(
+    name: str, program: Path, flags: list[str]
+) -> tuple[Any, list[native.Row], float | None]:
+    """Limits and rows of a run of the native suite, and how busy others were."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         flags = [f"--benchmark_out={out}", "--benchmark_out_format=json", *flags]
-        if follow(name, [str(program), *flags], r"\S+/isa:"):
-            return {}, []
-        return native.read(out)
+        others = programs.follow(name, [str(program), *flags], r"\S+/isa:")
+        return *native.read(out), others
 
 
-def run_native(given: argparse.Namespace) -> list[verdicts.Line]:
+def run_native(given: argparse.Namespace) -> Found:
     """Kernels: once each; those that have a target again and again, in random order."""
     isa = str(rv.cpu_info()["isa"])
     gates = [f"--benchmark_filter={native.gate_filter(isa)}"]
     gates += [f"--benchmark_repetitions={REPETITIONS}"]
     gates += ["--benchmark_enable_random_interleaving=true"]
-    limits, judged = google_benchmark("native-targets", given.native, gates)
+    limits, judged, others = google_benchmark("native-targets", given.native, gates)
     only = [f"--benchmark_filter=^({native.QUICK}).*/isa:{isa}/"] if given.quick else []
-    all_limits, rows = google_benchmark("native", given.native, only)
-    if not rows or not judged:
-        raise RuntimeError("the native suite failed")
+    all_limits, rows, disturbed = google_benchmark("native", given.native, only)
     once = [{k: v for k, v in row._asdict().items() if k not in ("least", "most")} for row in rows]
     figures = {"limits": {**all_limits, **limits}, "repetitions": REPETITIONS}
+    figures[OTHERS] = {"targets": others, "rows": disturbed}
     results.save("native", {**figures, "targets": [row._asdict() for row in judged], "rows": once})
     draw(lambda pictures, machine: pictures.products(rows, isa, machine, picture("products")))
     draw(lambda pictures, machine: pictures.vectors(rows, isa, machine, picture("vectors")))
-    return verdicts.of_peak(judged)
+    warnings = [programs.warning("native-targets", others), programs.warning("native", disturbed)]
+    return Found(verdicts.of_peak(judged), warnings)
 
 
-def run_ops(given: argparse.Namespace) -> list[verdicts.Line]:
+def run_ops(given: argparse.Namespace) -> Found:
     """Ops of the case table and training steps, through pytest-benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         command = [sys.executable, "-m", "pytest", "benchmarks", "-v", "--no-header"]
         command += [f"--benchmark-json={out}", "--benchmark-columns=median,iqr,min,rounds"]
         command += ["--benchmark-max-time=0.005" if given.quick else "--benchmark-max-time=0.05"]
-        if follow("ops", command, r"\S+::\S+ "):
-            raise RuntimeError("pytest failed")
+        others = programs.follow("ops", command, r"\S+::\S+ ")
         runs = json.loads(out.read_text(encoding="utf-8"))["benchmarks"]
     rows = []
     for run in runs:
@@ -108,29 +83,28 @@ def run_ops(given: argparse.Namespace) -> list[verdicts.Line]:
             key: float(f"{1e6 * run['stats'][key]:.4g}") for key in ("median", "min", "q1", "q3")
         }
         rows.append({**run["extra_info"], **times})
-    results.save("ops", {"unit": "us", "rows": rows})
+    results.save("ops", {"unit": "us", OTHERS: others, "rows": rows})
     times = {(row["op"], row["what"]): row["median"] for row in rows}
     print(f"{'':32}{'captured':>10}{'eager':>10}   median, us")
     for op, what in times:
         if what == "captured":
             eager = times[op, "eager"]
             print(f"{op:32}{times[op, what]:10.1f}{eager:10.1f}")
-    return []
+    return Found([], [programs.warning("ops", others)])
 
 
-def run_threads(given: argparse.Namespace) -> list[verdicts.Line]:
+def run_threads(given: argparse.Namespace) -> Found:
     """What a second thread costs: threads.py writes its figures itself."""
     written = results.FOLDER / "threads.json"
     written.unlink(missing_ok=True)
     command = [sys.executable, str(HERE / "threads.py"), *["--quick"] * given.quick]
-    if follow("threads", command, r".*\d\.\d\d(  <)?$"):
-        raise RuntimeError("threads.py failed")
+    others = programs.follow("threads", command, r".*\d\.\d\d(  <)?$")
     if not written.exists():
-        return verdicts.of_threads([])
+        return Found(verdicts.of_threads([]), [])
     found = json.loads(written.read_text(encoding="utf-8"))
     rows, n = found["rows"], found["threads"]
     draw(lambda pictures, machine: pictures.second_thread(rows, n, machine, picture("threads")))
-    return verdicts.of_threads(rows)
+    return Found(verdicts.of_threads(rows), [programs.warning("threads", others)])
 
 
 def picture(name: str) -> Path:
@@ -155,18 +129,21 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the most telling rows, briefly")
     given = parser.parse_args()
     parts = {"native": run_native, "ops": run_ops, "threads": run_threads}
-    lines, code = [], 0
+    lines, warnings, code = [], [], 0
     for name in given.only:
         if name == "native" and given.native is None:
             lines += verdicts.of_peak([])
             continue
         try:
-            lines += parts[name](given)
+            found = parts[name](given)
+            lines, warnings = lines + found.lines, warnings + found.warnings
         except RuntimeError as failure:
             print(f"{name}: {failure}")
             code = 1
     if lines:
         print("\n" + verdicts.table(lines))
+    for warning in filter(None, warnings):
+        print(warning)
     print(f"\nfigures and pictures: {results.FOLDER.relative_to(HERE.parent)}")
     return code
 

@@ -120,6 +120,29 @@ def test_table_of_verdicts(suite: Any) -> None:
     assert len(table) == 1 + len(lines) + 2 and table[0].startswith("row ")
 
 
+# ---- programs that make bench runs
+
+
+def test_programs_are_followed(suite: Any, monkeypatch: Any, tmp_path: Path, capsys: Any) -> None:
+    """Output goes to a file, rows are counted; a program that fails shows its last lines."""
+    programs = suite("programs")
+    monkeypatch.setattr(suite("results"), "FOLDER", tmp_path / "a" / "b")
+    command = [sys.executable, "-c", "print('row 1'); print('else'); print('row 2')"]
+    others = programs.follow("three", command, r"row")
+    assert others is None or others >= 0
+    assert "three: 2 rows" in capsys.readouterr().out
+    assert (tmp_path / "a" / "b" / "three.txt").read_text() == "row 1\nelse\nrow 2\n"
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        programs.follow("bad", [sys.executable, "-c", "print('why'); exit(3)"], r"row")
+    assert "why" in capsys.readouterr().out
+
+
+def test_busy_machines_are_named(suite: Any) -> None:
+    programs = suite("programs")
+    assert not programs.warning("ops", None) and not programs.warning("ops", 0.02)
+    assert "0.8 processors" in programs.warning("ops", 0.8)
+
+
 # ---- ops of the case table, and steps
 
 
