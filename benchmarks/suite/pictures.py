@@ -117,10 +117,7 @@ def ratios(rows: Sequence[Row], title: str, name: str) -> Path | None:
             seen.add("target")
         axes.annotate(row.best, (1.005, i), xycoords=("axes fraction", "data"), va="center",
                       color="0.35", fontsize=8)  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    _ratio_axis(axes, rows)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("times as fast as the best peer (named on the right), log scale")
@@ -130,3 +127,17 @@ def ratios(rows: Sequence[Row], title: str, name: str) -> Path | None:
     path = save(figure, name)
     plots.close(figure)
     return path
+
+
+def _ratio_axis(axes: Any, rows: Sequence[Row]) -> None:
+    """As wide as medians and targets need; a spread that goes further is cut off at the frame."""
+    shown = [row.ratio[0] for row in rows if row.ratio is not None]
+    shown += [row.target for row in rows if row.target is not None]
+    low, high = min(0.7, min(shown) / 1.4), max(1.5, max(shown) * 1.4)
+    ticks = [x for x in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= x <= high]
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.set_xticks([], minor=True)
+    axes.grid(axis="x", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
