@@ -5,6 +5,7 @@
     python benchmarks/compare.py step:20-64-64-1x32 matmul:100x100x100
     python benchmarks/compare.py --groups steps predictions --peers numpy torch
     python benchmarks/compare.py --agrees benchmarks/results/compare.json
+    python benchmarks/compare.py --show benchmarks/results/reference/compare.json step: predict:
 
 Training steps, epochs by the libraries' own loops, predictions, matrix products and vector kernels
 (benchmarks/suite/workloads.py says how rows are named). Every peer computes the same from the same
@@ -152,6 +153,7 @@ def arguments() -> Any:
     parser.add_argument("--rounds", type=int, help="default: 5, or 3 with --quick")
     parser.add_argument("--seconds", type=float, help="of a peer in a round: 0.25, or 0.05")
     parser.add_argument("--agrees", metavar="FILE", help="compare.json of an earlier run")
+    parser.add_argument("--show", metavar="FILE", help="only print the table of an earlier run")
     given = parser.parse_args()
     known = {*PEERS, *(peer.module for peer in PEERS.values())}
     unknown = [name for name in given.peers if name not in known]
@@ -171,8 +173,18 @@ def rows_of(given: Any) -> list[str]:
     return [n for n in names if n in targets.table("times the best peer")] if given.quick else names
 
 
+def show(path: str, names: list[str]) -> None:
+    """Medians of an earlier run, as a Markdown table: all rows, or those that begin like these."""
+    rows = report.rows_of(json.loads(Path(path).read_text(encoding="utf-8")))
+    chosen = [row for row in rows if not names or row.name.startswith(tuple(names))]
+    print(report.markdown(chosen, list(PEERS), spread=False), end="")
+
+
 def main() -> int:
     given = arguments()
+    if given.show:
+        show(given.show, given.rows)
+        return 0
     names = rows_of(given)
     before = json.loads(Path(given.agrees).read_text(encoding="utf-8")) if given.agrees else None
     players = contestants(given.peers, given.peers_python, given.quick)

@@ -94,8 +94,13 @@ def line(row: Row) -> str:
 HEAD = f"{'':34} {'ranvier, us':28} {'best peer, us':22} {'times as fast':24} {'target':>6}"
 
 
-def markdown(rows: Iterable[Row], labels: Sequence[str]) -> str:
-    """The whole table, with every column that some row has."""
+def rows_of(figures: dict[str, Any]) -> list[Row]:
+    """The rows of a compare.json."""
+    return [Row(row["name"], row["us"], row.get("notes", {})) for row in figures["rows"]]
+
+
+def markdown(rows: Iterable[Row], labels: Sequence[str], spread: bool = True) -> str:
+    """The table with every column that some row has; in microseconds."""
     rows = list(rows)
     shown = [label for label in labels if any(label in row.times for row in rows)]
     head = ["workload", *shown, "times the best peer", "target", "verdict"]
@@ -103,11 +108,14 @@ def markdown(rows: Iterable[Row], labels: Sequence[str]) -> str:
     for row in rows:
         cells = [f"`{row.name}`"]
         for label in shown:
-            text = cell(row.times[label]) if label in row.times else "-"
+            text = "-"
+            if label in row.times:
+                text = cell(row.times[label]) if spread else micros(row.median(label))
             cells.append(f"**{text}**" if label == row.best else text)
         times = "-"
         if row.ratio is not None:
-            times = f"{row.ratio[0]:.2f} ({row.ratio[1]:.2f} to {row.ratio[2]:.2f})"
+            times = f"{row.ratio[0]:.2f}"
+            times += f" ({row.ratio[1]:.2f} to {row.ratio[2]:.2f})" if spread else ""
         target = "-" if row.target is None else f"{row.target:g}"
         lines.append("| " + " | ".join([*cells, times, target, row.verdict or "-"]) + " |")
     return "\n".join(lines) + "\n"
