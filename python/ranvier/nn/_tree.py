@@ -30,11 +30,14 @@ class Tree:
 
     def _own_modules(self) -> Iterator[tuple[str, Module]]:
         self._own_buffers("it")
-        return ((n, v) for n, v in list(self.__dict__.items()) if _is_module(v))
+        items = list(self.__dict__.items())  # at once: another thread may set attributes
+        found: list[Any] = [item for item in items if isinstance(item[1], Tree)]
+        return iter(found)
 
     def _own_parameters(self) -> Iterator[tuple[str, Tensor]]:
         self._own_buffers("parameters()")
-        return ((n, v) for n, v in list(self.__dict__.items()) if isinstance(v, Parameter))
+        items = list(self.__dict__.items())
+        return iter([item for item in items if isinstance(item[1], Parameter)])
 
     def _own_buffer_tensors(self) -> Iterator[tuple[str, Tensor]]:
         names = self._own_buffers("buffers()")
@@ -88,10 +91,8 @@ class Tree:
         """What `named_modules` gives, without names and in a third of the time."""
         if self not in found:
             found[self] = None
-            self._own_buffers("it")
-            for value in list(self.__dict__.values()):
-                if isinstance(value, Tree):
-                    value._collect(found)
+            for _, module in self._own_modules():
+                cast(Tree, module)._collect(found)
 
     # --- tensors
 
@@ -127,9 +128,8 @@ class Tree:
         self._own_buffers("parameters()")
         found: dict[int, Parameter] = {}
         for module in self.modules() if recurse else (self,):
-            for value in list(module.__dict__.values()):
-                if isinstance(value, Parameter):
-                    found.setdefault(id(value), value)
+            for _, value in module._own_parameters():
+                found.setdefault(id(value), cast(Parameter, value))
         return iter(found.values())
 
     def named_buffers(
