@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,12 +73,11 @@ class Plan(NamedTuple):
     seconds: float = 0.025  # of a slice
     warm: float = 0.15  # before the first
     least: int = 2  # runs of a row even where the first one has decided
-    faster: bool = True  # whether a faster row is worth more runs too
     runs: int = RUNS
     threads: int = 1
 
 
-QUICK = Plan(slices=12, seconds=0.02, warm=0.1, least=1, faster=False)
+QUICK = Plan(slices=12, seconds=0.02, warm=0.1, least=1)
 
 
 @dataclass
@@ -119,9 +121,7 @@ def contestants(folders: Mapping[str, Path], rows: Iterable[Row]) -> list[Contes
     """Three processes for each variant, in an order drawn by lot."""
     variants = sorted({row.variant for row in rows})
     found = [
-        Contestant(
-            f"{who}/{variant}", "ranvier", variant, env={"PYTHONPATH": str(folders[who[:3]])}
-        )
+        Contestant(f"{who}/{variant}", "ranvier", variant, env={"PYTHONPATH": str(folders[who])})
         for variant in variants
         for who in WHO
     ]
@@ -129,24 +129,41 @@ def contestants(folders: Mapping[str, Path], rows: Iterable[Row]) -> list[Contes
     return found
 
 
+@contextmanager
+def copies(folders: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """A copy of its own for each of the three, for one run: where in memory the system keeps the
+    pages of a file can matter by a few percent, and stays so for as long as it keeps them."""
+    builds.FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=builds.FOLDER) as place:
+        mine = {who: Path(place, f"{number}") for number, who in enumerate(WHO)}
+        for who in random.sample(WHO, len(WHO)):
+            source = folders["new" if who == "new" else "old"] / "ranvier"
+            shutil.copytree(source, mine[who] / "ranvier")
+        yield mine
+
+
 def run_once(folders: Mapping[str, Path], rows: Sequence[Row], plan: Plan) -> None:
     """One run of each row, in fresh processes; its figures go into the row's last tally."""
-    players = contestants(folders, rows)
-    with Turns(players, plan.threads) as turns:
-        for row in rows:
-            labels = [who.label for who in players if who.variant == row.variant]
-            outcomes = turns.prepare(row.workload, labels)
-            times = turns.rounds(plan.slices, plan.seconds, plan.warm)
-            old, new, again = (times.get(f"{who}/{row.variant}") for who in WHO)
-            if not (old and new and again):
-                note_failure(row, turns.failures)
-                continue
-            row.differs |= not np.array_equal(
-                outcomes[f"old/{row.variant}"], outcomes[f"new/{row.variant}"], equal_nan=True
-            )
-            row.rounds[-1].add(paired(new, old), paired(again, old))
-            row.old_us += old
-            row.new_us += new
+    with copies(folders) as mine:
+        players = contestants(mine, rows)
+        with Turns(players, plan.threads) as turns:
+            for row in rows:
+                labels = [who.label for who in players if who.variant == row.variant]
+                run_row(turns, row, labels, plan)
+
+
+def run_row(turns: Turns, row: Row, labels: list[str], plan: Plan) -> None:
+    outcomes = turns.prepare(row.workload, labels)
+    times = turns.rounds(plan.slices, plan.seconds, plan.warm, figure="least")
+    old, new, again = (times.get(f"{who}/{row.variant}") for who in WHO)
+    if not (old and new and again):
+        note_failure(row, turns.failures)
+        return
+    computed = (outcomes[f"{who}/{row.variant}"] for who in ("old", "new"))
+    row.differs |= not np.array_equal(*computed, equal_nan=True)
+    row.rounds[-1].add(paired(new, old), paired(again, old))
+    row.old_us += old
+    row.new_us += new
 
 
 def note_failure(row: Row, failures: Mapping[str, str]) -> None:
@@ -162,8 +179,7 @@ def settle(folders: Mapping[str, Path], rows: Sequence[Row], plan: Plan, live: b
         left = [
             row
             for row in rows
-            if not row.failure
-            and (number <= plan.least or is_open(row.rounds[-1], plan.runs, plan.faster))
+            if not row.failure and (number <= plan.least or is_open(row.rounds[-1], plan.runs))
         ]
         if not left:
             break

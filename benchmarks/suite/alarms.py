@@ -1,8 +1,10 @@
 """Whether a new version is slower than an old one, told from a few runs on a noisy machine.
 
-A run has three fresh processes: the old version, the new one, and the old one again as control.
+A run has three fresh processes with fresh copies of their files: the old version, the new one, and
+the old one again as control.
 They take turns in short slices, so a run gives two figures: the median over the slices of
-new / old, and of control / old. What slows the machine for a second is in both halves of a ratio;
+new / old, and of control / old, each time the least of its slice, as whoever else is at work on
+the processor interrupts. What slows the machine for a second is in both halves of a ratio;
 what differs from process to process (where memory lies, which pages are large) is in the figures
 of the control as well.
 
@@ -57,26 +59,20 @@ class Tally:
 
     @property
     def apart(self) -> int:
-        """1 where every new run is slower than every one of the control, -1 faster, 0 neither."""
-        if min(self.new) > max(self.control):
+        """1 where the new version looks slower: by more than `FLOOR`, and every run of it slower
+        than every one of the control; -1 where it looks faster in the same way; otherwise 0."""
+        if min(self.new) > max(self.control) and self.ratio > FLOOR:
             return 1
-        return -1 if max(self.new) < min(self.control) else 0
+        return -1 if max(self.new) < min(self.control) and self.ratio < 1 / FLOOR else 0
 
 
-def is_open(tally: Tally, runs: int, both: bool = True) -> bool:
-    """Whether another run can matter: figures that overlap once overlap for ever.
-
-    Without `both` only a slower row is worth more runs.
-    """
-    if not tally.new:
-        return True
-    return len(tally.new) < runs and (tally.apart > 0 or (both and tally.apart < 0))
+def is_open(tally: Tally, runs: int) -> bool:
+    """Whether it is worth another run: figures that overlap once overlap for ever, and what is
+    less than `FLOOR` so far may be left at that. Fewer runs never make an alarm."""
+    return not tally.new or (len(tally.new) < runs and tally.apart != 0)
 
 
 def says(tally: Tally, runs: int) -> str:
     """ "slower", "faster" or "same", once the tally is complete or closed."""
-    if len(tally.new) < runs or not tally.apart:
-        return "same"
-    if tally.apart > 0:
-        return "slower" if tally.ratio > FLOOR else "same"
-    return "faster" if tally.ratio < 1 / FLOOR else "same"
+    whole = len(tally.new) >= runs
+    return {1: "slower", -1: "faster"}.get(tally.apart, "same") if whole else "same"

@@ -23,7 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "regress"
 TREE, PACKAGES = FOLDER / "source", FOLDER / "packages"
-ASIDE = ("benchmarks/", "tests/", "examples/", ".")  # what a build does not read
+# What a build does not read.
+ASIDE = ("benchmarks/", "tests/", "examples/", "CHANGELOG", "CONTRIBUTING", ".")
 
 Sources = Mapping[str, bytes]  # by path
 
@@ -134,7 +135,7 @@ def package_of(sources: Sources, label: str) -> Path:
 
 def pip_command(target: Path) -> list[str]:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-    options = ["-v", "--progress-bar", "off", "--no-deps", "--no-build-isolation", "--no-compile"]
+    options = ["-v", "--progress-bar", "off", "--no-deps", "--no-build-isolation"]
     build = f"build-dir={FOLDER / 'cmake'}-{sys.implementation.cache_tag}"
     return [*pip, *options, "--target", str(target), "-C", build, str(TREE)]
 

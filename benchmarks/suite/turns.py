@@ -171,9 +171,10 @@ class Turns:
         self.playing.remove(label)
 
     def rounds(
-        self, count: int, seconds: float, warm: float | None = None
+        self, count: int, seconds: float, warm: float | None = None, figure: str = "us"
     ) -> dict[str, list[float]]:
-        """For each contestant the median time of a unit in each round, in microseconds.
+        """For each contestant the time of a unit in each round, in microseconds: the median, or
+        with figure="least" the least.
 
         The first one of a round is another one each time. A first round, not counted, warms up,
         for so many seconds if `warm` is given.
@@ -187,5 +188,5 @@ class Turns:
                     continue
                 answer = self._ask(label, {"time": seconds} if turn else first_round)
                 if answer and turn:
-                    times[label].append(answer["us"])
+                    times[label].append(answer[figure])
         return {label: column for label, column in times.items() if label not in self.failures}

@@ -115,7 +115,7 @@ def test_runs_end_when_more_cannot_matter(alarms: Any) -> None:
     assert alarms.is_open(alarms.Tally(), 5)
     assert alarms.is_open(alarms.Tally([1.2, 1.2], [1.0, 1.1]), 5)
     assert alarms.is_open(alarms.Tally([0.8], [1.0]), 5)
-    assert not alarms.is_open(alarms.Tally([0.8], [1.0]), 5, both=False)
+    assert not alarms.is_open(alarms.Tally([1.02], [1.0]), 5)
     assert not alarms.is_open(alarms.Tally([1.2, 1.0], [1.0, 1.1]), 5)
     assert not alarms.is_open(alarms.Tally([1.2] * 5, [1.0] * 5), 5)
 
@@ -166,14 +166,28 @@ def test_what_the_new_version_cannot_do_any_more_fails(regress: Any) -> None:
 
 def test_every_process_has_its_place_by_lot(regress: Any) -> None:
     rows = [regress.Row("step:xor", True), regress.Row("step:xor/eager", True)]
-    folders = {"old": Path("/a"), "new": Path("/b")}
+    folders = {"old": Path("/a"), "new": Path("/b"), "old2": Path("/c")}
     orders = {
         tuple(who.label for who in regress.contestants(folders, rows) if not who.variant)
         for _ in range(200)
     }
     assert len(orders) == 6
     where = {who.label: who.env["PYTHONPATH"] for who in regress.contestants(folders, rows)}
-    assert where["old2/eager"] == where["old/"] == "/a" and where["new/eager"] == "/b"
+    assert where["old2/eager"] == "/c" and where["old/"] == "/a" and where["new/eager"] == "/b"
+
+
+def test_every_process_has_files_of_its_own(
+    regress: Any, suite: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite("builds"), "FOLDER", tmp_path / "build")
+    for name in ("one", "two"):
+        (tmp_path / name / "ranvier").mkdir(parents=True)
+        (tmp_path / name / "ranvier" / "__init__.py").write_text(name)
+    with regress.copies({"old": tmp_path / "one", "new": tmp_path / "two"}) as mine:
+        held = {who: (place / "ranvier/__init__.py").read_text() for who, place in mine.items()}
+        assert held == {"old": "one", "new": "two", "old2": "one"}
+        assert len(set(mine.values())) == 3
+    assert not any(place.exists() for place in mine.values())
 
 
 def test_rows_are_workloads(regress: Any, suite: Any) -> None:
