@@ -432,3 +432,20 @@ def test_names_that_are_elsewhere_say_where():
     ):
         with pytest.raises(AttributeError, match=where):
             getattr(getattr(keras, part), name)
+
+
+def test_layers_in_lists_belong_to_a_model():
+    class Stack(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.stack = [keras.layers.Dense(3), keras.layers.Dense(2)]
+
+        def call(self, x):
+            for layer in self.stack:
+                x = layer(x)
+            return x
+
+    model = Stack()
+    model(np.zeros((1, 4), "f4"))
+    assert [tuple(p.shape) for p in model.parameters()] == [(4, 3), (3,), (3, 2), (2,)]
+    assert len(list(model.modules())) == 3
