@@ -45,8 +45,8 @@ def widths(first: int, last: int, each: int) -> list[int]:
 
 
 def ratio(times: Times, width: int) -> float:
-    """By the medians of the rounds."""
-    return statistics.median(times[width]) / statistics.median(times[rounded(width)])
+    """By the least of the rounds: what disturbs a machine only adds to them."""
+    return min(times[width]) / min(times[rounded(width)])
 
 
 def suspects(times: Times, limit: float) -> list[int]:
@@ -59,9 +59,19 @@ def suspects(times: Times, limit: float) -> list[int]:
 
 
 def confirmed(times: Times, limit: float, pairs: Callable[[int], Times]) -> dict[int, float]:
-    """Of the suspects those that take too long when measured again, with the second ratio."""
-    again = {width: ratio(pairs(width), width) for width in suspects(times, limit)}
+    """Of the suspects those that take too long both times that they are measured again.
+
+    With the smaller ratio of the two; it is to be too large by the least and by the medians.
+    """
+    again = {
+        width: min(_cautious(pairs(width), width) for _ in "12") for width in suspects(times, limit)
+    }
     return {width: found for width, found in again.items() if found > limit}
+
+
+def _cautious(times: Times, width: int) -> float:
+    middle = statistics.median
+    return min(ratio(times, width), middle(times[width]) / middle(times[rounded(width)]))
 
 
 # --- measuring ------------------------------------------------------------------------------------

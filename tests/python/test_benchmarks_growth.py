@@ -39,15 +39,27 @@ def test_a_cliff_is_what_takes_longer_than_the_limit_allows() -> None:
     assert cliffs.ratio(times, 41) == pytest.approx(1.9 * 41 / 48)
 
 
-def test_one_slow_round_is_no_cliff() -> None:
+def test_slow_rounds_are_no_cliff() -> None:
     from suite import cliffs
 
     times = smooth([25, 32])
-    times[25][0] *= 100
+    times[25] = [times[25][0], *(100 * time for time in times[25][1:])]
     assert cliffs.suspects(times, 1.5) == []
 
 
-def test_suspects_are_measured_again_and_only_they() -> None:
+def test_a_cliff_is_slow_in_both_series_and_by_the_medians_too() -> None:
+    from suite import cliffs
+
+    times = smooth([25, 32], w25=3.0)
+    calm, slow = smooth([25, 32]), smooth([25, 32], w25=3.0)
+    lucky = {25: slow[25], 32: [1.0, 90.0, 90.0]}  # one of the others was quick
+    for series in ([slow, calm], [calm, slow], [lucky, slow]):
+        left = iter(series)
+        assert cliffs.confirmed(times, 1.5, lambda width, left=left: next(left)) == {}  # type: ignore[misc]
+    assert list(cliffs.confirmed(times, 1.5, lambda width: slow)) == [25]
+
+
+def test_suspects_are_measured_again_twice_and_only_they() -> None:
     from suite import cliffs
 
     times = smooth(cliffs.widths(24, 64, 1), w33=2.5, w49=2.5)
@@ -58,7 +70,7 @@ def test_suspects_are_measured_again_and_only_they() -> None:
         return smooth([width, cliffs.rounded(width)], w49=2.5)
 
     found = cliffs.confirmed(times, 1.5, pairs)
-    assert asked == [33, 49]
+    assert asked == [33, 33, 49, 49]
     assert found == {49: pytest.approx(2.5 * 49 / 56)}
 
 
