@@ -32,10 +32,10 @@ OTHERS = "processors that others kept busy"
 
 
 class Found(NamedTuple):
-    """What a part brought: lines of the last table, and what must be said of it."""
+    """What a part brought: lines of the last table, and how busy others were meanwhile."""
 
     lines: list[verdicts.Line]
-    warnings: list[str]
+    others: dict[str, float | None]
 
 
 def google_benchmark(
@@ -45,7 +45,7 @@ def google_benchmark(
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.json")
         flags = [f"--benchmark_out={out}", "--benchmark_out_format=json", *flags]
-        others = programs.follow(name, [str(program), *flags], r"\S+/isa:")
+        others = programs.follow(name, [str(program.resolve()), *flags], r"\S+/isa:")
         return *native.read(out), others
 
 
@@ -64,8 +64,7 @@ def run_native(given: argparse.Namespace) -> Found:
     results.save("native", {**figures, "targets": [row._asdict() for row in judged], "rows": once})
     draw(lambda pictures, machine: pictures.products(rows, isa, machine, picture("products")))
     draw(lambda pictures, machine: pictures.vectors(rows, isa, machine, picture("vectors")))
-    warnings = [programs.warning("native-targets", others), programs.warning("native", disturbed)]
-    return Found(verdicts.of_peak(judged), warnings)
+    return Found(verdicts.of_peak(judged), {"native-targets": others, "native": disturbed})
 
 
 def run_ops(given: argparse.Namespace) -> Found:
@@ -90,7 +89,7 @@ def run_ops(given: argparse.Namespace) -> Found:
         if what == "captured":
             eager = times[op, "eager"]
             print(f"{op:32}{times[op, what]:10.1f}{eager:10.1f}")
-    return Found([], [programs.warning("ops", others)])
+    return Found([], {"ops": others})
 
 
 def run_threads(given: argparse.Namespace) -> Found:
@@ -100,11 +99,11 @@ def run_threads(given: argparse.Namespace) -> Found:
     command = [sys.executable, str(HERE / "threads.py"), *["--quick"] * given.quick]
     others = programs.follow("threads", command, r".*\d\.\d\d(  <)?$")
     if not written.exists():
-        return Found(verdicts.of_threads([]), [])
+        return Found(verdicts.of_threads([]), {})
     found = json.loads(written.read_text(encoding="utf-8"))
     rows, n = found["rows"], found["threads"]
     draw(lambda pictures, machine: pictures.second_thread(rows, n, machine, picture("threads")))
-    return Found(verdicts.of_threads(rows), [programs.warning("threads", others)])
+    return Found(verdicts.of_threads(rows), {"threads": others})
 
 
 def picture(name: str) -> Path:
@@ -129,21 +128,21 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the most telling rows, briefly")
     given = parser.parse_args()
     parts = {"native": run_native, "ops": run_ops, "threads": run_threads}
-    lines, warnings, code = [], [], 0
+    lines, others, code = [], {}, 0
     for name in given.only:
         if name == "native" and given.native is None:
             lines += verdicts.of_peak([])
             continue
         try:
             found = parts[name](given)
-            lines, warnings = lines + found.lines, warnings + found.warnings
+            lines, others = lines + found.lines, others | found.others
         except RuntimeError as failure:
             print(f"{name}: {failure}")
             code = 1
     if lines:
         print("\n" + verdicts.table(lines))
-    for warning in filter(None, warnings):
-        print(warning)
+    if warning := programs.warning(others):
+        print("\n" + warning)
     print(f"\nfigures and pictures: {results.FOLDER.relative_to(HERE.parent)}")
     return code
 

@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from suite import results
@@ -59,13 +60,14 @@ def follow(name: str, command: list[str], line_of_a_row: str) -> float | None:
     return round(max(after - before, 0.0) / seconds, 2)
 
 
-def warning(name: str, others: float | None) -> str:
-    """What is to be said of a part that others disturbed, or nothing."""
-    if others is None or others <= BUSY:
+def warning(others: Mapping[str, float | None]) -> str:
+    """What is to be said of parts that others disturbed, or nothing."""
+    disturbed = [f"{name} {busy:.1f}" for name, busy in others.items() if busy and busy > BUSY]
+    if not disturbed:
         return ""
     return (
-        f"{name}: others kept {others:.1f} processors busy meanwhile; repeat it when the machine"
-        " is idle before you believe its figures, those of several threads above all"
+        f"Others kept processors busy meanwhile ({', '.join(disturbed)}): repeat it when the\n"
+        "machine is idle before you believe these figures, those of several threads above all."
     )
 
 

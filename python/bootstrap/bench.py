@@ -8,6 +8,7 @@ What is measured, and how, those programs say.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ from install import (
     alone,
     build,
     build_in_wheel_directory,
+    built_with,
     cmake_build,
     install_build_tools,
     install_extra,
@@ -39,6 +41,9 @@ def run(program: str, arguments: list[str]) -> int:
 
 def native_compiler() -> Compiler | None:
     """What can build the native suite; None, and what to install, where something is missing."""
+    wheel = built_with()
+    if wheel and shutil.which(shlex.split(wheel)[0]):
+        os.environ.setdefault("CXX", wheel)  # its core is there already
     compiler = find_compiler()
     if isinstance(compiler, Need):
         say(f"native benchmarks: skipped, {compiler.words} not found")
@@ -72,9 +77,9 @@ def native_suite(compiler: Compiler) -> Path:
 
 def bench(arguments: list[str]) -> int:
     """Everything, or what the arguments name: Google Benchmark's flags run the native suite."""
-    compiler = native_compiler()
     flags = [argument for argument in arguments if argument.startswith("--benchmark_")]
     if flags:
+        compiler = native_compiler()
         if compiler is None:
             return 1
         if wheel_directory(compiler) is None:
@@ -82,7 +87,8 @@ def bench(arguments: list[str]) -> int:
         return subprocess.run([str(native_suite(compiler)), *flags], cwd=ROOT).returncode
     build("bench")
     install_extra("bench", "bench")
-    native = ["--native", str(native_suite(compiler))] if compiler else []
+    compiler = native_compiler()
+    native = ["--native", str(native_suite(compiler).relative_to(ROOT))] if compiler else []
     return run("bench.py", [*native, *quick(), *arguments])
 
 

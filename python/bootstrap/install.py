@@ -130,6 +130,11 @@ def is_built(now: str) -> bool:
     return built == now and os.environ.get("CXX", compiler) == compiler
 
 
+def built_with() -> str:
+    """The compiler that .venv was built with, as the stamp has it; nothing before that."""
+    return STAMP.read_text().partition("\n")[2] if STAMP.exists() else ""
+
+
 def fits(cache: Path, compiler: Compiler) -> bool:
     """Whether CMake can go on in this build directory: not in one of another compiler or place."""
     command = shutil.which(shlex.split(compiler.command)[0])

@@ -139,8 +139,9 @@ def test_programs_are_followed(suite: Any, monkeypatch: Any, tmp_path: Path, cap
 
 def test_busy_machines_are_named(suite: Any) -> None:
     programs = suite("programs")
-    assert not programs.warning("ops", None) and not programs.warning("ops", 0.02)
-    assert "0.8 processors" in programs.warning("ops", 0.8)
+    assert not programs.warning({"ops": None, "native": 0.02})
+    said = programs.warning({"ops": None, "native": 0.8, "threads": 1.0})
+    assert "native 0.8, threads 1.0" in said and "ops" not in said
 
 
 # ---- ops of the case table, and steps
