@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from suite import builds, results
-from suite.alarms import RUNS, Tally, false_alarms, is_open, paired, says
+from suite.alarms import RUNS, Tally, false_alarms, floor_of, is_open, paired, says
 from suite.turns import Contestant, Turns
 from suite.workloads import Workload
 
@@ -56,12 +56,13 @@ GATES = (
 )
 REPORTED = ("step:784-128-10x32", "epoch:784-128-10x32@1600")
 WHO = ("old", "new", "old2")
-# The kernel that the self-test slows down: 30 of 100 rows are computed twice.
+# The kernel that the self-test slows down: 36 of 100 rows are computed twice, which makes 1.3 times
+# the whole call.
 SLOWED_ROW = "softmax:128x100"
 SLOWED = (
     "csrc/ops/softmax.cpp",
     "[&](int64_t rows, int64_t n, const T* x, const T*, T* y) { kernel(rows, n, x, y);",
-    " kernel(rows * 3 / 10, n, x, y);",
+    " kernel(rows * 36 / 100, n, x, y);",
 )
 SAME = 10  # comparisons of a build with itself in the self-test
 
@@ -159,11 +160,12 @@ def run_row(turns: Turns, row: Row, labels: list[str], plan: Plan) -> None:
     if not (old and new and again):
         note_failure(row, turns.failures)
         return
-    computed = (outcomes[f"{who}/{row.variant}"] for who in ("old", "new"))
-    row.differs |= not np.array_equal(*computed, equal_nan=True)
-    row.rounds[-1].add(paired(new, old), paired(again, old))
+    before, after = (outcomes[f"{who}/{row.variant}"] for who in WHO[:2])
+    row.differs |= not np.array_equal(before, after, equal_nan=True)
     row.old_us += old
     row.new_us += new
+    row.rounds[-1].add(paired(new, old), paired(again, old))
+    row.rounds[-1].floor = floor_of(float(np.median(row.old_us)))
 
 
 def note_failure(row: Row, failures: Mapping[str, str]) -> None:
@@ -279,7 +281,7 @@ def selftest(names: Sequence[str], plan: Plan) -> int:
         quiet = quiet and not alarms
         minutes = (time.monotonic() - begin) / 60
         print(f"  {number:2}: {', '.join(alarms) or 'no alarm'} ({minutes:.1f} min)", flush=True)
-    print(f"softmax computes 30 % of its rows twice; {SLOWED_ROW} must be slower, and nothing else")
+    print(f"softmax computes 36 % of its rows twice; {SLOWED_ROW} must be slower, and nothing else")
     rows = compare({"old": good, "new": slow}, names, plan)
     report(rows, plan, {"old": "this checkout", "new": "the same with a slowed softmax"})
     reached = next(row.rounds[0].ratio for row in rows if row.name == SLOWED_ROW)

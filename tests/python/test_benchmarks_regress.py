@@ -47,8 +47,10 @@ def run_of(random: np.random.Generator, factor: float, layout: float) -> list[np
     return times
 
 
-def tally_of(alarms: Any, random: np.random.Generator, factor: float, layout: float) -> Any:
-    tally = alarms.Tally()
+def tally_of(
+    alarms: Any, random: np.random.Generator, factor: float, layout: float, floor: float = 1.05
+) -> Any:
+    tally = alarms.Tally(floor=floor)
     while alarms.is_open(tally, alarms.RUNS):
         old, new, again = run_of(random, factor, layout)
         tally.add(alarms.paired(new, old), alarms.paired(again, old))
@@ -56,16 +58,13 @@ def tally_of(alarms: Any, random: np.random.Generator, factor: float, layout: fl
 
 
 @pytest.mark.parametrize("layout", [0.0, 0.02, 0.3])
-def test_the_same_build_raises_hardly_an_alarm(
-    alarms: Any, monkeypatch: pytest.MonkeyPatch, layout: float
-) -> None:
+def test_the_same_build_raises_hardly_an_alarm(alarms: Any, layout: float) -> None:
     """Of so many comparisons no more are slower than chance orders numbers so, however large the
     differences between processes; the floor is taken away, as it hides most of them."""
-    monkeypatch.setattr(alarms, "FLOOR", 1.0)
     random = np.random.default_rng(1)
     count = 4000
     found = sum(
-        alarms.says(tally_of(alarms, random, 1.0, layout), alarms.RUNS) == "slower"
+        alarms.says(tally_of(alarms, random, 1.0, layout, floor=1.0), alarms.RUNS) == "slower"
         for _ in range(count)
     )
     expected = count / math.comb(2 * alarms.RUNS, alarms.RUNS)
@@ -118,6 +117,16 @@ def test_runs_end_when_more_cannot_matter(alarms: Any) -> None:
     assert not alarms.is_open(alarms.Tally([1.02], [1.0]), 5)
     assert not alarms.is_open(alarms.Tally([1.2, 1.0], [1.0, 1.1]), 5)
     assert not alarms.is_open(alarms.Tally([1.2] * 5, [1.0] * 5), 5)
+
+
+def test_nanoseconds_are_no_alarm(alarms: Any) -> None:
+    """What a build's layout costs a call of half a microsecond."""
+    assert alarms.floor_of(0.5) == pytest.approx(1.1)
+    assert alarms.floor_of(10.0) == 1.05
+    tally = alarms.Tally([1.07] * 5, [1.0] * 5)
+    assert alarms.says(tally, 5) == "slower"
+    tally.floor = alarms.floor_of(0.5)
+    assert alarms.says(tally, 5) == "same"
 
 
 def test_how_often_it_is_wrong(alarms: Any) -> None:
