@@ -156,8 +156,9 @@ def draw(rows: Rows, found: dict[int, dict[str, Any]], name: str) -> Path | None
     if plots is None:
         return None
     figure, panels = plots.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
-    for panel, (name, axis) in zip(panels.flat, {**AXES, "threads": THREADS}.items(), strict=False):
-        draw_axis(panel, axis, rows.get(name, {}), whole=name == "rows")
+    shown = {**AXES, "threads": THREADS}
+    for panel, (key, axis) in zip(panels.flat, shown.items(), strict=False):
+        draw_axis(panel, axis, rows.get(key, {}), whole=key == "rows")
     draw_widths(panels.flat[-1], found)
     handles: dict[str, Any] = {}
     for panel in panels.flat[:-1]:
