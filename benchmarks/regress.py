@@ -8,7 +8,7 @@
 Both are built alike under build/regress (suite/builds.py): what .venv holds may be older than the
 files here. Old and new take turns within a run, the old one twice, and a row is slower only when
 its best new run is slower than the worst old one, in five runs and in five more
-(suite/alarms.py says how sure that is: ten comparisons of 16 rows raise a false alarm less than
+(suite/alarms.py says how sure that is: ten comparisons of 17 rows raise a false alarm less than
 once in 300). The idea is that of simdjson's perfdiff. It ends with 1 where a gate is slower, with
 2 where it could not run.
 
@@ -42,6 +42,7 @@ GATES = (
     "step:13-24-1x16",
     "step:20-64-64-1x32",
     "step:20-64-64-1x32/eager",
+    "step:784-128-10x32",
     "epoch:13-24-1x16@1600",
     "predict:20-64-64-1x1",
     "predict:20-64-64-1x1/eager",
@@ -54,7 +55,8 @@ GATES = (
     "layer_norm:64x128",
     "adam:10000",
 )
-REPORTED = ("step:784-128-10x32", "epoch:784-128-10x32@1600")
+# No gate: with other processes at work, the thread that gathers its batches makes it vary by 15 %.
+REPORTED = ("epoch:784-128-10x32@1600",)
 WHO = ("old", "new", "old2")
 # The kernel that the self-test slows down: 36 of 100 rows are computed twice, which makes 1.3 times
 # the whole call.

@@ -15,7 +15,7 @@ How often that is wrong. Of two versions that are the same, the figures of new a
 drawn alike, as the processes' order is drawn by lot. All n of one kind then lie above all n of the
 other at most as often as chance orders 2n numbers so: once in C(2n, n). That both figures of a run
 are ratios to the same old process makes it rarer, not more frequent. With five runs it is once in
-252, twice in a row once in 63,504: less than 0.3 % for ten comparisons of 16 rows, however noisy
+252, twice in a row once in 63,504: less than 0.3 % for ten comparisons of 17 rows, however noisy
 the machine and whatever the shape of the noise. The floor takes away most of that. The price is
 power: a change that is smaller than what runs differ by is not seen.
 """

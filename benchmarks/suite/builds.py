@@ -24,7 +24,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "regress"
 TREE, PACKAGES = FOLDER / "source", FOLDER / "packages"
 # What a build does not read.
-ASIDE = ("benchmarks/", "tests/", "examples/", "CHANGELOG", "CONTRIBUTING", ".")
+ASIDE = (
+    "benchmarks/",
+    "tests/",
+    "examples/",
+    "python/bootstrap/",
+    "CHANGELOG",
+    "CONTRIBUTING",
+    ".",
+)
 
 Sources = Mapping[str, bytes]  # by path
 
