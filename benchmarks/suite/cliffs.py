@@ -30,6 +30,9 @@ KINDS = {
 }
 ROUNDS, PAIRS = 5, 15
 WARM, SLICE = 0.03, 0.002  # seconds for each width; for each round of it
+# Before it is measured again: a recorded step finds out now and then whether threads are worth it,
+# and what disturbed the machine at that moment stays with it until the next time.
+AGAIN = 0.4
 Times = dict[int, list[float]]
 
 
@@ -63,10 +66,12 @@ def confirmed(times: Times, limit: float, pairs: Callable[[int], Times]) -> dict
 
     With the smaller ratio of the two; it is to be too large by the least and by the medians.
     """
-    again = {
-        width: min(_cautious(pairs(width), width) for _ in "12") for width in suspects(times, limit)
-    }
-    return {width: found for width, found in again.items() if found > limit}
+    found = {}
+    for width in suspects(times, limit):
+        first = _cautious(pairs(width), width)
+        if first > limit and (second := _cautious(pairs(width), width)) > limit:
+            found[width] = min(first, second)
+    return found
 
 
 def _cautious(times: Times, width: int) -> float:
@@ -87,8 +92,11 @@ class Runner:
         trial = ranvier.trial(Workload(name))
         assert trial is not None, name
         self.run = trial.run
+        self.warm(WARM)
+
+    def warm(self, seconds: float) -> None:
         start, calls = time.perf_counter(), 0
-        while (spent := time.perf_counter() - start) < WARM or calls < 20:
+        while (spent := time.perf_counter() - start) < seconds or calls < 20:
             self.run()
             calls += 1
         self.lot = max(1, int(SLICE * calls / spent))
@@ -117,7 +125,10 @@ def examined(pattern: str, chosen: Iterable[int], limit: float) -> dict[str, Any
     times = in_turn(runners, ROUNDS)
 
     def pairs(width: int) -> Times:
-        return in_turn({each: runners[each] for each in (width, rounded(width))}, PAIRS)
+        pair = {each: runners[each] for each in (width, rounded(width))}
+        for runner in pair.values():
+            runner.warm(AGAIN)
+        return in_turn(pair, PAIRS)
 
     worst = max((w for w in times if w != rounded(w)), key=lambda width: ratio(times, width))
     return {
