@@ -158,13 +158,18 @@ def draw(rows: Rows, found: dict[int, dict[str, Any]], name: str) -> Path | None
     figure, panels = plots.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
     shown = {**AXES, "threads": THREADS}
     for panel, (key, axis) in zip(panels.flat, shown.items(), strict=False):
-        draw_axis(panel, axis, rows.get(key, {}), whole=key == "rows")
+        if key in rows:
+            draw_axis(panel, axis, rows[key], whole=key == "rows")
+        else:
+            panel.set_axis_off()  # a part that was not asked for
     draw_widths(panels.flat[-1], found)
     handles: dict[str, Any] = {}
     for panel in panels.flat[:-1]:
         lines, labels = panel.get_legend_handles_labels()
         handles |= dict(zip(labels, lines, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(LABELS))
+    if handles:
+        words = {"loc": "outside lower center", "ncols": len(LABELS)}
+        figure.legend(handles.values(), handles.keys(), **words)
     figure.suptitle("How time grows: one training step, forward, loss, backward and Adam")
     path = pictures.save(figure, name)
     plots.close(figure)
