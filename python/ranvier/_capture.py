@@ -48,15 +48,24 @@ class OpaqueError(Exception):
     """Something that cannot be taken apart and put together again."""
 
 
+def _is_record(value: Any) -> bool:
+    """A named tuple, or what an op with several results gives (`ranvier.return_types`)."""
+    names = ("_fields", "n_sequence_fields")
+    return isinstance(value, tuple) and any(hasattr(value, name) for name in names)
+
+
+def _made(kind: Any, items: list[Any]) -> Any:
+    """A list, a tuple or a record of these."""
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+
+
 def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
     """The value with places for its tensors, which are appended; arrays become tensors."""
     if isinstance(value, (Tensor, np.ndarray)):
         tensors.append(value if isinstance(value, Tensor) else _C.from_numpy(value))
         return Place(len(tensors) - 1)
-    if type(value) in (list, tuple):
-        return type(value)([_taken_apart(item, tensors) for item in value])
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_taken_apart(item, tensors) for item in value))
+    if type(value) in (list, tuple) or _is_record(value):
+        return _made(type(value), [_taken_apart(item, tensors) for item in value])
     if type(value) is dict:
         return {name: _taken_apart(item, tensors) for name, item in value.items()}
     return value
@@ -66,10 +75,8 @@ def together(form: Any, tensors: list[Tensor]) -> Any:
     """The value again."""
     if isinstance(form, Place):
         return tensors[form.index]
-    if type(form) in (list, tuple):
-        return type(form)([together(item, tensors) for item in form])
-    if isinstance(form, tuple) and hasattr(form, "_fields"):
-        return type(form)(*(together(item, tensors) for item in form))
+    if type(form) in (list, tuple) or _is_record(form):
+        return _made(type(form), [together(item, tensors) for item in form])
     if type(form) is dict:
         return {name: together(item, tensors) for name, item in form.items()}
     return form

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -923,3 +923,25 @@ def test_a_forked_child_goes_on() -> None:
     os.close(reading), os.close(writing)
     steps(one, 3)
     assert one.bits() == eager.bits()
+
+
+def test_results_with_names_are_replayed() -> None:
+    class Pair(NamedTuple):
+        first: rv.Tensor
+        rest: Any
+
+    @rv.capture
+    def ordered(x: rv.Tensor) -> Any:
+        return Pair(x * 2, [rv.sort(x), rv.aminmax(x)])
+
+    for values in ([3.0, 1.0, 2.0], [5.0, 6.0, 4.0]):
+        x = rv.tensor(values)
+        got = ordered(x)
+        assert type(got) is Pair
+        assert got.first.tolist() == [2 * value for value in values]
+        order, extremes = got.rest
+        assert type(order) is type(rv.sort(x))
+        assert order.values.tolist() == sorted(values)
+        assert order.indices.tolist() == np.argsort(values).tolist()
+        assert (extremes.min.item(), extremes.max.item()) == (min(values), max(values))
+    assert len(ordered.programs) == 1
