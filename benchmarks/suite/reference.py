@@ -17,7 +17,7 @@ from .workloads import BETAS, EPSILON, NETWORKS, RATE, UPDATES, Array, Workload,
 # gradient, however small it is, and in a large network the loss leaps.
 _TOLERANCES = {"step": 2e-5, "epoch": 5e-4, "matmul64": 1e-12, "matmul16": 5e-3, "adam": 1e-5}
 _TOLERANCE = 1e-4
-_LARGE, _LARGE_STEP = 10**6, 3e-4  # parameters, and the tolerance from there on
+_LARGE, _LARGE_STEP = 10**5, 3e-4  # parameters, and the tolerance from there on
 
 
 def agrees(workload: Workload, outcome: Array, expected: Array) -> bool:
