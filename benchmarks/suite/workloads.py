@@ -27,6 +27,8 @@ import numpy as np
 
 Array = Any  # numpy.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8  # of Adam, everywhere
+# Where epsilon is added to the root of the second mean as it is, before its correction.
+EPSILON_BEFORE = EPSILON * math.sqrt(1 - BETAS[1])
 NETWORKS = ("step", "epoch", "predict")
 ELEMENTWISE = ("gelu", "tanh", "exp", "sigmoid", "relu")
 _SIZES = {

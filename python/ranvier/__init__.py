@@ -163,15 +163,32 @@ from ranvier._tensor import positive, t
 from ranvier import autograd, data, nn, optim  # isort: skip
 from ranvier._capture import capture  # isort: skip
 from ranvier.io import load, save  # isort: skip
-from ranvier.training import Callback, EarlyStopping, History, NonFiniteError  # isort: skip
-from ranvier.training import RanvierWarning, evaluate, fit, predict  # isort: skip
-from ranvier.training.summary import summary  # isort: skip
-from ranvier import callbacks  # isort: skip
 
 if TYPE_CHECKING:
-    from ranvier import accelerator, backends, cuda, distributions, linalg, sklearn, utils
+    from ranvier import (
+        accelerator,
+        backends,
+        callbacks,
+        cuda,
+        distributions,
+        linalg,
+        sklearn,
+        utils,
+    )
     from ranvier import keras as keras
     from ranvier import random as random
+    from ranvier import training as training
+    from ranvier.training import (
+        Callback,
+        EarlyStopping,
+        History,
+        NonFiniteError,
+        RanvierWarning,
+        evaluate,
+        fit,
+        predict,
+    )
+    from ranvier.training.summary import summary
 else:
     from ranvier._lazy import __dir__ as __dir__
     from ranvier._lazy import __getattr__ as __getattr__

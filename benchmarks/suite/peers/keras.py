@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..workloads import BETAS, EPOCHS, EPSILON, NETWORKS, RATE, STEPS, Array, Workload, sample
+from ..workloads import (
+    BETAS,
+    EPOCHS,
+    EPSILON_BEFORE,
+    NETWORKS,
+    RATE,
+    STEPS,
+    Array,
+    Workload,
+    sample,
+)
 from . import Trial, losses
 
 
@@ -57,7 +67,9 @@ def _model(workload: Workload, keras: Any) -> Any:
     loss: Any = keras.losses.MeanSquaredError()
     if workload.classifies:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    optimizer = keras.optimizers.Adam(RATE, beta_1=BETAS[0], beta_2=BETAS[1], epsilon=EPSILON)
+    optimizer = keras.optimizers.Adam(
+        RATE, beta_1=BETAS[0], beta_2=BETAS[1], epsilon=EPSILON_BEFORE
+    )
     model.compile(optimizer=optimizer, loss=loss)
     arrays: list[Array] = []
     for weight in workload.network.weights:

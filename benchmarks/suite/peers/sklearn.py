@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from ..workloads import BETAS, EPOCHS, EPSILON, RATE, Workload, sample
+from ..workloads import BETAS, EPOCHS, EPSILON_BEFORE, RATE, Workload, sample
 from . import Trial, losses
 
 
@@ -61,5 +61,5 @@ def _model(workload: Workload) -> Any:
         learning_rate_init=RATE,
         beta_1=BETAS[0],
         beta_2=BETAS[1],
-        epsilon=EPSILON,
+        epsilon=EPSILON_BEFORE,
     )
