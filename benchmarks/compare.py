@@ -173,17 +173,18 @@ def rows_of(given: Any) -> list[str]:
     return [n for n in names if n in targets.table("times the best peer")] if given.quick else names
 
 
-def show(path: str, names: list[str]) -> None:
+def show(path: str, names: list[str], peers: list[str]) -> None:
     """Medians of an earlier run, as a Markdown table: all rows, or those that begin like these."""
     rows = report.rows_of(json.loads(Path(path).read_text(encoding="utf-8")))
     chosen = [row for row in rows if not names or row.name.startswith(tuple(names))]
-    print(report.markdown(chosen, list(PEERS), spread=False), end="")
+    labels = [label for label in PEERS if not peers or label in (report.OURS, *peers)]
+    print(report.markdown(chosen, labels, spread=False), end="")
 
 
 def main() -> int:
     given = arguments()
     if given.show:
-        show(given.show, given.rows)
+        show(given.show, given.rows, given.peers)
         return 0
     names = rows_of(given)
     before = json.loads(Path(given.agrees).read_text(encoding="utf-8")) if given.agrees else None

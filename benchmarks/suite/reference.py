@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .peers import numpy as by_hand
-from .workloads import BETAS, EPSILON, NETWORKS, RATE, UPDATES, Array, Workload, places, sample
+from .workloads import BETAS, EPSILON, NETWORKS, UPDATES, Array, Workload, places, sample
 
 # Relative to the largest number of the reference. Kernels: float32 sums of up to some thousand
 # products. Losses: what updates make of such differences; Adam's first ones go by the sign of a
@@ -91,7 +91,9 @@ def _adam(workload: Workload) -> Array:
     for t in range(1, UPDATES + 1):
         m = BETAS[0] * m + (1 - BETAS[0]) * g
         v = BETAS[1] * v + (1 - BETAS[1]) * g * g
-        p = p - RATE * (m / (1 - BETAS[0] ** t)) / (np.sqrt(v / (1 - BETAS[1] ** t)) + EPSILON)
+        p = p - workload.rate * (m / (1 - BETAS[0] ** t)) / (
+            np.sqrt(v / (1 - BETAS[1] ** t)) + EPSILON
+        )
     return p
 
 

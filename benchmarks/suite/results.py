@@ -79,9 +79,9 @@ def save(name: str, figures: dict[str, Any], folder: Path | None = None) -> Path
     folder = FOLDER if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    program = Path(sys.argv[0]).name
+    program, root = Path(sys.argv[0]).name, f"{FOLDER.parent.parent}{os.sep}"
     head = {
-        "command": " ".join(["python", f"benchmarks/{program}", *sys.argv[1:]]),
+        "command": " ".join(["python", f"benchmarks/{program}", *sys.argv[1:]]).replace(root, ""),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
     }

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .peers import Trial
-from .workloads import Workload
+from .workloads import STILL, TRAINED, Workload
 
 LOT = 1e-4  # seconds that are timed at a time, or one call, if that takes longer
 WARM = 0.3  # seconds of calls before the first that is timed
@@ -71,7 +71,10 @@ class Server:
             self.trial, self.lot, self.units = self.make(workload, self.variant), 0, workload.units
             if self.trial is None:
                 return {"absent": True}
-            return {"outcome": self.trial.outcome().tolist()}
+            outcome = self.trial.outcome().tolist()
+            if workload.kind in TRAINED:
+                self.trial = self.make(Workload(workload.name, STILL), self.variant)
+            return {"outcome": outcome}
         if "time" in command:
             assert self.trial is not None, "nothing is prepared"
             run, seconds = self.trial.run, command["time"]

@@ -27,9 +27,13 @@ import numpy as np
 
 Array = Any  # numpy.ndarray
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8  # of Adam, everywhere
+# While time is taken: after ten thousand steps over the same rows a network knows them, and its
+# gradients would become too small for a processor to compute with at full speed.
+STILL = 1e-6
 # Where epsilon is added to the root of the second mean as it is, before its correction.
 EPSILON_BEFORE = EPSILON * math.sqrt(1 - BETAS[1])
 NETWORKS = ("step", "epoch", "predict")
+TRAINED = ("step", "epoch", "adam")
 ELEMENTWISE = ("gelu", "tanh", "exp", "sigmoid", "relu")
 _SIZES = {
     "matmul": 3,
@@ -46,10 +50,17 @@ STEPS, EPOCHS, UPDATES, SAMPLED = 3, 2, 3, 4096
 
 
 class Workload:
-    """A row of the suite; its data are made when they are asked for."""
+    """A row of the suite; its data are made when they are asked for.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    Parameters
+    ----------
+    name : str
+    rate : float
+        Of Adam: so large that a wrong update shows in the next losses, or `STILL`.
+    """
+
+    def __init__(self, name: str, rate: float = RATE) -> None:
+        self.name, self.rate = name, rate
         self.kind, _, rest = name.partition(":")
         self.xor = rest == "xor"
         self.widths: list[int] = []

@@ -58,7 +58,7 @@ def test_numpy_by_hand_computes_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["step:xor", "step:13-24-1x16", "step:30-20-5x7"])
-@pytest.mark.parametrize("setting", [{"RATE": 1.1e-3}, {"EPSILON": 1e-2}])
+@pytest.mark.parametrize("setting", [{"rate": 1.1e-3}, {"EPSILON": 1e-2}])
 def test_another_optimizer_is_noticed(
     name: str, setting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +66,7 @@ def test_another_optimizer_is_noticed(
     reference = module("reference")
     expected = reference.expected(workload)
     for key, value in setting.items():
-        monkeypatch.setattr(by_hand, key, value)
+        monkeypatch.setattr(workload if key == "rate" else by_hand, key, value)
     outcome = by_hand.trial(workload).outcome()
     assert not reference.agrees(workload, outcome, expected)
 

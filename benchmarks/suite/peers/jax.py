@@ -13,7 +13,6 @@ from ..workloads import (
     EPOCHS,
     EPSILON,
     NETWORKS,
-    RATE,
     STEPS,
     UPDATES,
     Array,
@@ -58,10 +57,10 @@ def _forward(workload: Workload, parameters: Any, x: Any) -> Any:
     return x
 
 
-def _corrections(count: Any) -> tuple[Any, Any]:
+def _corrections(rate: float, count: Any) -> tuple[Any, Any]:
     """Of Adam's two means. 1 - beta^t as such would lose four digits in float32."""
     first, second = (-jnp.expm1(count * math.log(beta)) for beta in BETAS)
-    return RATE / first, jnp.sqrt(second)
+    return rate / first, jnp.sqrt(second)
 
 
 def _update_of(workload: Workload) -> Any:
@@ -77,7 +76,7 @@ def _update_of(workload: Workload) -> Any:
         count, parameters, first, second = state
         loss, grads = jax.value_and_grad(loss_of)(parameters, x, y)
         count = count + 1
-        rate, root = _corrections(count)
+        rate, root = _corrections(workload.rate, count)
         first = [BETAS[0] * m + (1 - BETAS[0]) * g for m, g in zip(first, grads, strict=True)]
         second = [BETAS[1] * v + (1 - BETAS[1]) * g * g for v, g in zip(second, grads, strict=True)]
         parameters = [
@@ -137,7 +136,7 @@ def _kernel(workload: Workload) -> Trial:
     if kind == "matmul16":
         inputs = [x.astype(jnp.bfloat16) for x in inputs]
     if kind == "adam":
-        return _adam(*inputs)
+        return _adam(workload.rate, *inputs)
     if kind == "cross_entropy":
 
         def loss(x: Any, y: Any) -> Any:
@@ -177,14 +176,14 @@ def _kernel(workload: Workload) -> Trial:
     )
 
 
-def _adam(p: Any, g: Any) -> Trial:
+def _adam(chosen: float, p: Any, g: Any) -> Trial:
     @jax.jit
     def kept(state: Any, g: Any) -> Any:
         count, p, m, v = state
         count = count + 1
         m = BETAS[0] * m + (1 - BETAS[0]) * g
         v = BETAS[1] * v + (1 - BETAS[1]) * g * g
-        rate, root = _corrections(count)
+        rate, root = _corrections(chosen, count)
         return count, p - rate * m / (jnp.sqrt(v) / root + EPSILON), m, v
 
     update = jax.jit(kept, donate_argnums=0)

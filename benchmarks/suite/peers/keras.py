@@ -13,7 +13,6 @@ from ..workloads import (
     EPOCHS,
     EPSILON_BEFORE,
     NETWORKS,
-    RATE,
     STEPS,
     Array,
     Workload,
@@ -68,7 +67,7 @@ def _model(workload: Workload, keras: Any) -> Any:
     if workload.classifies:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(
-        RATE, beta_1=BETAS[0], beta_2=BETAS[1], epsilon=EPSILON_BEFORE
+        workload.rate, beta_1=BETAS[0], beta_2=BETAS[1], epsilon=EPSILON_BEFORE
     )
     model.compile(optimizer=optimizer, loss=loss)
     arrays: list[Array] = []

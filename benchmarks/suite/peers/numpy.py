@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..workloads import BETAS, EPOCHS, EPSILON, NETWORKS, RATE, STEPS, Array, Workload, sample
+from ..workloads import BETAS, EPOCHS, EPSILON, NETWORKS, STEPS, Array, Workload, sample
 from . import Trial, losses
 
 
@@ -33,7 +33,7 @@ class ByHand:
         self.parameters = [*self.weights, *self.biases]
         self.first = [np.zeros_like(p) for p in self.parameters]
         self.second = [np.zeros_like(p) for p in self.parameters]
-        self.count = 0
+        self.count, self.rate = 0, workload.rate
 
     def forward(self, x: Array) -> list[Array]:
         """The values between the layers; the last are the outputs."""
@@ -79,7 +79,7 @@ class ByHand:
     def update(self, grads: list[Array]) -> None:
         """Adam, in place."""
         self.count += 1
-        rate = RATE / (1 - BETAS[0] ** self.count)
+        rate = self.rate / (1 - BETAS[0] ** self.count)
         root = np.sqrt(1 - BETAS[1] ** self.count)
         for p, g, m, v in zip(self.parameters, grads, self.first, self.second, strict=True):
             m *= BETAS[0]

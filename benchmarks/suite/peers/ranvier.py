@@ -14,7 +14,6 @@ from ..workloads import (
     EPOCHS,
     EPSILON,
     NETWORKS,
-    RATE,
     STEPS,
     UPDATES,
     Array,
@@ -59,7 +58,7 @@ def tensors(workload: Workload) -> tuple[rv.Tensor, rv.Tensor]:
 def step_of(workload: Workload) -> Any:
     """A function of no arguments: one training step, eager; its loss."""
     net, (x, y) = network(workload), tensors(workload)
-    optimizer = rv.optim.Adam(net.parameters(), lr=RATE, betas=BETAS, eps=EPSILON)
+    optimizer = rv.optim.Adam(net.parameters(), lr=workload.rate, betas=BETAS, eps=EPSILON)
     loss_of = nn.CrossEntropyLoss() if workload.classifies else nn.MSELoss()
 
     def step(x: rv.Tensor = x, y: rv.Tensor = y) -> rv.Tensor:
@@ -93,7 +92,7 @@ def _predict(workload: Workload, variant: str) -> Trial:
 
 def _epoch(workload: Workload) -> Trial:
     net, (x, y) = network(workload), (workload.network.x, workload.network.y)
-    optimizer = rv.optim.Adam(net.parameters(), lr=RATE, betas=BETAS, eps=EPSILON)
+    optimizer = rv.optim.Adam(net.parameters(), lr=workload.rate, betas=BETAS, eps=EPSILON)
     settings: dict[str, Any] = {
         "loss": LOSSES[workload.classifies],
         "optimizer": optimizer,
@@ -127,7 +126,7 @@ def _kernel(workload: Workload) -> Trial:
         values, grad = workload.arrays
         parameter = rv.tensor(values).requires_grad_()
         parameter.grad = rv.tensor(grad)
-        optimizer = rv.optim.Adam([parameter], lr=RATE, betas=BETAS, eps=EPSILON)
+        optimizer = rv.optim.Adam([parameter], lr=workload.rate, betas=BETAS, eps=EPSILON)
 
         def updated() -> Array:
             for _ in range(UPDATES):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from ..workloads import BETAS, EPOCHS, EPSILON_BEFORE, RATE, Workload, sample
+from ..workloads import BETAS, EPOCHS, EPSILON_BEFORE, Workload, sample
 from . import Trial, losses
 
 
@@ -58,7 +58,7 @@ def _model(workload: Workload) -> Any:
         batch_size=min(workload.batch, workload.rows),
         alpha=0.0,
         shuffle=False,
-        learning_rate_init=RATE,
+        learning_rate_init=workload.rate,
         beta_1=BETAS[0],
         beta_2=BETAS[1],
         epsilon=EPSILON_BEFORE,

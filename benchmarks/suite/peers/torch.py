@@ -13,7 +13,6 @@ from ..workloads import (
     EPOCHS,
     EPSILON,
     NETWORKS,
-    RATE,
     STEPS,
     UPDATES,
     Array,
@@ -23,6 +22,8 @@ from ..workloads import (
 from . import Trial, losses
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+
+ADAM: dict[str, Any] = {"betas": BETAS, "eps": EPSILON}
 
 
 def trial(workload: Workload, variant: str = "") -> Trial | None:
@@ -64,7 +65,11 @@ class Training:
         net = network(workload)
         loss_of = torch.nn.CrossEntropyLoss() if workload.classifies else torch.nn.MSELoss()
         self.optimizer = torch.optim.Adam(
-            net.parameters(), lr=RATE, betas=BETAS, eps=EPSILON, fused=None if compiled else True
+            net.parameters(),
+            lr=workload.rate,
+            betas=BETAS,
+            eps=EPSILON,
+            fused=None if compiled else True,
         )
 
         def forward(x: Any, y: Any) -> Any:
@@ -124,7 +129,7 @@ def _kernel(workload: Workload) -> Trial:
         values, grad = workload.arrays
         parameter = torch.tensor(values).requires_grad_()
         parameter.grad = torch.tensor(grad)
-        optimizer = torch.optim.Adam([parameter], lr=RATE, betas=BETAS, eps=EPSILON, fused=True)
+        optimizer = torch.optim.Adam([parameter], workload.rate, **ADAM, fused=True)
 
         def updated() -> Array:
             for _ in range(UPDATES):
