@@ -5,6 +5,7 @@ Kernels write into arrays that are there where NumPy can, as a careful program d
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class ByHand:
         self.parameters = [*self.weights, *self.biases]
         self.first = [np.zeros_like(p) for p in self.parameters]
         self.second = [np.zeros_like(p) for p in self.parameters]
+        self.scratch = [np.empty_like(p) for p in self.parameters]
         self.count, self.rate = 0, workload.rate
 
     def forward(self, x: Array) -> list[Array]:
@@ -80,13 +82,20 @@ class ByHand:
         """Adam, in place."""
         self.count += 1
         rate = self.rate / (1 - BETAS[0] ** self.count)
-        root = np.sqrt(1 - BETAS[1] ** self.count)
-        for p, g, m, v in zip(self.parameters, grads, self.first, self.second, strict=True):
+        root = math.sqrt(1 - BETAS[1] ** self.count)  # a plain float leaves float32 as it is
+        state = zip(self.parameters, grads, self.first, self.second, self.scratch, strict=True)
+        for p, g, m, v, s in state:
             m *= BETAS[0]
-            m += (1 - BETAS[0]) * g
+            m += np.multiply(g, 1 - BETAS[0], out=s)
             v *= BETAS[1]
-            v += (1 - BETAS[1]) * g * g
-            p -= rate * m / (np.sqrt(v) / root + EPSILON)
+            np.square(g, out=s)
+            v += np.multiply(s, 1 - BETAS[1], out=s)
+            np.sqrt(v, out=s)
+            s /= root
+            s += EPSILON
+            np.divide(m, s, out=s)
+            s *= rate
+            p -= s
 
     def epoch(self, x: Array, y: Array, batch: int) -> Any:
         """The mean loss."""
