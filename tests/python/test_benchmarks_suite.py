@@ -129,9 +129,11 @@ def test_runs_agree_where_their_spreads_meet() -> None:
     report = module("report")
     before = {"rows": [report.Row("gelu:9", {"ranvier": [1, 1], "torch": [2, 3]}).data()]}
     same = report.Row("gelu:9", {"ranvier": [10, 10], "torch": [30, 35]})
-    other = report.Row("gelu:9", {"ranvier": [10, 10], "torch": [31, 35]})
-    assert report.disagreements([same], before) == []
-    assert len(report.disagreements([other], before)) == 1
+    near = report.Row("gelu:9", {"ranvier": [10, 10], "torch": [36, 38]})
+    assert report.disagreements([same, near], before) == []
+    for times in ([37, 40], [10, 16]):
+        other = report.Row("gelu:9", {"ranvier": [10, 10], "torch": times})
+        assert len(report.disagreements([other], before)) == 1
 
 
 def turns_of(*labels: str) -> Any:
