@@ -1,4 +1,4 @@
-"""Weights in files: safetensors, written whole or not at all, and read with suspicion.
+"""Tensors by name in files: safetensors, written whole or not at all, read with suspicion.
 
 The format is https://github.com/huggingface/safetensors: eight bytes of header length, a JSON
 header, then the tensors' bytes. Nothing here executes what a file says (no pickle), and nothing
@@ -7,6 +7,7 @@ is believed before it is checked: a damaged file gives a ValueError, never a cra
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import struct
@@ -16,14 +17,11 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._conversion import array_of, tensor_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-__all__ = ["load", "save"]
 
 Path = str | os.PathLike[str]
 
@@ -63,41 +61,24 @@ class _Entry(NamedTuple):
     end: int
 
 
-def save(model: Any, path: Path) -> None:
-    """Write weights to a safetensors file.
+Header = tuple[list[_Entry], dict[str, str], int]
 
-    The file is complete or unchanged: the bytes go to a temporary file in the same folder, reach
-    the disk, and take the place of the old file in one step. If anything fails on the way, the old
-    file stays and the temporary one is removed.
 
-    Parameters
-    ----------
-    model : Module or mapping of str to Tensor
-        A model, of which `state_dict()` is written, or such a dictionary itself. Tensors of any
-        layout; one that occurs under two names is written twice.
-    path : str or path-like
-        Where to write. The folder must exist.
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors of any layout and a dictionary of strings to a file, whole or not at all.
 
     Raises
     ------
     TypeError
-        If `model` is neither, a value is not a tensor, or `path` is not a path.
+        If a value is not a tensor.
     ValueError
         If a name cannot be written.
     OSError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.save({"w": rv.tensor([1.0, 2.0])}, "weights.safetensors")
-    >>> rv.load("weights.safetensors")["w"].tolist()
-    [1.0, 2.0]
+        If the file cannot be written; the old one is then as it was.
     """
-    _checked("save", path)
-    tensors = _named_tensors(model)
     arrays = {name: _array(name, value) for name, value in tensors.items()}
-    header = _header(arrays, {name: _NAMES[tensors[name].dtype.name] for name in arrays})
+    dtypes = {name: _NAMES[tensors[name].dtype.name] for name in arrays}
+    header = _header(arrays, dtypes, metadata)
     with _replacing(path) as file:
         file.write(struct.pack("<Q", len(header)))
         file.write(header)
@@ -106,65 +87,26 @@ def save(model: Any, path: Path) -> None:
             file.write(arrays[name].reshape(-1).view(np.uint8).data)
 
 
-def load(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A file that `save`, or anything else that writes safetensors, has written.
-
-    Returns
-    -------
-    dict of str to Tensor
-        In the order of the file's header, every tensor in memory of its own. A model takes them
-        with ``model.load_state_dict(rv.load(path))``.
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, in the order of its header, and its metadata.
 
     Raises
     ------
-    TypeError
-        If `path` is not a path.
     OSError
         If the file cannot be read.
     ValueError
         If it is not a safetensors file, is damaged or cut short, or holds a type of number that
         Ranvier has no tensors for.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> net = rv.nn.Linear(2, 1)
-    >>> rv.save(net, "linear.safetensors")
-    >>> net.load_state_dict(rv.load("linear.safetensors"))
-    <All keys matched successfully>
     """
-    with open(_checked("load", path), "rb") as file:
+    with open(path, "rb") as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise _damaged(path, "a file", "something else (a device or a pipe)")
-        entries, start = _read_header(file, path, info.st_size)
-        return {entry.name: _read_tensor(file, path, start, entry) for entry in entries}
-
-
-def _checked(where: str, path: Any) -> Path:
-    """A path; a TypeError otherwise, also for the number of an open file."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"[{where}] path: expected a string or a path, got {path!r:.60}")
-    return path
+        entries, metadata, start = _read_header(file, path, info.st_size)
+        return {e.name: _read_tensor(file, path, start, e) for e in entries}, metadata
 
 
 # --- writing --------------------------------------------------------------------------------------
-
-
-def _named_tensors(model: Any) -> Mapping[str, Any]:
-    state_dict = getattr(model, "state_dict", None)
-    tensors = state_dict() if callable(state_dict) else model
-    if not isinstance(tensors, Mapping):
-        raise TypeError(
-            "[save] model: expected an nn.Module or a dictionary of names and tensors, got "
-            f"{type(model).__name__}"
-        )
-    return tensors
 
 
 def _array(name: Any, value: Any) -> npt.NDArray[Any]:
@@ -184,14 +126,14 @@ def _order(arrays: Mapping[str, npt.NDArray[Any]]) -> list[str]:
     return sorted(arrays, key=lambda name: -arrays[name].itemsize)
 
 
-def _header(arrays: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, str]) -> bytes:
-    import json  # here and below: not needed by a mere `import ranvier`
-
+def _header(
+    arrays: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, str], metadata: Mapping[str, str]
+) -> bytes:
     offsets, position = {}, 0
     for name in _order(arrays):
         offsets[name] = [position, position + arrays[name].nbytes]
         position += arrays[name].nbytes
-    description: dict[str, Any] = {"__metadata__": {"format": "ranvier", "version": _C.version()}}
+    description: dict[str, Any] = {"__metadata__": dict(metadata)}
     for name, array in arrays.items():
         description[name] = {
             "dtype": dtypes[name],
@@ -254,8 +196,8 @@ def _damaged(path: Path, expected: str, got: str) -> ValueError:
     )
 
 
-def _read_header(file: IO[bytes], path: Path, size: int) -> tuple[list[_Entry], int]:
-    """The tensors that the header names, checked, and where the data begin."""
+def _read_header(file: IO[bytes], path: Path, size: int) -> Header:
+    """The tensors that the header names, checked, its metadata, and where the data begin."""
     if size < 8:
         raise _damaged(path, "at least 8 bytes", f"{size}")
     (length,) = struct.unpack("<Q", file.read(8))
@@ -264,15 +206,15 @@ def _read_header(file: IO[bytes], path: Path, size: int) -> tuple[list[_Entry], 
     if length > size - 8:
         raise _damaged(path, f"a header of {length} bytes", f"{size - 8} bytes after the length")
     description = _parse(file.read(length), path)
-    _check_metadata(description.pop("__metadata__", {}), path)
+    metadata = description.pop("__metadata__", {})
+    _check_metadata(metadata, path)
     entries = [_entry(name, value, path) for name, value in description.items()]
     _check_layout(entries, size - 8 - length, path)
-    return entries, 8 + length
+    return entries, metadata, 8 + length
 
 
 def _parse(header: bytes, path: Path) -> dict[str, Any]:
     """The header as a dictionary; names that occur twice are refused."""
-    import json
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}
