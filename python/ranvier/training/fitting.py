@@ -182,11 +182,15 @@ def fit(
         spec, updates = optimizers.resolve("fit", model, optimizer, lr)
         # From here on nothing raises for what the caller gave.
         batches, others = ready()
-    optimizers.remember(model, chosen, spec, updates)
+    kept = optimizers.last_fit(model).kept
+    last = optimizers.remember(model, chosen, spec, updates)
     key = preparation.key_of(seed)
     task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
-    return Run(task, [*listeners, lines(number, verbose, frozenset(fractions))]).train()
+    task.kept = kept
+    history = Run(task, [*listeners, lines(number, verbose, frozenset(fractions))]).train()
+    last.kept = task.kept
+    return history
 
 
 def early(stopping: Any) -> events.Callback | None:

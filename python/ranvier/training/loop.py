@@ -96,7 +96,9 @@ class Run:
         self.steps = steps_of(self.arithmetic)
         try:
             with training(self.model), enable_grad(), self.updates:
+                self.take_over()
                 self.run_epochs()
+                self.leave()
         except KeyboardInterrupt as interrupt:
             interrupt.history = self.history  # type: ignore[attr-defined]
             raise
@@ -109,6 +111,17 @@ class Run:
             self.arithmetic.clear_gradients()
             self.tell("on_close", {})
         return self.history
+
+    def take_over(self) -> None:
+        """Goes on with the programs of the last run, where there are some that fit."""
+        rows = self.task.rows_in_memory()
+        if rows is not None and isinstance(self.steps, RecordedSteps):
+            self.steps.take_over(rows)
+
+    def leave(self) -> None:
+        """Leaves programs to the next run."""
+        steps = self.steps
+        self.task.kept = steps.leave() if isinstance(steps, RecordedSteps) else None
 
     def run_epochs(self) -> None:
         """Everything between the first and the last event of a run."""

@@ -169,7 +169,8 @@ def resolve(where: str, loss: Any) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
-        loss = look_up(f"[{where}] loss", loss, _named())()
+        kind: Callable[[], nn.Module] = look_up(f"[{where}] loss", loss, _named())
+        return _of_class(kind)
     if isinstance(loss, type) and issubclass(loss, nn.Module):
         raise TypeError(
             f"[{where}] loss: expected an object, got the class {loss.__name__}; write "
@@ -180,11 +181,22 @@ def resolve(where: str, loss: Any) -> Loss:
             f"[{where}] loss: expected a name ({', '.join(_named())}), a module such as "
             f"nn.MSELoss() or a function of prediction and target, got {loss!r:.60}"
         )
+    return _of_callable(loss)
+
+
+def _of_callable(loss: Any) -> Loss:
     name = getattr(loss, "__name__", type(loss).__name__)
     each, reduction = _each(loss)
     return Loss(name, loss, _kind(loss), each, reduction)
 
 
+@functools.cache
+def _of_class(kind: Callable[[], nn.Module]) -> Loss:
+    """The loss that a name means: one object, so that the next run knows it again."""
+    return _of_callable(kind())
+
+
+@functools.cache
 def _named() -> dict[str, type[nn.Module]]:
     """Every loss that is there, by its names."""
     return {

@@ -5,6 +5,8 @@ The updates are in `ranvier.optim`; this file only finds, makes and keeps them.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from ranvier._C import Tensor
 from ranvier.nn import Module
 from ranvier.training.errors import look_up, warn
 from ranvier.training.inputs import positive
+from ranvier.training.kept import Kept
 from ranvier.training.losses import Loss
 
 _CLASSES = (
@@ -41,6 +44,7 @@ class LastFit:
     loss: Loss | None = None
     spec: Spec | None = None
     optimizer: optim.Optimizer | None = None
+    kept: Kept | None = None
 
     def __reduce__(self) -> tuple[type[LastFit], tuple[()]]:
         return LastFit, ()
@@ -52,9 +56,11 @@ def last_fit(model: Module) -> LastFit:
     return kept if isinstance(kept, LastFit) else LastFit()
 
 
-def remember(model: Module, loss: Loss, spec: Spec | None, optimizer: optim.Optimizer) -> None:
+def remember(model: Module, loss: Loss, spec: Spec | None, optimizer: optim.Optimizer) -> LastFit:
     """Keep loss and optimizer with the model, but out of its parameters and state_dict."""
-    object.__setattr__(model, _ATTRIBUTE, LastFit(loss, spec, optimizer))
+    last = LastFit(loss, spec, optimizer)
+    object.__setattr__(model, _ATTRIBUTE, last)
+    return last
 
 
 def resolve(
@@ -86,10 +92,15 @@ def resolve(
             )
         warn_of_strangers(where, model, optimizer)
         return None, optimizer
-    make: Callable[..., optim.Optimizer] = _kind(where, optimizer)
-    made = make(parameters) if rate is None else make(parameters, lr=rate)
-    spec = Spec(type(made), float(made.param_groups[0]["lr"]))
-    kept = last_fit(model)
+    kind = _kind(where, optimizer)
+    make: Callable[..., optim.Optimizer] = kind
+    if rate is None:
+        rate = _default_rate(make)
+    made: optim.Optimizer | None = None
+    if rate is None:
+        made = make(parameters)
+        rate = float(made.param_groups[0]["lr"])
+    spec, kept = Spec(kind, rate), last_fit(model)
     if kept.optimizer is not None:
         reason = _difference(kept, spec, parameters)
         if reason is None:
@@ -97,7 +108,14 @@ def resolve(
                 group["lr"] = spec.lr
             return spec, kept.optimizer
         warn(f"[{where}] optimizer: {spec} starts anew, as {reason}")
-    return spec, made
+    return spec, make(parameters, lr=rate) if made is None else made
+
+
+@functools.cache
+def _default_rate(kind: Callable[..., optim.Optimizer]) -> float | None:
+    """The learning rate of a class of optimizers, where its signature has one."""
+    lr = inspect.signature(kind).parameters.get("lr")
+    return float(lr.default) if lr and isinstance(lr.default, (int, float)) else None
 
 
 def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | None:

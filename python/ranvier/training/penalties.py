@@ -64,7 +64,8 @@ class Penalties:
         clip_norm: float | None = None,
     ) -> None:
         self.l1, self.l2, self.max_norm, self.clip_norm = l1, l2, max_norm, clip_norm
-        self.weights = weights_of(model)
+        used = l1 > 0 or l2 > 0 or max_norm is not None
+        self.weights = weights_of(model) if used else []
 
     def loss(self) -> Tensor | None:
         """l2 times the sum of all squared weights; None without it."""

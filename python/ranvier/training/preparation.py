@@ -5,6 +5,7 @@ Whatever raises here leaves the model, the generator and the caller's data as th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +85,16 @@ class FitTask(Task):
     ) -> None:
         super().__init__(model, batches, loss, optimizer, epochs, metrics=metrics, seed=seed)
         self.validation, self.penalties = validation, penalties
-        self.trained = [p for p in model.parameters() if p.requires_grad]
+
+    @functools.cached_property
+    def trained(self) -> list[Tensor]:
+        """The parameters that have gradients."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def likeness(self) -> tuple[Any, ...]:
+        ours = self.penalties
+        penalties = ours.l1, ours.l2, ours.max_norm, ours.clip_norm
+        return self.optimizer, self.loss.function, *penalties
 
     def prepare_step(self, step: Step) -> None:
         if isinstance(self.batches, loaders.LoaderBatches):

@@ -7,6 +7,8 @@ changing) leaves steps as they are, with one note for the run.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from ranvier import _C
 from ranvier._C import Tensor
@@ -14,6 +16,7 @@ from ranvier._capture import MOST_PROGRAMS, Entry, Programs, is_on
 from ranvier.training import plain
 from ranvier.training.batches import Batch, RowBatches, Step
 from ranvier.training.errors import warn
+from ranvier.training.kept import Kept, likeness_of
 from ranvier.training.step import Arithmetic, Taken
 
 
@@ -44,6 +47,7 @@ class RecordedSteps:
         self.renewals = 0
         self.told = False
         self.plain: plain.Check | None = None
+        self.likeness: tuple[Any, ...] | None = None  # of the rows, where programs are kept
 
     def whole(self, step: Step, measured: bool) -> Taken:
         """Gradients and update, which changes nothing where a loss or gradient is not finite."""
@@ -90,7 +94,13 @@ class RecordedSteps:
 
     def new_programs(self, step: RowStep, measured: bool) -> Programs:
         """Steps of as many rows, as a function of their numbers."""
-        rows, counts = step.rows, [batch.rows for batch in step]
+        whole = self.function_of(sum(batch.rows for batch in step), measured, step.rows)
+        return Programs(whole, MOST_PROGRAMS, reads_end=True, note=self.tell)
+
+    def function_of(self, size: int, measured: bool, rows: RowBatches) -> Callable[..., Taken]:
+        """A step of so many rows, by their numbers."""
+        each = rows.batch_size
+        counts = [min(each, size - start) for start in range(0, size, each)]
         keys = self.arithmetic.keys[: len(counts)]
 
         def whole(*numbers: Tensor) -> Taken:
@@ -108,7 +118,35 @@ class RecordedSteps:
                 key.add_(self.next_step)
             return taken
 
-        return Programs(whole, MOST_PROGRAMS, reads_end=True, note=self.tell)
+        return whole
+
+    # --- from one run to the next
+
+    def take_over(self, rows: RowBatches) -> None:
+        """Before the first epoch: goes on with the programs of the last run, where they fit."""
+        own = likeness_of(rows, self.arithmetic.parameters)
+        others = self.task.likeness()
+        if own is None or others is None:
+            return
+        self.likeness = *own, *others
+        kept = self.task.kept
+        if kept is None or kept.likeness != self.likeness or not kept.hold():
+            return
+        self.plain, self.by_rows, self.settings = kept.check, kept.by_rows, self.task.settings()
+        self.arithmetic.use_keys(kept.keys)
+        for (size, measured), programs in self.by_rows.items():
+            programs.function, programs.note = self.function_of(size, measured, rows), self.tell
+
+    def leave(self) -> Kept | None:
+        """What the next run may go on with."""
+        check = self.plain
+        if self.likeness is None or check is None or check.reason is not None or check.reads:
+            return None
+        if any(programs.only() is None for programs in self.by_rows.values()):
+            return None
+        for programs in self.by_rows.values():
+            programs.function, programs.note = _gone, None  # they lead to the model
+        return Kept(self.likeness, self.by_rows, self.arithmetic.keys, check)
 
     # --- whether
 
@@ -175,6 +213,11 @@ class RecordedSteps:
 
         captured = _C.Captured(whole, miss)
         return captured
+
+
+def _gone(*_: Tensor) -> Taken:
+    """In place of a step that nobody takes any more."""
+    raise RuntimeError("[fit] expected a program that was taken over, got one that was left")
 
 
 def steps_of(arithmetic: Arithmetic) -> RecordedSteps | Arithmetic:

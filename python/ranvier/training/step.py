@@ -50,10 +50,11 @@ class Arithmetic:
 
     def __init__(self, task: Task, updates: WholeSteps) -> None:
         self.task, self.updates = task, updates
-        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
+        own = list(task.model.parameters())
+        self.parameters = [p for p in own if p.requires_grad]
         held = [p for group in task.optimizer.param_groups for p in group["params"]]
         # Each once. A list, as to walk through the modules would take longer than the update.
-        self.with_gradients = list({id(p): p for p in [*task.model.parameters(), *held]}.values())
+        self.with_gradients = list({id(p): p for p in [*own, *held]}.values())
         # Seed, step, and the number of the first row, of each batch: what dropout draws by.
         self.keys: list[Tensor] = []
         self._numbers: list[Any] = []  # the same memory, to write into
@@ -71,6 +72,12 @@ class Arithmetic:
             numbers[1] = number
             numbers[2] = row
             row += batch.rows
+
+    def use_keys(self, keys: list[Tensor]) -> None:
+        """Takes these for keys, which programs of an earlier run read."""
+        self.keys, self._numbers = keys, [key.numpy() for key in keys]
+        for numbers in self._numbers:
+            numbers[0] = self.task.seed
 
     def whole(self, step: Step, measured: bool) -> Taken:
         """Gradients and update, which changes nothing where a loss or gradient is not finite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier import optim
 from ranvier._C import Tensor
@@ -13,6 +13,9 @@ from ranvier.training import metrics as metric_names
 from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.evaluation import forward
 from ranvier.training.meters import Confusion, Share
+
+if TYPE_CHECKING:
+    from ranvier.training.kept import Kept
 
 
 class Task:
@@ -60,6 +63,15 @@ class Task:
 
     def prepare_step(self, step: Step) -> None:
         """Before a step: what reads values, or is Python's to keep."""
+
+    kept: Kept | None = None  # programs that the last run left
+
+    def likeness(self) -> tuple[Any, ...] | None:
+        """What is equal for runs of this model whose steps are the same; None: nobody knows.
+
+        Beside rows and parameters, and what programs look at by themselves.
+        """
+        return None
 
     def settings(self) -> Any:
         """What steps take from objects of Python, to be compared: equal while they are the same.
