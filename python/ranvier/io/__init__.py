@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier import _C
 from ranvier._C import Tensor
 
 __all__ = ["load", "save"]
@@ -49,10 +48,10 @@ def save(model: Any, path: Path) -> None:
     >>> rv.load("weights.safetensors")["w"].tolist()
     [1.0, 2.0]
     """
-    from ranvier.io import tensors  # when used: a mere `import ranvier` does without json
+    from ranvier.io import kinds, tensors  # when used: a mere `import ranvier` does without json
 
     named = _named_tensors(model)
-    tensors.write(_checked("save", path), named, {"format": "ranvier", "version": _C.version()})
+    tensors.write(_checked("save", path), named, kinds.metadata(kinds.STATE))
 
 
 def load(path: Path) -> dict[str, Tensor]:
@@ -87,9 +86,11 @@ def load(path: Path) -> dict[str, Tensor]:
     >>> net.load_state_dict(rv.load("linear.safetensors"))
     <All keys matched successfully>
     """
-    from ranvier.io import tensors
+    from ranvier.io import kinds, tensors
 
-    return tensors.read(_checked("load", path))[0]
+    named, metadata = tensors.read(_checked("load", path))
+    kinds.kind_of(path, metadata)
+    return named
 
 
 def _checked(where: str, path: Any) -> Path:
