@@ -10,7 +10,6 @@ import itertools
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ranvier import _C
@@ -23,34 +22,31 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True)
+# Plain classes: to make a dataclass takes a millisecond of every import.
 class Hook:
     """A registered function and how it wants to be called."""
 
-    function: Callable[..., Any]
-    with_kwargs: bool = False
-    always_call: bool = False
+    def __init__(
+        self, function: Callable[..., Any], with_kwargs: bool = False, always_call: bool = False
+    ) -> None:
+        self.function, self.with_kwargs, self.always_call = function, with_kwargs, always_call
 
 
 HookList = OrderedDict[int, Hook]
 
 
-def _list() -> HookList:
-    return OrderedDict()
-
-
-@dataclass
 class Hooks:
     """All hooks of one module, each kind in the order in which they run."""
 
-    forward_pre: HookList = field(default_factory=_list)
-    forward: HookList = field(default_factory=_list)
-    backward_pre: HookList = field(default_factory=_list)
-    backward: HookList = field(default_factory=_list)
-    state_dict_pre: HookList = field(default_factory=_list)
-    state_dict: HookList = field(default_factory=_list)
-    load_state_dict_pre: HookList = field(default_factory=_list)
-    load_state_dict: HookList = field(default_factory=_list)
+    def __init__(self) -> None:
+        self.forward_pre: HookList = OrderedDict()
+        self.forward: HookList = OrderedDict()
+        self.backward_pre: HookList = OrderedDict()
+        self.backward: HookList = OrderedDict()
+        self.state_dict_pre: HookList = OrderedDict()
+        self.state_dict: HookList = OrderedDict()
+        self.load_state_dict_pre: HookList = OrderedDict()
+        self.load_state_dict: HookList = OrderedDict()
 
     def any_runs(self) -> bool:
         """Whether a call of the module runs functions beside its forward."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ranvier._C import Tensor
 
 _DECREASE, _CURVATURE = 1e-4, 0.9  # c1 and c2 of the book
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """A place on the way: how far, the loss, its gradient, and the slope along the direction."""
 
     t: float
