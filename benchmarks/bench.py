@@ -27,7 +27,7 @@ import ranvier as rv
 
 HERE = Path(__file__).parent
 PARTS = ("native", "ops", "threads")
-REPETITIONS = 5  # of rows that have a target
+REPETITIONS = 5  # of rows that have a target or are drawn
 OTHERS = "processors that others kept busy"
 
 
@@ -50,9 +50,9 @@ def google_benchmark(
 
 
 def run_native(given: argparse.Namespace) -> Found:
-    """Kernels: once each; those that have a target again and again, in random order."""
+    """Kernels: once each; those with a target or in a picture again and again, in random order."""
     isa = str(rv.cpu_info()["isa"])
-    gates = [f"--benchmark_filter={native.gate_filter(isa)}"]
+    gates = [f"--benchmark_filter={native.gate_filter(isa, drawn=not given.quick)}"]
     gates += [f"--benchmark_repetitions={REPETITIONS}"]
     gates += ["--benchmark_enable_random_interleaving=true"]
     limits, judged, others = google_benchmark("native-targets", given.native, gates)
@@ -60,10 +60,11 @@ def run_native(given: argparse.Namespace) -> Found:
     all_limits, rows, disturbed = google_benchmark("native", given.native, only)
     once = [{k: v for k, v in row._asdict().items() if k not in ("least", "most")} for row in rows]
     figures = {"limits": {**all_limits, **limits}, "repetitions": REPETITIONS}
-    figures[OTHERS] = {"targets": others, "rows": disturbed}
-    results.save("native", {**figures, "targets": [row._asdict() for row in judged], "rows": once})
-    draw(lambda pictures, machine: pictures.products(rows, isa, machine, picture("products")))
-    draw(lambda pictures, machine: pictures.vectors(rows, isa, machine, picture("vectors")))
+    figures[OTHERS] = {"repeated": others, "rows": disturbed}
+    results.save("native", {**figures, "repeated": [row._asdict() for row in judged], "rows": once})
+    shown = rows if given.quick else judged
+    draw(lambda pictures, machine: pictures.products(shown, isa, machine, picture("products")))
+    draw(lambda pictures, machine: pictures.vectors(shown, isa, machine, picture("vectors")))
     return Found(verdicts.of_peak(judged), {"native-targets": others, "native": disturbed})
 
 

@@ -20,16 +20,6 @@ from suite import native, targets
 
 LOOKS = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", "-"), ("x", "--"), ("+", ":"))
 SHADES = ("#08306b", "#d95f02", "#777777", "#000000")  # of the first line, the second, ...
-VECTORS = {
-    "add/f32/forward": "add",
-    "relu/f32/forward": "relu",
-    "exp/f32/forward": "exp",
-    "gelu/f32/forward": "gelu",
-    "softmax/f32/forward": "softmax",
-    "layer_norm/f32/forward+backward": "layer norm, with gradients",
-    "cross_entropy/f32/forward+backward": "cross-entropy, with gradients",
-    "adam/f32/update": "Adam update",
-}
 
 
 def _size(name: str) -> float:
@@ -56,12 +46,11 @@ def _series(
 def products(rows: list[native.Row], isa: str, machine: str, path: Path) -> None:
     """Square products: percent of the measured peak by size, a line for each number of threads."""
     fig, ax = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
-    for i, (n, line) in enumerate(_series(rows, "matmul/f32/nn", isa).items()):
+    for i, (n, line) in enumerate(_series(rows, native.SQUARES, isa).items()):
         squares = [(int(a), row) for (a, b, c), row in _split(line) if a == b == c]
         marker, dash = LOOKS[i % len(LOOKS)]
-        sizes, shares = [a for a, _ in squares], [row.percent for _, row in squares]
         look = {"marker": marker, "ls": dash, "color": SHADES[i % len(SHADES)]}
-        ax.plot(sizes, shares, label=_threads(n), **look)
+        _line(ax, [a for a, _ in squares], [row for _, row in squares], n, look)
     for (name, n), percent in native.gates().items():
         side = int(name.rsplit("x", 1)[1])
         ax.plot(side, percent, marker="_", ms=14, mew=2, color=SHADES[2 if n == 1 else 3], ls="")
@@ -76,6 +65,18 @@ def products(rows: list[native.Row], isa: str, machine: str, path: Path) -> None
     _write(fig, path)
 
 
+def _line(
+    ax: Any, sizes: list[float] | list[int], rows: list[native.Row], n: int, look: dict[str, Any]
+) -> None:
+    """Medians of the repetitions, and how far these go."""
+    middles = [row.percent for row in rows]
+    spread = [
+        [row.percent - row.least for row in rows],
+        [row.most - row.percent for row in rows],
+    ]
+    ax.errorbar(sizes, middles, yerr=spread, label=_threads(n), elinewidth=1, capsize=2, **look)
+
+
 def _split(line: list[tuple[str, native.Row]]) -> list[tuple[tuple[str, str, str], native.Row]]:
     """With the three sides of a product."""
     return [(tuple(size.split("x")), row) for size, row in line]  # type: ignore[misc]
@@ -86,12 +87,11 @@ def vectors(rows: list[native.Row], isa: str, machine: str, path: Path) -> None:
     fig, panels = plt.subplots(
         2, 4, figsize=(11, 5.5), sharex=True, sharey=True, layout="constrained"
     )
-    for ax, (prefix, title) in zip(panels.flat, VECTORS.items(), strict=True):
+    for ax, (prefix, title) in zip(panels.flat, native.VECTORS.items(), strict=True):
         for i, (n, line) in enumerate(_series(rows, prefix, isa).items()):
             marker, dash = LOOKS[i % len(LOOKS)]
-            sizes, shares = [_size(row.name) for _, row in line], [row.percent for _, row in line]
             look = {"marker": marker, "ls": dash, "color": SHADES[i % len(SHADES)]}
-            ax.plot(sizes, shares, label=_threads(n), **look)
+            _line(ax, [_size(row.name) for _, row in line], [row for _, row in line], n, look)
         ax.axhline(100, color="#000000", lw=0.8)
         ax.set_title(title, fontsize=10)
         ax.set_xscale("log")

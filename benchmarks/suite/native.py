@@ -15,6 +15,19 @@ QUICK = (
     "|sum/f32/rows|adam/f32/update/"
 )  # the rows of a quick run
 
+# What the pictures show: products, and kernels that stream, with their titles.
+SQUARES = "matmul/f32/nn"
+VECTORS = {
+    "add/f32/forward": "add",
+    "relu/f32/forward": "relu",
+    "exp/f32/forward": "exp",
+    "gelu/f32/forward": "gelu",
+    "softmax/f32/forward": "softmax",
+    "layer_norm/f32/forward+backward": "layer norm, with gradients",
+    "cross_entropy/f32/forward+backward": "cross-entropy, with gradients",
+    "adam/f32/update": "Adam update",
+}
+
 
 class Row(NamedTuple):
     """One row of the suite on one instruction set with so many threads."""
@@ -73,8 +86,11 @@ def gates() -> dict[tuple[str, int], float]:
     }
 
 
-def gate_filter(isa: str) -> str:
-    """Google Benchmark's filter for those rows."""
-    names = sorted({name for name, _ in gates()})
+def gate_filter(isa: str, drawn: bool = False) -> str:
+    """Google Benchmark's filter for those rows, and with `drawn` for those of the pictures."""
+    names = {name for name, _ in gates()} | (
+        {f"{SQUARES}/[0-9]+x[0-9]+x[0-9]+"} if drawn else set()
+    )
+    names |= {f"{prefix}/[0-9x]+" for prefix in VECTORS} if drawn else set()
     counts = sorted({threads for _, threads in gates()})
-    return f"^({'|'.join(names)})/isa:{isa}/threads:({'|'.join(map(str, counts))})$"
+    return f"^({'|'.join(sorted(names))})/isa:{isa}/threads:({'|'.join(map(str, counts))})$"

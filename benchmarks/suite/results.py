@@ -86,6 +86,23 @@ def save(name: str, figures: dict[str, Any], folder: Path | None = None) -> Path
         "machine": machine(),
     }
     temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps({**head, **figures}, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(text_of({**head, **figures}) + "\n", encoding="utf-8")
     os.replace(temporary, path)
     return path
+
+
+def text_of(value: Any, indent: str = "") -> str:
+    """JSON in which what holds plain values alone stands on one line: a row is read as a row."""
+    nested = isinstance(value, (dict, list)) and any(
+        isinstance(item, (dict, list))
+        for item in (value.values() if isinstance(value, dict) else value)
+    )
+    if not nested:
+        return json.dumps(value)
+    inner = indent + " "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(str(k))}: {text_of(v, inner)}" for k, v in value.items()]
+    else:
+        items = [text_of(item, inner) for item in value]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{last}"
