@@ -119,6 +119,7 @@ void bind_program(py::module_& m);
 void bind_capture(py::module_& m);
 void bind_epoch(py::module_& m);
 void bind_predict(py::module_& m);
+void bind_files(py::module_& m);
 
 // ---- indexing.cpp
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string_view>
 
 #include "bindings/bindings.h"
 #include "core/allocator.h"
@@ -36,6 +37,21 @@ PyObject* class_of(ErrorKind kind) {
   return PyExc_RuntimeError;
 }
 
+// With the bytes of a path that are not UTF-8 shown as such.
+void set_error(const Error& error) {
+  const std::string_view text = error.what();
+  const auto message = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+  if (!message) return;
+  if (const auto* const refused = dynamic_cast<const FileError*>(&error)) {
+    // Python takes the class that belongs to the number: FileNotFoundError and its like.
+    const py::tuple arguments = py::make_tuple(refused->code(), message);
+    PyErr_SetObject(PyExc_OSError, arguments.ptr());
+  } else {
+    PyErr_SetObject(class_of(error.kind()), message.ptr());
+  }
+}
+
 void bind_errors(py::module_& m) {
   const py::tuple bases = py::make_tuple(py::reinterpret_borrow<py::object>(PyExc_ValueError),
                                          py::reinterpret_borrow<py::object>(PyExc_RuntimeError));
@@ -46,7 +62,7 @@ void bind_errors(py::module_& m) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const Error& e) {
-      PyErr_SetString(class_of(e.kind()), e.what());
+      set_error(e);
     }
   });
 }
@@ -213,7 +229,7 @@ void set_python_error() {
   } catch (py::error_already_set& e) {
     e.restore();
   } catch (const Error& e) {
-    PyErr_SetString(class_of(e.kind()), e.what());
+    set_error(e);
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {
@@ -239,4 +255,5 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_capture(m);
   ranvier::python::bind_epoch(m);
   ranvier::python::bind_predict(m);
+  ranvier::python::bind_files(m);
 }

@@ -6,12 +6,15 @@ import errno
 import json
 import os
 import random
+import re
 import resource
 import signal
 import stat
 import struct
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -163,25 +166,152 @@ def test_no_folder_or_no_file(tmp_path: Path) -> None:
         rv.load(tmp_path)
     with pytest.raises(ValueError, match="a device or a pipe"):
         rv.load("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="a device or a pipe"):
+        rv.load(tmp_path / "pipe")  # and does not wait for who writes into it
+    for odd in (tmp_path / "pipe", "/dev/full"):
+        with pytest.raises(OSError, match=r"\[save\] .*got a folder or a device") as caught:
+            rv.save({}, odd)
+        assert caught.value.errno == errno.EINVAL
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "no space"), KeyboardInterrupt()])
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_failure_leaves_the_old_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, call: str
-) -> None:
+def test_errors_of_the_system(tmp_path: Path) -> None:
+    """Python's classes with their numbers, and paths that no terminal can show."""
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    with pytest.raises(FileNotFoundError, match=r"\[load\] .*\\xff: expected a file") as caught:
+        rv.load(odd)
+    assert caught.value.errno == errno.ENOENT
+    rv.save({"a": rv.ones(1)}, odd)
+    assert rv.load(odd)["a"].item() == 1
+    with pytest.raises(
+        ValueError, match=r"\[load\] path: expected a path that the system can have"
+    ):
+        rv.load("a\0b")
+    with pytest.raises(NotADirectoryError, match="make it first"):
+        rv.save({}, os.path.join(odd, "file"))
+    with pytest.raises(OSError, match="File name too long") as long:
+        rv.save({}, tmp_path / ("x" * 255 + "y"))
+    assert long.value.errno == errno.ENAMETOOLONG
+
+
+def test_rights_stay(path: Path) -> None:
+    rv.save({}, path)
+    path.chmod(0o640)
+    rv.save({"a": rv.zeros(1)}, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640 and "a" in rv.load(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_without_the_right_to_write(path: Path) -> None:
     rv.save({"old": rv.zeros(1)}, path)
     before = path.read_bytes()
+    path.chmod(0o400)
+    with pytest.raises(PermissionError, match="may be written"):
+        rv.save({}, path)
+    path.chmod(0o600)
+    path.parent.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match="a folder in which a file can be made"):
+            rv.save({}, path)
+    finally:
+        path.parent.chmod(0o700)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
-    def fail(*_: Any) -> None:
-        raise failure
 
-    monkeypatch.setattr(os, call, fail)
-    with pytest.raises(type(failure)):
-        rv.save({"new": rv.zeros(1000)}, path)
-    monkeypatch.undo()
-    assert path.read_bytes() == before
+_SAVING = """
+import sys, ranvier as rv
+rv.manual_seed(int(sys.argv[2]))
+value = float(sys.argv[2])
+for _ in range(20):
+    rv.save({"a": rv.full((50_000,), value), "b": rv.full((10,), value)}, sys.argv[1])
+"""
+
+
+def test_two_processes_save_to_one_path(path: Path) -> None:
+    """Whoever comes last wins; a reader sees one file or the other, never a mixture."""
+    rv.save({"a": rv.zeros(50_000), "b": rv.zeros(10)}, path)
+    command = [sys.executable, "-B", "-c", _SAVING, str(path)]
+    saving = [subprocess.Popen([*command, str(seed)]) for seed in (1, 2)]
+    while any(process.poll() is None for process in saving):
+        seen = rv.load(path)
+        values = {*seen["a"].numpy().tolist(), *seen["b"].numpy().tolist()}
+        assert len(values) == 1 and values <= {0.0, 1.0, 2.0}
+    assert [process.wait() for process in saving] == [0, 0]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_killed_in_the_middle(path: Path) -> None:
+    """The old file is whole; what was left of the new one goes with the next save."""
+    rv.save({"old": rv.zeros(1)}, path)
+    before = path.read_bytes()
+    code = (
+        "import sys, ranvier as rv; large = rv.zeros(8 << 20)\n"
+        "print(flush=True); rv.save({str(i): large for i in range(60)}, sys.argv[1])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-B", "-c", code, str(path)], stdout=subprocess.PIPE
+    )
+    assert process.stdout and process.stdout.readline()
+    while len(list(path.parent.iterdir())) == 1:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert path.read_bytes() == before
+    left = [p.name for p in path.parent.iterdir() if p != path]
+    assert len(left) == 1 and re.fullmatch(r"\.weights\.safetensors\.[0-9a-f]{12}\.tmp", left[0])
+    rv.save({"new": rv.zeros(1)}, path)
+    assert list(rv.load(path)) == ["new"]
+
+
+def test_interrupt_leaves_the_old_file(path: Path) -> None:
+    """Ctrl-C while bytes are written; once they are, the new file may be whole instead."""
+    rv.save({"old": rv.zeros(1)}, path)
+    before = path.read_bytes()
+    large = rv.zeros(8 << 20)
+    interrupted = False
+    for milliseconds in (5, 10, 20, 40, 2):
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
+        try:
+            rv.save({str(i): large for i in range(6)}, path)
+            while True:
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        assert list(path.parent.iterdir()) == [path]
+        if path.read_bytes() == before:
+            interrupted = True
+            break
+        assert len(rv.load(path)) == 6
+        path.write_bytes(before)
+    assert interrupted
+
+
+def test_other_threads_go_on_meanwhile(path: Path) -> None:
+    """Bytes are written without the interpreter's lock: another thread counts."""
+    count, done = 0, threading.Event()
+
+    def counting() -> None:
+        nonlocal count
+        while not done.is_set():
+            count += 1
+            time.sleep(0)
+
+    large = rv.zeros(8 << 20)
+    other = threading.Thread(target=counting)
+    other.start()
+    try:
+        before = count
+        rv.save({str(i): large for i in range(4)}, path)
+        assert count > before
+    finally:
+        done.set()
+        other.join()
 
 
 def test_full_disk(path: Path) -> None:
@@ -297,24 +427,27 @@ def test_types_that_we_do_not_hold(path: Path, dtype: str) -> None:
 
 def test_cut_and_changed_anywhere(path: Path) -> None:
     """Every shorter file and 2,000 files with changed bytes: an error or tensors, never a crash."""
-    rv.save({"a": rv.arange(5), "b": rv.tensor([True, False]), "c": rv.rand(3, 2)}, path)
-    good = path.read_bytes()
+    from ranvier.io import tensors
+
+    named = {"a": rv.arange(5), "b": rv.tensor([True, False]), "c": rv.rand(3, 2)}
+    good = tensors.to_bytes(named, {"k": "v"})
     for length in range(len(good)):
-        path.write_bytes(good[:length])
-        with pytest.raises(ValueError, match=r"\[load\]"):
-            rv.load(path)
+        with pytest.raises(ValueError, match=r"\[load\] cut: "):
+            tensors.from_bytes(good[:length], "cut")
+    path.write_bytes(good[:-1])
+    with pytest.raises(ValueError, match="66 bytes of data, got 65"):
+        rv.load(path)
     draw = random.Random(0)
     for _ in range(2000):
         bad = bytearray(good)
         for _ in range(draw.randint(1, 4)):
             bad[draw.randrange(len(bad))] = draw.randrange(256)
-        path.write_bytes(bad)
         try:
-            tensors = rv.load(path)
+            found, _ = tensors.from_bytes(bytes(bad), "changed")
         except ValueError as error:
             assert str(error).startswith("[load]")
         else:
-            assert sum(t.numel() * t.element_size() for t in tensors.values()) == 40 + 2 + 24
+            assert sum(t.numel() * t.element_size() for t in found.values()) == 40 + 2 + 24
 
 
 def test_load_reads_what_is_there_now(path: Path) -> None:
@@ -323,6 +456,37 @@ def test_load_reads_what_is_there_now(path: Path) -> None:
     tensor = rv.load(path)["a"]
     path.write_bytes(b"")
     assert tensor.tolist() == [1, 1, 1, 1]
+
+
+def test_large_files_are_mapped(path: Path) -> None:
+    """Copied where they are changed; another file under the name changes nothing."""
+    rv.save({"a": rv.arange(300_000), "b": rv.ones(3, dtype=rv.bool)}, path)
+    before = path.read_bytes()
+    first, second = rv.load(path)["a"], rv.load(path)["a"]
+    first += 1
+    assert path.read_bytes() == before
+    assert second[299_999].item() == 299_999 and first[299_999].item() == 300_000
+    rv.save({"a": first}, path)
+    path.unlink()
+    assert second.sum().item() == first.sum().item() - 300_000
+    path.write_bytes(before)
+    whole = rv.load(path, mmap=False)["a"]
+    path.write_bytes(b"")
+    assert whole[299_999].item() == 299_999
+
+
+def test_bytes_are_those_of_the_file(path: Path) -> None:
+    from ranvier.io import tensors
+
+    named = {"a": rv.arange(6).reshape(2, 3).T, "b": rv.ones(0), "c": rv.tensor(True)}
+    tensors.write(path, named, {"k": "ä"})
+    data = tensors.to_bytes(named, {"k": "ä"})
+    assert data == path.read_bytes()
+    back, metadata = tensors.from_bytes(data, "memory")
+    assert metadata == {"k": "ä"} and list(back) == list(named)
+    assert all(np.array_equal(back[name].numpy(), t.numpy()) for name, t in named.items())
+    with pytest.raises(ValueError, match=r"\[load\] memory: expected at least 8 bytes, got 0"):
+        tensors.from_bytes(b"", "memory")
 
 
 # --- other people's files and readers -------------------------------------------------------------

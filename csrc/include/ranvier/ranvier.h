@@ -4,6 +4,7 @@
 #include "ranvier/autograd.h"
 #include "ranvier/config.h"
 #include "ranvier/error.h"
+#include "ranvier/io.h"
 #include "ranvier/ops.h"
 #include "ranvier/program.h"
 #include "ranvier/random.h"

@@ -97,8 +97,14 @@ def load(
         A file that is open is read from where it stands to its end.
     map_location : "cpu", device, callable or dict, optional
         Tensors are loaded to the CPU whichever it is; another device is refused.
-    pickle_module, weights_only, mmap
+    pickle_module, weights_only
         Taken, and without effect: only data are ever loaded.
+    mmap : bool, optional
+        Whether a large file is mapped into memory, as it is unless this is False: its numbers are
+        then read when they are used, and copied when they are changed, which never changes the
+        file. `save` and everything else that puts a new file in its place leave the tensors as
+        they are. A program that overwrites or cuts this very file changes them, though, or ends
+        the process: ``mmap=False`` reads all of it now. Files under a mebibyte always are.
 
     Returns
     -------
@@ -133,7 +139,7 @@ def load(
         from ranvier.io import streams
 
         return streams.read(path, _loaded)
-    return _loaded(path, *tensors.read(_checked("load", path)))
+    return _loaded(path, *tensors.read(_checked("load", path), mmap=mmap is not False))
 
 
 def _content(obj: Any) -> tuple[Mapping[str, Any], dict[str, str]]:

@@ -1,13 +1,10 @@
 """Files that somebody has opened, such as `io.BytesIO`: what goes into them and comes out of them.
 
-The bytes are those of a file with a name: they pass through one in a folder of its own.
+The bytes are those of a file with a name.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,11 +21,7 @@ def write(file: Any, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
         If it takes text.
     """
     _check_binary("save", file)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "file")
-        tensors.write(path, named, metadata)
-        with open(path, "rb") as source:
-            shutil.copyfileobj(source, file)
+    file.write(tensors.to_bytes(named, metadata))
 
 
 def read(file: Any, take: Callable[[str, dict[str, Tensor], dict[str, str]], Any]) -> Any:
@@ -41,15 +34,7 @@ def read(file: Any, take: Callable[[str, dict[str, Tensor], dict[str, str]], Any
     """
     _check_binary("load", file)
     name = str(getattr(file, "name", type(file).__name__))
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "file")
-        with open(path, "wb") as copy:
-            shutil.copyfileobj(file, copy)
-        try:
-            return take(name, *tensors.read(path))
-        except ValueError as error:
-            error.args = (str(error).replace(path, name),)
-            raise
+    return take(name, *tensors.from_bytes(file.read(), name))
 
 
 def _check_binary(where: str, file: Any) -> None:
