@@ -135,7 +135,7 @@ def test_bad_things_to_save(path: Path) -> None:
         rv.save(object(), path)
     with pytest.raises(TypeError, match=r"\[save\] checkpoint\['w'\]: expected .*got set"):
         rv.save({"w": {1}}, path)
-    with pytest.raises(ValueError, match=r"\[save\] name: expected names that UTF-8 can hold"):
+    with pytest.raises(ValueError, match=r"\[save\] name: expected text that UTF-8 can hold"):
         rv.save({"\ud800": rv.zeros(1)}, path)
     assert list(path.parent.iterdir()) == []
 
