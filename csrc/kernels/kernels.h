@@ -92,6 +92,10 @@ using GemmPackFn = void (*)(int64_t n, int64_t k, const T* from, int64_t stride,
                             int64_t width);
 
 inline constexpr int kMaxRowDepth = 8;  // rows of B that one call takes
+// All of k for so few columns that their sums stay in registers: B is read from end to end.
+template <class T>
+using GemmStripFn = void (*)(const GemmRow<T>&, int64_t k);
+inline constexpr int kMaxStrip = 16;  // vectors of columns
 inline constexpr int kMaxTileRows = 12;
 inline constexpr int kMaxTileVectors = 2;
 
@@ -195,7 +199,8 @@ struct Kernels {
   int lanes, tile_rows, tile_vectors;
   GemmPackFn<T> pack_rows, pack_lines;
   GemmColumnsFn<T> gemm_columns;
-  GemmRowFn<T> gemm_row[kMaxRowDepth + 1];                            // [rows of B]
+  GemmRowFn<T> gemm_row[kMaxRowDepth + 1];      // [rows of B]
+  GemmStripFn<T> gemm_strip[kMaxStrip + 1][2];  // [vectors][tail]; null from some number on
   GemmTileFn<T> gemm_tile[kMaxTileRows + 1][kMaxTileVectors + 1][2];  // [rows][vectors][tail]
 };
 

@@ -136,6 +136,8 @@ TEST_P(Gemms, ThinOnes) {
                                                                              {4, 1024, 600},
                                                                              {5, 1024, 600},
                                                                              {1, 1024, 1024},
+                                                                             {1, 128, 784},
+                                                                             {1, 250, 300},
                                                                              {200, 17, 1}}) {
     all_ways<float>(m, n, k, false);
     all_ways<double>(m, n, k, false);

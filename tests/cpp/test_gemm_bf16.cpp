@@ -127,6 +127,7 @@ class PairGemms : public testing::Test {
 TEST_F(PairGemms, EveryWayHasTheSameBits) {
   for (const auto& [m, n, k] : std::initializer_list<std::array<int64_t, 3>>{{1, 1, 1},
                                                                              {1, 40, 7},
+                                                                             {1, 250, 33},
                                                                              {40, 1, 33},
                                                                              {7, 33, 65},
                                                                              {13, 300, 64},

@@ -99,6 +99,15 @@ TEST_P(GuardedGemms, OddSizes) {
       }
 }
 
+// One row whose sums stay in registers, for every number of vectors, and one more.
+TEST_P(GuardedGemms, Strips) {
+  for (int64_t n = 33; n <= 290; n += n % 16 == 1 ? 7 : n % 16 == 8 ? 8 : 1) {
+    check<float>(1, n, 19);
+    check<double>(1, n, 19);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(GuardedGemms, SeveralBlocks) {
   for (const auto& [m, n, k] :
        {std::tuple{30, 70, 523}, {1, 131, 530}, {131, 1, 530}, {4, 70, 131}, {13, 300, 600}}) {

@@ -186,17 +186,27 @@ void gemm_direct(const Kernels<T>& kernel, const Gemm<T>& g) {
   });
 }
 
+// The kernel that keeps the sums of so many columns in registers; null where they are too many.
+template <class T>
+GemmStripFn<T> strip_for(const Kernels<T>& kernel, int64_t columns) {
+  const int64_t vectors = (columns + kernel.lanes - 1) / kernel.lanes;
+  return vectors > kMaxStrip ? nullptr : kernel.gemm_strip[vectors][columns % kernel.lanes != 0];
+}
+
 // Columns [begin, end) of one row.
 template <class T>
 void part_of_row(const Kernels<T>& kernel, const Gemm<T>& g, int64_t begin, int64_t end) {
   if (g.b_col != 1)
     kernel.gemm_columns(
         {end - begin, g.k, g.a, g.a_k, g.b + begin * g.b_col, g.b_col, g.c + begin, g.accumulate});
-  for (int64_t j = begin; j < end && g.b_col == 1; j += kRowColumns)
-    for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
-      kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
-          {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
-           g.c + j, g.accumulate || k > 0});
+  else if (const auto strip = strip_for(kernel, end - begin))
+    strip({end - begin, g.a, g.a_k, g.b + begin, g.b_k, g.c + begin, g.accumulate}, g.k);
+  else
+    for (int64_t j = begin; j < end; j += kRowColumns)
+      for (int64_t k = 0; k < g.k; k += kMaxRowDepth)
+        kernel.gemm_row[std::min<int64_t>(g.k - k, kMaxRowDepth)](
+            {std::min(end - j, kRowColumns), g.a + k * g.a_k, g.a_k, g.b + k * g.b_k + j, g.b_k,
+             g.c + j, g.accumulate || k > 0});
   if (g.bias) kernel.add_bias(1, end - begin, g.c + begin, g.c_row, g.bias + begin);
   finish(g, 0, 1, begin, end);
 }

@@ -78,6 +78,7 @@ PairKernels make() {
   Kernels<float>& k = pairs.products;
   add_gemm<P16, 12, 2>(k);
   add_rows<P16, kMaxRowDepth>(k);
+  add_strips<P16, kMaxStrip>(k);
   k.gemm_columns = gemm_columns<P16>;
   return pairs;
 }
