@@ -56,7 +56,9 @@ def test_digits_prints_what_it_promises(tmp_path: Path) -> None:
     assert all(character.isprintable() for character in text.replace("\n", ""))
     saved = tmp_path / "build" / "digits.safetensors"
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [saved]
-    assert set(rv.load(saved)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    names = {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert set(rv.io.state_of(saved)) == set(rv.load(saved).state_dict()) == names
+    assert rv.io.about(rv.load(saved)).labels == tuple(range(10))
     assert lines[-2] == "next:   python -m ranvier demo xor"
 
 

@@ -117,10 +117,10 @@ def test_model_takes_its_weights_back(path: Path) -> None:
     first, second = build(), build()
     x = rv.ones(1, 3)
     rv.save(first, path)
-    second.load_state_dict(rv.load(path))
+    second.load_state_dict(rv.io.state_of(path))
     assert np.array_equal(rv.predict(first, x).numpy(), rv.predict(second, x).numpy())
     with path.open("rb") as file:
-        assert b"0.weight" in file.read(500)
+        assert b"0.weight" in file.read(2000)
 
 
 def test_nothing_and_odd_names(path: Path) -> None:

@@ -258,7 +258,7 @@ def test_open_files(path: Path) -> None:
     with open(path, "w+b") as file:
         rv.save(nn.Linear(1, 1), file)
         file.seek(0)
-        assert list(rv.load(file)) == ["weight", "bias"]
+        assert list(rv.load(file).state_dict()) == ["weight", "bias"]
         file.seek(1)
         with pytest.raises(ValueError, match=r"\[load\] .*checkpoint.pt: expected"):
             rv.load(file)

@@ -108,7 +108,7 @@ def _gallery(
 def _save(net: nn.Module) -> None:
     try:
         os.makedirs(os.path.dirname(_FILE), exist_ok=True)
-        rv.save(net, _FILE)
+        rv.save(net, _FILE, labels=range(10))
     except OSError as error:
         print(f"could not save {_FILE} here: {error.strerror or error}")
         return

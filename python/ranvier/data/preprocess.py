@@ -69,6 +69,12 @@ class Preprocessor(Module):
     def _learn(self, parts: Iterator[Floats]) -> None:
         raise TypeError(f"[{type(self).__name__}] expected a method '_learn', got none")
 
+    def is_sound(self) -> bool:
+        """Whether what it knows can have come from rows: a file may say otherwise."""
+        found = [getattr(self, name) for name in self.learned]
+        there = [value for value in found if value is not None]
+        return len(there) in (0, len(found)) and all(value.ndim == 1 for value in there)
+
     def forget(self) -> None:
         """Not fitted any more."""
         for name in self.learned:
@@ -124,6 +130,11 @@ class _Affine(Preprocessor):
     @property
     def fitted(self) -> bool:
         return self.shift is not None
+
+    def is_sound(self) -> bool:
+        if self.shift is None or self.scale is None:
+            return super().is_sound()
+        return super().is_sound() and self.shift.shape == self.scale.shape
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows (..., columns), each column on its scale."""
@@ -301,6 +312,17 @@ class OneHot(Preprocessor):
                 f"{self.columns!r:.60}"
             )
         return chosen
+
+    def is_sound(self) -> bool:
+        if not super().is_sound() or self.categories is None:
+            return super().is_sound()
+        assert self.sizes is not None and self.places is not None and self.rest is not None
+        numbers = [part.numpy() for part in (self.sizes, self.places, self.rest)]
+        if len(numbers[0]) != 1 or any(part.dtype != np.int64 for part in numbers):
+            return False
+        columns = np.concatenate(numbers[1:])
+        inside = ((columns >= 0) & (columns < numbers[0])).all()
+        return bool(inside) and self.places.shape == self.categories.shape
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows (..., columns) as (..., out_features)."""

@@ -6,15 +6,19 @@ checked.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ranvier._C import Tensor
 from ranvier._devices import check_device
 from ranvier.nn import Module
 
-__all__ = ["load", "save"]
+if TYPE_CHECKING:
+    from ranvier.io.notes import About
+
+__all__ = ["about", "load", "save", "state_of"]
 
 Path = str | os.PathLike[str]
 
@@ -25,8 +29,11 @@ def save(
     pickle_module: Any = None,
     pickle_protocol: Any = None,
     _use_new_zipfile_serialization: bool = True,
+    *,
+    labels: Any = None,
+    input: Any = None,
 ) -> None:
-    """Write weights, or a nested value such as a checkpoint, to a safetensors file.
+    """Write a model, weights, or a nested value such as a checkpoint, to a safetensors file.
 
     The file is complete or unchanged: the bytes go to a temporary file in the same folder, reach
     the disk, and take the place of the old file in one step. If anything fails on the way, the old
@@ -35,24 +42,38 @@ def save(
     Parameters
     ----------
     obj : Module, Tensor, or dict, list or tuple
-        A model, of which `state_dict()` is written; or dicts, lists and tuples, in each other as
-        they like, of tensors, numbers (whole ones of any size, inf and nan), text, bytes, True,
-        False and None. Keys of dicts are text, numbers, None or tuples of them. Tensors may have
-        any layout; NumPy's arrays come back as tensors, its numbers as Python's.
+        A model: its layers with their arguments, modes and weights, preprocessing at its front, and
+        what `rv.io.about` knows of it; of a class of your own, its name and weights. Or dicts,
+        lists and tuples, in each other as they like, of tensors, numbers (whole ones of any size,
+        inf and nan), text, bytes, True, False and None. Keys of dicts are text, numbers, None or
+        tuples of them. Tensors may have any layout; NumPy's arrays come back as tensors, its
+        numbers as Python's.
     path : str, path-like, or binary file
         Where to write, under any name. The folder must exist. A file that is open is written from
         where it stands.
     pickle_module, pickle_protocol, _use_new_zipfile_serialization
         Taken, and without effect: files hold no pickle.
+    labels : list of str, int or float, optional
+        What the outputs of a model are called, one for each, or two for a single output; what
+        `rv.io.about(model)` has if left out.
+    input : tuple of int, or pair of it and a dtype, optional
+        The shape of a row for a model; what `fit` saw last if left out.
 
     Raises
     ------
     TypeError
-        If there is an object that is no data, the message names its place; or `path` is no path.
+        If there is an object that is no data, the message names its place; or an argument is not
+        what it should be.
     ValueError
-        If a name or a text cannot be written, or data hold themselves.
+        If a name or a text cannot be written, data hold themselves, or labels do not go with the
+        model.
     OSError
         If the file cannot be written.
+
+    Warns
+    -----
+    RanvierWarning
+        Of hooks, and of layers that a file cannot describe: `load` will not make them.
 
     Notes
     -----
@@ -63,6 +84,13 @@ def save(
     Examples
     --------
     >>> import ranvier as rv
+    >>> net = rv.nn.Sequential(rv.nn.Linear(2, 1), rv.nn.Sigmoid())
+    >>> rv.save(net, "net.safetensors", labels=["no", "yes"])
+    >>> rv.load("net.safetensors")
+    Sequential(
+      (0): Linear(in_features=2, out_features=1, bias=True)
+      (1): Sigmoid()
+    )
     >>> rv.save({"w": rv.tensor([1.0, 2.0])}, "weights.safetensors")
     >>> rv.load("weights.safetensors")["w"].tolist()
     [1.0, 2.0]
@@ -72,13 +100,17 @@ def save(
     """
     from ranvier.io import tensors  # when used: a mere `import ranvier` does without json
 
-    named, entries = _content(obj)
+    named, entries, words = _content(obj, labels, input)
     if hasattr(path, "write"):
         from ranvier.io import streams
 
         streams.write(path, named, entries)
-        return
-    tensors.write(_checked("save", path), named, entries)
+    else:
+        tensors.write(_checked("save", path), named, entries)
+    if words:
+        from ranvier.training.errors import warn
+
+        warn(words)
 
 
 def load(
@@ -88,6 +120,7 @@ def load(
     *,
     weights_only: bool = True,
     mmap: bool | None = None,
+    model: Any = None,
 ) -> Any:
     """Read what `save` has written, or the tensors of any safetensors file.
 
@@ -105,67 +138,163 @@ def load(
         file. `save` and everything else that puts a new file in its place leave the tensors as
         they are. A program that overwrites or cuts this very file changes them, though, or ends
         the process: ``mmap=False`` reads all of it now. Files under a mebibyte always are.
+    model : Module, optional
+        Takes the weights of the file, and is what comes back. Files of models with classes of your
+        own need one.
 
     Returns
     -------
-    dict of str to Tensor, or the value
-        For weights and files of others the tensors by name, in the order of the file's header.
-        A model takes them with ``model.load_state_dict(rv.load(path))``. For a nested value the
-        value, with dicts in their order.
+    Module, dict of str to Tensor, or the value
+        The model of a file that holds one, in the mode that it was in; no random number is drawn to
+        make it. For weights and files of others the tensors by name, in the order of the file's
+        header, which a model takes with `load_state_dict`. For a nested value the value, with dicts
+        in their order.
 
     Raises
     ------
     TypeError
-        If `path` is not a path.
+        If `path` is not a path, or `model` no module.
     OSError
         If the file cannot be read.
     ValueError
-        If it is not a safetensors file, is damaged or cut short, was written in a later format, or
-        holds a type of number that Ranvier has no tensors for.
+        If it is not a safetensors file, is damaged or cut short, was written in a later format,
+        holds a type of number that Ranvier has no tensors for, describes a model that Ranvier
+        cannot make, or has other tensors than the model, each of which is listed.
 
     Examples
     --------
     >>> import ranvier as rv
     >>> net = rv.nn.Linear(2, 1)
     >>> rv.save(net, "linear.safetensors")
-    >>> net.load_state_dict(rv.load("linear.safetensors", map_location="cpu"))
-    <All keys matched successfully>
+    >>> rv.load("linear.safetensors")
+    Linear(in_features=2, out_features=1, bias=True)
+    >>> other = rv.load("linear.safetensors", model=rv.nn.Linear(2, 1))
+    >>> rv.equal(other.weight, net.weight)
+    True
     """
-    from ranvier.io import tensors
-
     if not (callable(map_location) or isinstance(map_location, (Mapping, type(None)))):
         check_device(map_location, "load")
+    if model is None:
+        return _read(path, _loaded, mmap is not False)
+    if not isinstance(model, Module):
+        raise TypeError(f"[load] model: expected an nn.Module, got {type(model).__name__}")
+    from ranvier.io import models
+
+    return _read(path, functools.partial(models.load_into, model), mmap is not False)
+
+
+def state_of(path: Any) -> dict[str, Tensor]:
+    """The tensors of a file by name, as `load_state_dict` takes them, whatever made them.
+
+    Parameters
+    ----------
+    path : str, path-like, or binary file
+        A file with a model, or with tensors by name.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Those that a model has under two names are there under both.
+
+    Raises
+    ------
+    TypeError, OSError, ValueError
+        As for `load`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Linear(2, 1)
+    >>> rv.save(net, "linear.safetensors")
+    >>> net.load_state_dict(rv.io.state_of("linear.safetensors"))
+    <All keys matched successfully>
+    """
+    from ranvier.io import models
+
+    found: dict[str, Tensor] = _read(path, models.state_of)
+    return found
+
+
+def about(model: Module) -> About:
+    """What is known of a model beside its layers and weights, to be looked at and changed.
+
+    It travels with the model: `rv.save` writes it, `rv.load` gives it back, copies have it.
+
+    Parameters
+    ----------
+    model : Module
+
+    Returns
+    -------
+    About
+        `labels`, which may be assigned: what the outputs are called, strings or numbers. `input`,
+        which may be assigned: the shape of a row and its dtype, as `fit` saw them last. `training`:
+        what the last `fit` did.
+
+    Raises
+    ------
+    TypeError
+        If it is no model.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.nn.Linear(4, 3)
+    >>> rv.io.about(net).labels = ["setosa", "versicolor", "virginica"]
+    >>> rv.save(net, "iris.safetensors")
+    >>> rv.io.about(rv.load("iris.safetensors")).labels
+    ('setosa', 'versicolor', 'virginica')
+    """
+    from ranvier.io import notes
+
+    return notes.about(model)
+
+
+def _read(path: Any, take: Callable[..., Any], mmap: bool = True) -> Any:
+    """What `take` makes of the name, the tensors and the metadata of a file."""
     if hasattr(path, "read"):
         from ranvier.io import streams
 
-        return streams.read(path, _loaded)
-    return _loaded(path, *tensors.read(_checked("load", path), mmap=mmap is not False))
+        return streams.read(path, take)
+    from ranvier.io import tensors
+
+    return take(path, *tensors.read(_checked("load", path), mmap=mmap))
 
 
-def _content(obj: Any) -> tuple[Mapping[str, Any], dict[str, str]]:
-    """The tensors and the metadata of the file that is to hold an object."""
+def _content(obj: Any, labels: Any, input: Any) -> tuple[Mapping[str, Any], dict[str, str], str]:
+    """Tensors and metadata of the file that is to hold an object, and what it will not hold."""
+    if isinstance(obj, Module):
+        from ranvier.io import models
+
+        return models.content(obj, labels, input)
+    for name, value in (("labels", labels), ("input", input)):
+        if value is not None:
+            raise TypeError(f"[save] {name}: expected it beside a model only, got {value!r:.60}")
     from ranvier.io import kinds
 
-    if isinstance(obj, Module):
-        obj = obj.state_dict()
     named = isinstance(obj, Mapping) and all(
         isinstance(name, str) and name != "__metadata__" and isinstance(value, Tensor)
         for name, value in obj.items()
     )
     if named:
-        return obj, kinds.metadata(kinds.STATE)
+        return obj, kinds.metadata(kinds.STATE), ""
     from ranvier.io import nested
 
     found, description = nested.described(obj)
-    return found, kinds.metadata(kinds.VALUE, description)
+    return found, kinds.metadata(kinds.VALUE, description), ""
 
 
 def _loaded(path: Path, named: dict[str, Tensor], entries: Mapping[str, str]) -> Any:
     """What `load` gives for a file with these tensors and metadata."""
     from ranvier.io import kinds
 
-    if kinds.kind_of(path, entries) in (kinds.FOREIGN, kinds.STATE):
+    kind = kinds.kind_of(path, entries)
+    if kind in (kinds.FOREIGN, kinds.STATE):
         return named
+    if kind == kinds.MODEL:
+        from ranvier.io import models
+
+        return models.load(path, named, entries)
     from ranvier.io import nested
 
     return nested.value_of(path, named, kinds.described(path, entries))

@@ -19,6 +19,13 @@ STATE, VALUE, MODEL, CHECKPOINT = KINDS = ("state", "value", "model", "checkpoin
 FOREIGN = "foreign"  # of files that somebody else wrote
 
 
+def plain(text: str, most: int = 60) -> str:
+    """A word of a file, for messages and terminals: in one line, cut, control characters named."""
+    shown = text[: most + 1]
+    shown = shown if shown.isprintable() else repr(shown)[1:-1]
+    return shown if len(shown) <= most else shown[: most - 2] + ".."
+
+
 def metadata(kind: str, description: Any = None) -> dict[str, str]:
     """What is written under `__metadata__`; the same content gives the same bytes."""
     made = {

@@ -108,8 +108,9 @@ def load(module: Module, state_dict: Any, strict: bool, assign: bool) -> LoadRes
     """What `Module.load_state_dict` does."""
     where = f"[load_state_dict] {type(module).__name__}"
     if not isinstance(state_dict, Mapping):
+        hint = "; pass its state_dict()" if isinstance(state_dict, ExtraState) else ""
         raise TypeError(
-            f"[load_state_dict] expected names and tensors, got {type(state_dict).__name__}"
+            f"[load_state_dict] expected names and tensors, got {type(state_dict).__name__}{hint}"
         )
     given: OrderedDict[str, Any] = OrderedDict(state_dict)
     result, messages = LoadResult([], []), list[str]()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import _C
 from ranvier._C import Tensor, ops
 from ranvier._devices import check_device
 from ranvier._dtypes import or_default
 from ranvier.nn import _functional_activations as F
 from ranvier.nn import init
+from ranvier.nn._start import begin, room
 from ranvier.nn.linear import checked_size
 from ranvier.nn.module import Module
 from ranvier.nn.parameter import Parameter
@@ -134,8 +134,8 @@ class PReLU(Module):
         check_device(device, "PReLU")
         self.num_parameters = checked_size("PReLU", "num_parameters", num_parameters)
         self.init = init
-        start = _C.full((self.num_parameters,), init, or_default(dtype))
-        self.weight = Parameter(start)
+        self.weight = Parameter(room((self.num_parameters,), or_default(dtype)))
+        begin(self)
 
     def reset_parameters(self) -> None:
         """Slopes as they started."""

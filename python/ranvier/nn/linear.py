@@ -6,12 +6,12 @@ import math
 import operator
 from typing import Any
 
-from ranvier import _C
 from ranvier._C import Tensor, ops
 from ranvier._devices import check_device
 from ranvier._dtypes import or_default
 from ranvier._layouts import shape_from
 from ranvier.nn import init
+from ranvier.nn._start import begin, room
 from ranvier.nn.functional_norm import bilinear
 from ranvier.nn.module import Module
 from ranvier.nn.parameter import Parameter
@@ -73,10 +73,10 @@ class Linear(Module):
         self.in_features = checked_size("Linear", "in_features", in_features)
         self.out_features = checked_size("Linear", "out_features", out_features)
         chosen = or_default(dtype)
-        storage = _C.zeros(shape_from((self.in_features, self.out_features), "Linear"), chosen)
+        storage = room(shape_from((self.in_features, self.out_features), "Linear"), chosen)
         self.weight = Parameter(storage.transpose(0, 1))
-        self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
-        self.reset_parameters()
+        self.bias = Parameter(room((self.out_features,), chosen)) if bias else None
+        begin(self)
 
     def reset_parameters(self) -> None:
         """Draws weight and bias anew from the default generator."""
@@ -140,9 +140,9 @@ class Bilinear(Module):
         self.out_features = checked_size("Bilinear", "out_features", out_features)
         chosen = or_default(dtype)
         shape = (self.out_features, self.in1_features, self.in2_features)
-        self.weight = Parameter(_C.zeros(shape_from(shape, "Bilinear"), chosen))
-        self.bias = Parameter(_C.zeros((self.out_features,), chosen)) if bias else None
-        self.reset_parameters()
+        self.weight = Parameter(room(shape_from(shape, "Bilinear"), chosen))
+        self.bias = Parameter(room((self.out_features,), chosen)) if bias else None
+        begin(self)
 
     def reset_parameters(self) -> None:
         """Draws weight and bias anew from the default generator."""

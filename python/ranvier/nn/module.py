@@ -36,8 +36,8 @@ def _no_forward(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise TypeError(f"[{name}] expected a method 'forward', got none; define forward(self, x)")
 
 
-# What `fit` and `predict` keep with a model.
-_KEPT = ("_ranvier_last_fit", "_ranvier_predictions")
+# What `fit`, `predict` and files keep with a model.
+_KEPT = ("_ranvier_last_fit", "_ranvier_predictions", "_ranvier_about")
 
 
 class Module(Tree, ExtraState):

@@ -11,6 +11,7 @@ from ranvier._devices import check_device
 from ranvier._dtypes import or_default
 from ranvier._layouts import shape_from
 from ranvier.nn import init
+from ranvier.nn._start import begin, room
 from ranvier.nn.functional_norm import batch_norm
 from ranvier.nn.linear import checked_size
 from ranvier.nn.module import Module
@@ -25,9 +26,9 @@ class _Affine(Module):
 
     def _make(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
         chosen = or_default(dtype)
-        self.weight = Parameter(_C.zeros(shape, chosen)) if weight else None
-        self.bias = Parameter(_C.zeros(shape, chosen)) if bias else None
-        self.reset_parameters()
+        self.weight = Parameter(room(shape, chosen)) if weight else None
+        self.bias = Parameter(room(shape, chosen)) if bias else None
+        begin(self)
 
     def reset_parameters(self) -> None:
         """Sets the weight to 1 and the bias to 0."""
@@ -113,8 +114,8 @@ class BatchNorm1d(_Affine):
         shape = shape_from((self.num_features,), "BatchNorm1d")
         chosen = or_default(dtype)
         tracked = track_running_stats
-        self.register_buffer("running_mean", _C.zeros(shape, chosen) if tracked else None)
-        self.register_buffer("running_var", _C.zeros(shape, chosen) if tracked else None)
+        self.register_buffer("running_mean", room(shape, chosen) if tracked else None)
+        self.register_buffer("running_var", room(shape, chosen) if tracked else None)
         self.register_buffer("num_batches_tracked", _C.zeros((), _C.int64) if tracked else None)
         self._make(shape, affine, affine and bias, dtype)
 

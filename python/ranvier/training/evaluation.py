@@ -13,6 +13,7 @@ from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
 from ranvier.data.preprocess import leading
+from ranvier.io import notes
 from ranvier.nn import Module
 from ranvier.training import loaders, losses, predictions
 from ranvier.training import metrics as metric_names
@@ -111,7 +112,12 @@ def predict(model: Module, X: Any, batch_size: int = _BATCH) -> Tensor:
     if unpacked is None and loaders.is_source(X):
         return loaders.outputs("predict", model, X, size)
     rows = X if unpacked is None else unpacked[0]
-    return outputs("predict", model, data("predict", "X", rows, model), size)
+    given = data("predict", "X", rows, model)
+    answer = outputs("predict", model, given, size)
+    about = notes.about(model)
+    if about.input is None:
+        about.note_row(given.shape, given.dtype.name)
+    return answer
 
 
 def evaluate(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.io import notes
 from ranvier.nn import Module
 from ranvier.training import callbacks as events
 from ranvier.training import inputs, losses, optimizers, preparation, schedules
 from ranvier.training import metrics as metric_names
+from ranvier.training.batches import RowBatches
 from ranvier.training.evaluation import check_model
 from ranvier.training.history import History
 from ranvier.training.loop import Run
@@ -188,9 +190,25 @@ def fit(
     task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
     task.kept = kept
-    history = Run(task, [*listeners, lines(number, verbose, frozenset(fractions))]).train()
+    run = Run(task, [*listeners, lines(number, verbose, frozenset(fractions))])
+    _note(model, task, run.history)
+    history = run.train()
     last.kept = task.kept
     return history
+
+
+def _note(model: Module, task: FitTask, history: History) -> None:
+    """Tell what files say of a model: what it is fed with, and how it was trained."""
+    about = notes.about(model)
+    facts = {
+        "loss": task.loss.name,
+        "optimizer": type(task.optimizer).__name__,
+        "lr": float(task.optimizer.param_groups[0]["lr"]),
+    }
+    if isinstance(task.batches, RowBatches):
+        about.note_row(task.batches.X.shape, task.batches.X.dtype.name)
+        facts["batch_size"] = task.batches.batch_size
+    about.note_fit(facts, history)
 
 
 def early(stopping: Any) -> events.Callback | None:

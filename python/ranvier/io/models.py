@@ -1,0 +1,218 @@
+"""Whole models in files: what `save` and `load` do with an `nn.Module`.
+
+The description is in `description.py` and `building.py`, what is known beside it in `notes.py`, the
+bytes are in `tensors.py`. Here they come together.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ranvier._C import Tensor
+from ranvier.io import building, kinds, nested, notes
+from ranvier.io.description import JSON, Description, describe, joined
+from ranvier.io.kinds import plain
+from ranvier.nn import GLU, Bilinear, Linear, Module, Sequential
+
+Path = str | os.PathLike[str]
+
+_TOLD = 5  # classes or hooks in one message
+_SHAPED_AS_INPUT = ("activation", "activation_smooth", "dropout", "normalization")
+
+
+def content(
+    model: Module, labels: Any = None, input: Any = None
+) -> tuple[Mapping[str, Tensor], dict[str, str], str]:
+    """Tensors and metadata of a model's file, and a sentence about what it will not hold.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For labels or an input that are none of this model, or a model that no file can hold.
+    """
+    about = copy.copy(notes.about(model))
+    if labels is not None:
+        about.labels = notes.checked_labels(labels, "save")
+    if input is not None:
+        about.input = notes.checked_input(input, "save")
+    if about.labels is not None:
+        _check_number(model, len(about.labels), "labels" if labels is None else "save")
+    found = describe(model)
+    named: Mapping[str, Tensor] = found.tensors
+    state: JSON = {}
+    if found.own and _names_itself(model):
+        named, found.tied = model.state_dict(), {}
+        if not all(isinstance(value, Tensor) for value in named.values()):
+            named, described = nested.described(named, "state_dict")
+            state = {"state": described["value"]}
+    description = {"model": found.tree, "tied": found.tied, **state} | notes.to_json(about)
+    return named, kinds.metadata(kinds.MODEL, description), _left_out(found)
+
+
+def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Module:
+    """The model of a file, of which tensors and metadata are given.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no model, or one that it cannot make.
+    """
+    description = description_of(path, metadata)
+    own = building.own_classes(description["model"])
+    if own:
+        raise ValueError(f"[load] {os.fspath(path)}: {_own_words(own)}")
+    about = about_of(path, description)
+    try:
+        model = building.build(description["model"], named, description["tied"])
+    except ValueError as error:
+        raise ValueError(f"[load] {os.fspath(path)}: {error}") from None
+    object.__setattr__(model, notes.ATTRIBUTE, about)
+    return model
+
+
+def load_into(
+    model: Module, path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> Module:
+    """Puts the tensors of a file into a model that is there: all, or none on an error."""
+    about = None
+    if kinds.kind_of(path, metadata) == kinds.MODEL:
+        about = about_of(path, description_of(path, metadata))
+    try:
+        model.load_state_dict(state_of(path, named, metadata))
+    except RuntimeError as error:
+        words = str(error).removeprefix("[load_state_dict] ")
+        raise ValueError(f"[load] {os.fspath(path)}: {words:.2000}") from None
+    if about is not None:
+        object.__setattr__(model, notes.ATTRIBUTE, about)
+    return model
+
+
+def state_of(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Any:
+    """The tensors of a file under all their names, as `load_state_dict` takes them."""
+    kind = kinds.kind_of(path, metadata)
+    if kind in (kinds.VALUE, kinds.CHECKPOINT):
+        raise ValueError(
+            f"[load] {os.fspath(path)}: expected a model, or tensors by name, got a nested value; "
+            "take what you need of rv.load(path)"
+        )
+    if kind != kinds.MODEL:
+        return named
+    description = description_of(path, metadata)
+    if "state" in description:
+        return nested.value_of(path, named, {"value": description["state"]})
+    return _state(description, named)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def _names_itself(model: Module) -> bool:
+    """Whether a part of the model says in its own way what its state is."""
+    return any(
+        type(module).state_dict is not Module.state_dict
+        or "state_dict" in vars(module)
+        or type(module).get_extra_state is not Module.get_extra_state
+        or (
+            module._hooks is not None and (module._hooks.state_dict or module._hooks.state_dict_pre)
+        )
+        for module in model.modules()
+    )
+
+
+def _check_number(model: Module, count: int, where: str) -> None:
+    """A ValueError unless there is a label for each output, or two for a single one."""
+    outputs = outputs_of(model)
+    if outputs is not None and count != outputs and (outputs, count) != (1, 2):
+        raise ValueError(
+            f"[{where}] labels: expected one for each of the {outputs} outputs of the model, got "
+            f"{count}"
+        )
+
+
+def outputs_of(model: Module) -> int | None:
+    """How many numbers a row has in the end, where the last layers of a chain tell."""
+    if isinstance(model, (Linear, Bilinear)):
+        return model.out_features
+    if type(model) is not Sequential:
+        return None
+    for layer in reversed(list(model)):
+        if type(layer).__module__.rpartition(".")[2] not in _SHAPED_AS_INPUT or type(layer) is GLU:
+            return outputs_of(layer)
+    return None
+
+
+def _left_out(found: Description) -> str:
+    """What the file does not hold, where that is not plain from the model's class."""
+    whys = [f"{layer or kind}: {why}" for layer, kind, why in found.own if why]
+    if whys:
+        return (
+            f"[save] model: expected layers that their arguments describe, got {_some(whys)}; "
+            "rv.load(path, model=...) puts the weights into a model that is there"
+        )
+    if found.hooks and not found.own:
+        return (
+            f"[save] model: expected one without hooks, got {_some(found.hooks)}; the file holds "
+            "none of them: register them again after rv.load"
+        )
+    return ""
+
+
+def _some(words: list[str]) -> str:
+    more = f" and {len(words) - _TOLD} more" if len(words) > _TOLD else ""
+    return ", ".join(words[:_TOLD]) + more
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def description_of(path: Path, metadata: Mapping[str, str]) -> JSON:
+    """The description of a model, of which the form is right; a ValueError otherwise."""
+    description = kinds.described(path, metadata)
+    try:
+        building.check(description.get("model"))
+        tied = description.setdefault("tied", {})
+        if not isinstance(tied, dict) or not all(isinstance(v, str) for v in tied.values()):
+            raise ValueError(f"tied: expected names by names, got {tied!r:.60}")
+    except ValueError as error:
+        raise ValueError(f"[load] {os.fspath(path)}: {error}; the file is damaged") from None
+    return description
+
+
+def about_of(path: Path, description: JSON) -> notes.About:
+    """What is known of the model beside its layers."""
+    try:
+        return notes.from_json(description)
+    except ValueError as error:
+        raise ValueError(f"[load] {os.fspath(path)}: {error}; the file is damaged") from None
+
+
+def _state(description: JSON, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All names of a model's state; what is not part of it stays out."""
+    passing = {
+        joined(layer, name)
+        for layer, node in building.layers_of(description["model"])
+        for name in node.get("not_persistent", ())
+    }
+    state = {name: tensor for name, tensor in named.items() if name not in passing}
+    tied = description["tied"]
+    return state | {
+        name: named[first] for name, first in tied.items() if first in named and name not in passing
+    }
+
+
+def _own_words(own: list[tuple[str, str, str]]) -> str:
+    """What a file cannot make, and how to go on."""
+    told = [
+        plain(kind)
+        + (f" at {plain(layer)}" if layer else "")
+        + (f" ({plain(why, 160)})" if why else "")
+        for layer, kind, why in own
+    ]
+    return (
+        f"expected layers of Ranvier's alone, got {_some(told)}, which a file cannot make; make "
+        "the model and write rv.load(path, model=it), or "
+        "it.load_state_dict(rv.io.state_of(path))"
+    )
