@@ -1,4 +1,7 @@
-"""`python -m ranvier`: demos, and what this installation can do. Parses arguments, no more."""
+"""`python -m ranvier`: demos, what this installation can do, what is in a file.
+
+Parses arguments, no more.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m ranvier", description="Neural networks on the machine you have."
     )
     parser.add_argument("--version", action="version", version=f"ranvier {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="demo | info")
+    commands = parser.add_subparsers(dest="command", metavar="demo | info | show")
     demo = commands.add_parser("demo", help="watch a network learn; without a name, list the demos")
     demo.add_argument("name", nargs="?", choices=sorted(_demo.DEMOS), help="which demo")
     demo.add_argument("--seed", type=_seed, default=0, help="another start and split (default 0)")
     commands.add_parser("info", help="what this installation can do")
+    show = commands.add_parser("show", help="what is in a file: layers, tensors, labels, training")
+    show.add_argument("file", help="a file of rv.save, or any safetensors file")
+    show.add_argument("--all", action="store_true", help="all layers and names, however many")
     given = parser.parse_args(arguments)
     try:
         return _run(parser, given)
@@ -49,6 +55,10 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if given.command == "info":
         _info.show()
         return 0
+    if given.command == "show":
+        from ranvier import _show  # what reads files is needed by nobody else here
+
+        return _show.show(given.file, given.all)
     parser.print_help()
     return 0
 

@@ -512,6 +512,11 @@ def test_models_that_go_on_for_ever(path: Path) -> None:
         wide = nn.Sequential(wide, wide)
     with pytest.raises(ValueError, match="at most 100,000 layers"):
         rv.save(wide, path)
+    long: nn.Module = nn.Sequential(*[nn.ReLU() for _ in range(1000)])
+    for _ in range(20):
+        long = nn.ModuleDict({"x" * 10_000: long})
+    with pytest.raises(ValueError, match="letters in all"):
+        rv.save(long, path)
     assert not path.exists()
 
 

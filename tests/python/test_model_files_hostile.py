@@ -243,6 +243,17 @@ def test_more_layers_than_anything_has(path: Path) -> None:
     assert "at most 100,000 layers" in refused(path, doubled)
 
 
+def test_paths_that_grow(path: Path) -> None:
+    """Long names within each other, and many of them below: gigabytes of paths in a small file."""
+    tree = within(*[RELU] * 1000)
+    for _ in range(20):
+        tree = {"class": "nn.Sequential", "layers": [{"name": "x" * 10_000, **tree}]}
+    assert "letters in all" in refused(path, tree)
+    held = [[str(i), "buffer"] for i in range(10_000)]
+    tree = {"class": "nn.Sequential", "layers": [{"name": "x" * 10_000, **RELU, "holds": held}]}
+    assert "letters in all" in refused(path, tree)
+
+
 @pytest.mark.parametrize("name", ["data.Standardize", "data.Impute", "data.OneHot"])
 def test_what_was_not_learned_from_rows(path: Path, name: str) -> None:
     rv.save(LAYERS[name].make(), path)

@@ -122,7 +122,7 @@ def _what_next() -> None:
     enter = f". {activate}   &&   " if inside and "VIRTUAL_ENV" not in os.environ else ""
     print(f"next:   {enter}python -m ranvier demo xor")
     readme = _readme_line()
-    print("more:   python -m ranvier demo | info" + (f"        {readme}" if readme else ""))
+    print("more:   python -m ranvier demo | info | show" + (f"        {readme}" if readme else ""))
 
 
 def _readme_line() -> str:

@@ -53,6 +53,7 @@ class Argument(NamedTuple):
     attribute: str
     types: tuple[str, ...]
     required: bool
+    default: Any
 
 
 @functools.cache
@@ -94,7 +95,8 @@ def arguments_of(name: str) -> tuple[Argument, ...]:
             raise TypeError(f"{name}: {parameter.name}: no rule for {written!r}")
         attribute = _ATTRIBUTES.get((name, parameter.name), parameter.name)
         required = parameter.default is parameter.empty
-        found.append(Argument(parameter.name, attribute, tuple(types), required))
+        default = None if required else parameter.default
+        found.append(Argument(parameter.name, attribute, tuple(types), required, default))
     return tuple(found)
 
 

@@ -19,10 +19,12 @@ from ranvier.io.description import (
     DEPTH,
     JSON,
     LAYERS,
+    LETTERS,
     alike,
     check_free,
     held,
     joined,
+    kind_of,
     shown,
 )
 from ranvier.io.kinds import plain
@@ -88,12 +90,32 @@ def layers_of(tree: JSON) -> Iterable[tuple[str, JSON]]:
         waiting.extend(reversed(inner))
 
 
+def tensors_of(node: JSON) -> dict[str, str]:
+    """Names of the tensors of one layer in a checked description, and what they are.
+
+    Raises
+    ------
+    ValueError
+        If the layer cannot be made.
+    """
+    if node.get("own"):
+        return {name: kind for name, kind in node.get("holds", ()) if kind is not None}
+    if node["class"] not in classes():
+        raise ValueError(f"expected a class of Ranvier's, got {node['class']!r:.60}")
+    module = make(node["class"], node.get("arguments", {}))
+    try:
+        _hold(module, node.get("holds", []))
+    except DescriptionError as error:
+        raise ValueError(f"{error}") from None
+    return {name: kind_of(tensor) for name, tensor in held(module).items()}
+
+
 # --- what is checked before anything is made ------------------------------------------------------
 
 
 def check(tree: Any) -> None:
     """A ValueError unless a description has the form of one, to the last layer."""
-    waiting, count = [("", tree, 0)], 0
+    waiting, count, letters = [("", tree, 0)], 0, 0
     while waiting:
         path, node, depth = waiting.pop()
         count += 1
@@ -108,7 +130,16 @@ def check(tree: Any) -> None:
                 raise ValueError(
                     f"layer {path!r:.60}: expected layers with names, got {child!r:.60}"
                 )
+            letters += (len(path) + len(name) + 1) * (1 + _names_in(child))
+            if letters > LETTERS:
+                raise ValueError(f"expected names of at most {LETTERS:,} letters in all, got more")
             waiting.append((joined(path, name), child, depth + 1))
+
+
+def _names_in(node: JSON) -> int:
+    """How many names of tensors a layer lists."""
+    lists = (node.get(key) for key in ("holds", "frozen", "not_persistent"))
+    return sum(len(names) for names in lists if isinstance(names, list))
 
 
 def _check_node(path: str, node: Any, depth: int) -> None:

@@ -18,6 +18,7 @@ from ranvier.nn import Module, Parameter, ParameterDict, ParameterList
 
 DEPTH = 100  # of layers within layers
 LAYERS = 100_000  # counted on every way that leads to them
+LETTERS = 50_000_000  # of the paths of all tensors: paths are as long as names, times the depth
 
 JSON = dict[str, Any]
 
@@ -94,6 +95,7 @@ class _Writer:
         self.paths: dict[int, str] = {}  # of layers, by id
         self.sizes: dict[int, int] = {}  # how many ways lead into them and below
         self.names: dict[int, str] = {}  # of tensors, by id
+        self.letters = 0
 
     def node(self, module: Module, path: str, above: tuple[Module, ...]) -> JSON:
         """One layer and all below it."""
@@ -104,6 +106,12 @@ class _Writer:
                 f"{DEPTH} deep, got one that goes on; save model.state_dict() instead"
             )
         self.paths[id(module)] = path
+        self.letters += (len(path) + 1) * (1 + 3 * len(held(module)))
+        if self.letters > LETTERS:
+            raise ValueError(
+                f"[save] {type(module).__name__}: expected names of at most {LETTERS:,} letters in "
+                "all, got more; save model.state_dict() instead"
+            )
         node = self.itself(module, path)
         if not above or module.training != above[-1].training:
             node["training"] = bool(module.training)

@@ -51,7 +51,7 @@ def kind_of(path: Path, found: Mapping[str, str]) -> str:
     """
     if found.get("format") != "ranvier":
         return FOREIGN
-    version = found.get("format_version", "1")
+    version = version_of(found)
     if not (version.isascii() and version.isdigit() and len(version) < 10 and int(version)):
         raise ValueError(
             f"[load] {os.fspath(path)}: expected a format_version from 1, got {version!r:.60}; "
@@ -70,6 +70,11 @@ def kind_of(path: Path, found: Mapping[str, str]) -> str:
             f"{kind!r:.60}; the file is damaged"
         )
     return kind
+
+
+def version_of(found: Mapping[str, str]) -> str:
+    """The version of the format, of a file that has passed `kind_of`."""
+    return found.get("format_version", "1")
 
 
 def described(path: Path, found: Mapping[str, str]) -> dict[str, Any]:

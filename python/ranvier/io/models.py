@@ -203,16 +203,17 @@ def _state(description: JSON, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def whose(layer: str, kind: str, why: str) -> str:
+    """A class that a file cannot make, where it stands, and why, where that is known."""
+    where = f" at {plain(layer)}" if layer else ""
+    return plain(kind, 120) + where + (f" ({plain(why, 160)})" if why else "")
+
+
 def _own_words(own: list[tuple[str, str, str]]) -> str:
     """What a file cannot make, and how to go on."""
-    told = [
-        plain(kind)
-        + (f" at {plain(layer)}" if layer else "")
-        + (f" ({plain(why, 160)})" if why else "")
-        for layer, kind, why in own
-    ]
+    told = _some([whose(*part) for part in own])
     return (
-        f"expected layers of Ranvier's alone, got {_some(told)}, which a file cannot make; make "
+        f"expected layers of Ranvier's alone, got {told}, which a file cannot make; make "
         "the model and write rv.load(path, model=it), or "
         "it.load_state_dict(rv.io.state_of(path))"
     )

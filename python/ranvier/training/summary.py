@@ -15,12 +15,12 @@ from ranvier._C import Tensor
 from ranvier._conversion import as_tensor
 from ranvier._grad import no_grad
 from ranvier._random import get_rng_state, set_rng_state
+from ranvier._tables import bytes_of, table, wrapped
 from ranvier.nn import Module
 from ranvier.training.evaluation import check_model
 from ranvier.training.modes import evaluating
 
 _ROWS = 2  # how many the model is tried on
-_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -85,26 +85,27 @@ class Summary:
     def __str__(self) -> str:
         cells = [("Layer", "Type", "Output shape", "Parameters")]
         cells += [self._cells(layer) for layer in self.layers]
-        widths = _widths(cells)
-        lines = [_line(row, widths) for row in cells]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         counts = (
-            f"Parameters: {self.total_params:,} ({_bytes(self.size)}), "
+            f"Parameters: {self.total_params:,} ({bytes_of(self.size)}), "
             f"trainable {self.trainable_params:,}, not trainable {self.non_trainable_params:,}"
         )
-        notes = [part for sentence in self.lost for part in _wrapped(sentence)]
-        return "\n".join([lines[0], rule, *lines[1:], rule, *_wrapped(counts), *notes])
+        notes = [part for sentence in self.lost for part in wrapped(sentence)]
+        return "\n".join([*table(cells), *wrapped(counts), *notes])
 
     __repr__ = __str__
 
     def _cells(self, layer: Layer) -> tuple[str, str, str, str]:
         depth = layer.name.count(".") + 1 if layer.name else 0
         name = "  " * depth + (layer.name.rpartition(".")[2] or "(model)")
-        shown = ", ".join(self._shape(shape) for shape in layer.shapes) or "-"
+        shown = self.shapes_of(layer)
         count = f"{layer.parameters:,}"
         if layer.trainable < layer.parameters:
             count += " frozen" if layer.trainable == 0 else " partly frozen"
         return name, layer.kind, shown, count
+
+    def shapes_of(self, layer: Layer) -> str:
+        """The shapes of a layer's outputs in words."""
+        return ", ".join(self._shape(shape) for shape in layer.shapes) or "-"
 
     def _shape(self, shape: tuple[int, ...]) -> str:
         sizes = [str(n) for n in shape]
@@ -282,37 +283,3 @@ def _lost(model: Module) -> Iterator[str]:
                 f"Not part of the model: {where}, a plain {type(value).__name__} of {len(lost)} "
                 f"({kinds}); use nn.{holder}"
             )
-
-
-# --- the table ------------------------------------------------------------------------------------
-
-
-def _widths(cells: list[tuple[str, str, str, str]]) -> list[int]:
-    """Of the columns; the widest gives way until the table fits."""
-    widths = [max(len(row[i]) for row in cells) for i in range(4)]
-    while sum(widths) + 6 > _WIDTH:
-        widest = max(range(3), key=lambda i: widths[i])
-        widths[widest] -= 1
-    return widths
-
-
-def _line(row: tuple[str, str, str, str], widths: list[int]) -> str:
-    left = [_cut(text, width).ljust(width) for text, width in zip(row[:3], widths, strict=False)]
-    return "  ".join([*left, row[3].rjust(widths[3])]).rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 2] + ".."
-
-
-def _wrapped(sentence: str) -> list[str]:
-    import textwrap  # only a summary that is printed needs it
-
-    return textwrap.wrap(sentence, _WIDTH, subsequent_indent="  ")
-
-
-def _bytes(n: int) -> str:
-    if n < 1000:
-        return f"{n} bytes"
-    power = min((len(str(n)) - 1) // 3, 3)
-    return f"{n / 1000**power:.1f} {('KB', 'MB', 'GB')[power - 1]}"
