@@ -395,7 +395,7 @@ DAMAGED = {
         file_of({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}, b"\1\2"),
         "0 or 1 in tensor",
     ),
-    "a pickle": (b"\x80\x04\x95" + b"\0" * 30, "header of 9766016 bytes"),
+    "any bytes": (b"\x81\x04\x95" + b"\0" * 30, "header of 9766017 bytes"),
 }
 
 

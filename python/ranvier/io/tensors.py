@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier import _C
 from ranvier._C import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.io import foreign
 
 Path = str | os.PathLike[str]
 
@@ -43,10 +46,15 @@ def read(path: Path, *, mmap: bool = True) -> tuple[dict[str, Tensor], dict[str,
     OSError
         If the file cannot be read.
     ValueError
-        If it is not a safetensors file, is damaged or cut short, or holds a type of number that
-        Ranvier has no tensors for.
+        If it is not a safetensors file (a file of another library is called what it is), is
+        damaged or cut short, or holds a type of number that Ranvier has no tensors for.
     """
-    return _C.read_tensors(path, mmap)
+    try:
+        return _C.read_tensors(path, mmap)
+    except ValueError as error:
+        from ranvier.io import foreign
+
+        raise _named(error, os.fspath(path), foreign.in_file(path)) from None
 
 
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -70,7 +78,19 @@ def from_bytes(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, str
     ValueError
         As `read` does.
     """
-    return _C.tensors_from_bytes(data, name)
+    try:
+        return _C.tensors_from_bytes(data, name)
+    except ValueError as error:
+        from ranvier.io import foreign
+
+        raise _named(error, name, foreign.in_bytes(data)) from None
+
+
+def _named(error: ValueError, name: str, kind: foreign.Kind | None) -> ValueError:
+    """What to raise for a file that could not be read, of a kind that is known or not."""
+    from ranvier.io import foreign
+
+    return ValueError(foreign.message(name, kind)) if kind else error
 
 
 def _checked(tensors: Mapping[Any, Any]) -> dict[str, Tensor]:
