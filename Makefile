@@ -4,7 +4,7 @@
 PYTHON = python3
 ARGS =
 
-.PHONY: help demo test test-slow lint sanitize tsan fuzz bench bench-peers bench-selftest clean
+.PHONY: help demo test test-slow lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean
 
 help:
 	@echo 'make demo       build into .venv (once) and learn to read handwritten digits'
@@ -13,15 +13,16 @@ help:
 	@echo 'make lint       ruff, mypy and clang-format'
 	@echo 'make sanitize   tests and random calls under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan       tests of threads under the thread sanitizer'
-	@echo 'make fuzz       random calls under the sanitizers for a minute; ARGS="--seconds 600 --seed 7"'
-	@echo 'make bench      kernels beside the limits of this machine, ops, steps and threads; QUICK=1 a part'
-	@echo '                of it; ARGS="--benchmark_filter=^gelu" or ARGS="--only threads" what is named'
+	@echo 'make fuzz       random calls under the sanitizers for a minute, then random files for ten;'
+	@echo '                ARGS="--seconds 600 --seed 7"; make fuzz-files  the files alone, with libFuzzer'
+	@echo 'make bench      kernels beside the limits of this machine, ops, steps, threads, files; QUICK=1 a'
+	@echo '                part; ARGS="--benchmark_filter=^gelu" or ARGS="--only threads" what is named'
 	@echo 'make bench-peers     the same work by NumPy, PyTorch, JAX and others, which it asks to download:'
 	@echo '                YES=1 does not ask, PEERS="numpy jax" takes these, QUICK=1 the most telling rows'
 	@echo 'make bench-selftest  that a kernel slowed down on purpose is noticed, and noise is not'
 	@echo 'make clean      remove build, .venv and caches'
 
-demo test test-slow lint sanitize tsan fuzz bench bench-peers bench-selftest clean:
+demo test test-slow lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean:
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo 'Ranvier needs Python 3.10 or newer and a C++20 compiler:'; \
 	  echo '    sudo apt-get install -y g++ python3-dev python3-venv'; \

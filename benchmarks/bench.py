@@ -4,11 +4,11 @@
     make bench QUICK=1 ARGS="--only threads"
     python benchmarks/bench.py --native build/.../ranvier_bench
 
-Three parts: `native` (kernels as C++ calls them, beside the limits of the machine), `ops` (every op
-of the tests' case table and training steps, from Python, by pytest-benchmark) and `threads`
-(what a second thread costs at worst). Each leaves NAME.json in results/, what it printed in
-results/NAME.txt, and native and threads leave pictures. It returns 1 where a part could not run; a
-figure that falls short of its target is no failure.
+Four parts: `native` (kernels as C++ calls them, beside the limits of the machine), `ops` (every op
+of the tests' case table and training steps, from Python, by pytest-benchmark), `threads` (what a
+second thread costs at worst) and `files` (what saving and loading cost). Each leaves NAME.json in
+results/, what it printed in results/NAME.txt, and native and threads leave pictures. It returns 1
+where a part could not run; a figure that falls short of its target is no failure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from suite import native, programs, results, verdicts
 import ranvier as rv
 
 HERE = Path(__file__).parent
-PARTS = ("native", "ops", "threads")
+PARTS = ("native", "ops", "threads", "files")
 REPETITIONS = 5  # of rows that have a target or are drawn
 OTHERS = "processors that others kept busy"
 
@@ -107,6 +107,14 @@ def run_threads(given: argparse.Namespace) -> Found:
     return Found(verdicts.of_threads(rows), {"threads": others})
 
 
+def run_files(given: argparse.Namespace) -> Found:
+    """What saving and loading cost: files.py writes its figures itself."""
+    command = [sys.executable, str(HERE / "files.py"), *["--quick"] * given.quick]
+    others = programs.follow("files", command, r"(by hand|save|load)")
+    found = json.loads((results.FOLDER / "files.json").read_text(encoding="utf-8"))
+    return Found(verdicts.of_files(found), {"files": others})
+
+
 def picture(name: str) -> Path:
     return results.FOLDER / f"{name}.png"
 
@@ -128,7 +136,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some parts")
     parser.add_argument("--quick", action="store_true", help="the most telling rows, briefly")
     given = parser.parse_args()
-    parts = {"native": run_native, "ops": run_ops, "threads": run_threads}
+    parts = {"native": run_native, "ops": run_ops, "threads": run_threads, "files": run_files}
     lines, others, code = [], {}, 0
     for name in given.only:
         if name == "native" and given.native is None:

@@ -53,6 +53,22 @@ def of_threads(rows: list[dict[str, Any]]) -> list[Line]:
     return lines
 
 
+def of_files(found: dict[str, Any] | None) -> list[Line]:
+    """What saving costs beside writing the bytes, and what loading takes before use."""
+    figures = {}
+    if found:
+        figures["save / by hand"] = found["saving"]["save / by hand"]
+        figures["load before use, MB"] = found["loading"]["mapped"]["loaded, MB"]
+    lines = []
+    for what, most in targets.table("files, at most").items():
+        figure, verdict = "-", "not measured"
+        if what in figures:
+            figure = f"{figures[what]:.2f}"
+            verdict = targets.verdict(figures[what], most, most=True)
+        lines.append(Line(f"files, {what}", f"<= {most}", figure, verdict))
+    return lines
+
+
 def _met(ratio: float, most: float) -> bool:
     return targets.verdict(ratio, most, most=True) == "met"
 

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from bench import bench, bench_peers, bench_selftest
 from common import BUILD, OLDEST, ROOT, VENV, VENV_PYTHON, SetupError, output_of, say
+from fuzzing import fuzz_files, run_calls
 from install import alone, build, cmake_build, install_build_tools, install_extra, run_ctest
 from machine import Compiler, Need, check_machine, compiles, find_compiler
 from steps import Step
@@ -77,7 +78,7 @@ def lint() -> int:
     install_extra("lint", "lint")
     sources = [
         str(path.relative_to(ROOT))
-        for top in ("benchmarks", "csrc", "examples", "tests/cpp")
+        for top in ("benchmarks", "csrc", "examples", "tests/cpp", "tests/fuzz")
         for path in sorted((ROOT / top).rglob("*"))
         if path.suffix in (".h", ".cpp", ".inc", ".cu")
     ]
@@ -136,14 +137,10 @@ def sanitized(target: str) -> dict[str, str]:
     }
 
 
-def run_fuzz(arguments: list[str], env: dict[str, str]) -> int:
-    command = [str(VENV_PYTHON), "tests/fuzz/fuzz.py", *arguments]
-    env["ASAN_OPTIONS"] += ":max_allocation_size_mb=512"
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **env}).returncode
-
-
 def fuzz(arguments: list[str]) -> int:
-    return run_fuzz(arguments, sanitized("fuzz"))
+    """Random calls, then random files; `--seconds` is for each."""
+    code = run_calls(arguments, sanitized("fuzz"))
+    return code if code or "--replay" in arguments else fuzz_files(arguments)
 
 
 def thread_tests() -> int:
@@ -174,7 +171,7 @@ def sanitize() -> int:
     run_ctest("asan", "sanitize")
     # A report goes to the file descriptor and ends the process: pytest must not hold it back.
     tests = ["--capture=sys", "tests/python/test_ops.py", "tests/python/test_ops_refusals.py"]
-    return run_pytest(tests, {**env, "RANVIER_CHECK_FAST": "1"}) or run_fuzz(
+    return run_pytest(tests, {**env, "RANVIER_CHECK_FAST": "1"}) or run_calls(
         ["--calls", "20000", "--seconds", "60"], env
     )
 
@@ -197,6 +194,7 @@ def main() -> int:
     commands = {"demo": demo, "lint": lint, "sanitize": sanitize, "tsan": thread_tests}
     commands["clean"] = clean
     with_arguments = {"test": test, "test-slow": slow_tests, "fuzz": fuzz, "bench": bench}
+    with_arguments["fuzz-files"] = fuzz_files
     with_arguments |= {"bench-peers": bench_peers, "bench-selftest": bench_selftest}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=[*commands, *with_arguments, "build"])

@@ -116,6 +116,11 @@ def test_table_of_verdicts(suite: Any) -> None:
     assert "1 of 3" in idle.what and idle.figure == "2.10: c" and idle.verdict == "short, 50 %"
     assert second.figure == "1.20: b" and second.verdict.startswith("short")
     assert [line.verdict for line in others] == ["not measured", "not measured"]
+    saving, loading = verdicts.of_files(
+        {"saving": {"save / by hand": 3.0}, "loading": {"mapped": {"loaded, MB": 0.0}}}
+    )
+    assert saving.verdict == "short, 50 %" and loading.verdict == "met"
+    assert {line.verdict for line in verdicts.of_files(None)} == {"not measured"}
     table = verdicts.table([*lines, idle, second]).splitlines()
     assert len(table) == 1 + len(lines) + 2 and table[0].startswith("row ")
 

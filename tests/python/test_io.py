@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import random
 import re
 import resource
+import runpy
 import signal
 import stat
 import struct
@@ -448,6 +450,22 @@ def test_cut_and_changed_anywhere(path: Path) -> None:
             assert str(error).startswith("[load]")
         else:
             assert sum(t.numel() * t.element_size() for t in found.values()) == 40 + 2 + 24
+
+
+def test_corpus_of_the_fuzzer() -> None:
+    """Tensors or an error, as libFuzzer saw; the seeds are what their script writes."""
+    from ranvier.io import tensors
+
+    folder = Path(__file__).parents[1] / "fuzz"
+    found = {path.name: path.read_bytes() for path in (folder / "corpus" / "files").iterdir()}
+    read = 0
+    for content in found.values():
+        with contextlib.suppress(ValueError):
+            tensors.from_bytes(content, "corpus")
+            read += 1
+    assert 10 <= read < len(found)
+    seeds = runpy.run_path(str(folder / "corpus.py"))["seeds"]()
+    assert seeds and {name: found[name] for name in seeds} == seeds
 
 
 def test_load_reads_what_is_there_now(path: Path) -> None:
