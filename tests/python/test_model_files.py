@@ -396,7 +396,7 @@ def test_own_classes(path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         rv.load(path)
     words = str(caught.value)
-    assert words.startswith(f"[load] {path}: expected layers of Ranvier's alone, got ")
+    assert words.startswith(f"[load] {path}: expected layers of ranvier.nn and ranvier.data")
     assert "test_model_files.Own" in words
     assert "rv.load(path, model=it)" in words and "rv.io.state_of(path)" in words
     assert {n for n, _ in tensors.read(path)[0].items()} == set(net.state_dict()) - {"out.weight"}

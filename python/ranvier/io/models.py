@@ -83,7 +83,7 @@ def load_into(
     try:
         model.load_state_dict(state_of(path, named, metadata))
     except RuntimeError as error:
-        words = str(error).removeprefix("[load_state_dict] ")
+        words = str(error).removeprefix("[load_state_dict] ").partition("; pass strict=False")[0]
         raise ValueError(f"[load] {os.fspath(path)}: {words:.2000}") from None
     if about is not None:
         object.__setattr__(model, notes.ATTRIBUTE, about)
@@ -213,7 +213,7 @@ def _own_words(own: list[tuple[str, str, str]]) -> str:
     """What a file cannot make, and how to go on."""
     told = _some([whose(*part) for part in own])
     return (
-        f"expected layers of Ranvier's alone, got {told}, which a file cannot make; make "
-        "the model and write rv.load(path, model=it), or "
+        f"expected layers of ranvier.nn and ranvier.data alone, got {told}, which a file cannot "
+        "make; make the model and write rv.load(path, model=it), or "
         "it.load_state_dict(rv.io.state_of(path))"
     )
