@@ -108,6 +108,7 @@ std::string signature_of(const OpDef& op);  // add(input, other, *, alpha=1.0)
 std::string doc_of(const OpDef& op);        // NumPy style, put together from the declaration
 py::object inspected(const OpDef& op);      // what inspect.signature() answers
 void bind_descriptions(py::module_& m);
+py::object attr_object(const AttrDef& def, const Attr& attr);  // as Python gives it
 
 void bind_size(py::module_& m);
 void bind_tensor(py::module_& m);
@@ -120,6 +121,7 @@ void bind_capture(py::module_& m);
 void bind_epoch(py::module_& m);
 void bind_predict(py::module_& m);
 void bind_files(py::module_& m);
+void bind_listing(py::module_& m);
 
 // ---- indexing.cpp
 

@@ -58,9 +58,11 @@ std::string signature_as(const OpDef& op, const std::string& shown) {
   return shown + "(" + text + ")";
 }
 
-py::object attr_object(const AttrDef& def) {
-  if (def.kind == AttrKind::dtype && std::holds_alternative<int64_t>(def.value))
-    return dtype_object(static_cast<DType>(std::get<int64_t>(def.value)));
+}  // namespace
+
+py::object attr_object(const AttrDef& def, const Attr& attr) {
+  if (def.kind == AttrKind::dtype && std::holds_alternative<int64_t>(attr))
+    return dtype_object(static_cast<DType>(std::get<int64_t>(attr)));
   return std::visit(
       [](const auto& value) -> py::object {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>)
@@ -68,10 +70,8 @@ py::object attr_object(const AttrDef& def) {
         else
           return py::cast(value);
       },
-      def.value);
+      attr);
 }
-
-}  // namespace
 
 std::string signature_of(const OpDef& op) {
   const bool plain = op.keyword_form.empty();
@@ -124,7 +124,7 @@ py::object inspected(const OpDef& plain) {
     for (size_t i = 0; i < op.inputs.size(); ++i)
       if (op.inputs[i] == name && op.optional[i]) value = py::none();
     for (const AttrDef& attr : op.attrs)
-      if (attr.name == name && !attr.required) value = attr_object(attr);
+      if (attr.name == name && !attr.required) value = attr_object(attr, attr.value);
     const bool positional = at < op.positional;
     if (positional && (needed = needed || value.is(none))) value = none;
     const char* kind = positional ? "POSITIONAL_OR_KEYWORD" : "KEYWORD_ONLY";
@@ -139,7 +139,7 @@ py::dict description(const OpDef& op) {
   py::list attrs, derivatives;
   for (const AttrDef& attr : op.attrs)
     attrs.append(py::dict(py::arg("name") = attr.name, py::arg("kind") = kind_name(attr),
-                          py::arg("default") = attr_object(attr),
+                          py::arg("default") = attr_object(attr, attr.value),
                           py::arg("required") = attr.required,
                           py::arg("optional") = attr.optional));
   for (const Derivative& d : op.formula.derivatives)

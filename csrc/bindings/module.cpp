@@ -253,6 +253,7 @@ PYBIND11_MODULE(_C, m) {
   ranvier::python::bind_program(m);
   ranvier::python::bind_places();
   ranvier::python::bind_capture(m);
+  ranvier::python::bind_listing(m);
   ranvier::python::bind_epoch(m);
   ranvier::python::bind_predict(m);
   ranvier::python::bind_files(m);

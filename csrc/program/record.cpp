@@ -5,6 +5,7 @@
 #include "autograd/node.h"
 #include "core/recording.h"
 #include "core/structure.h"
+#include "program/listing.h"
 #include "program/plan.h"
 #include "program/recorder.h"
 
@@ -276,6 +277,20 @@ Recorded record_plan(const std::function<Tensors(const Tensors&)>& function, con
     recorded.reason = "there is no memory for it";
   }
   return recorded;
+}
+
+Listing record_listing(const std::function<Tensors(const Tensors&)>& function,
+                       const Tensors& inputs) {
+  Recorder recorder;
+  recorder.may_end = recorder.may_end_by_read = true;
+  Listing listing;
+  {
+    const Recording now(&recorder);
+    listing.results = function(inputs);
+  }
+  listing.steps = std::move(recorder.instructions);
+  listing.ended = std::move(recorder.ended);
+  return listing;
 }
 
 Program Program::record(const std::function<Tensors(const Tensors&)>& function,
