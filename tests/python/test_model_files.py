@@ -390,6 +390,7 @@ class Own(nn.Module):
         return self.out(self.body(x) * self.scale)
 
 
+@pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_classes(path: Path) -> None:
     net = Own()
     rv.save(net, path, labels=["a", "b"])
@@ -410,6 +411,7 @@ def test_own_classes(path: Path) -> None:
         rv.load(path)
 
 
+@pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_names_of_states(path: Path) -> None:
     class Renamed(Own):
         def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -424,6 +426,7 @@ def test_own_names_of_states(path: Path) -> None:
     assert same_bits(net(X), rv.load(path, model=Renamed())(X))
 
 
+@pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_states_of_more_than_tensors(path: Path) -> None:
     class Counting(Own):
         count: Any = None

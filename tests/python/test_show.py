@@ -121,6 +121,7 @@ class Own(nn.Module):
         self.scale = nn.Parameter(rv.ones(5))
 
 
+@pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_classes_and_what_is_there_twice(path: Path, show: Any) -> None:
     rv.save(Own(), path)
     text = show()
@@ -130,6 +131,7 @@ def test_own_classes_and_what_is_there_twice(path: Path, show: Any) -> None:
     assert "Not Ranvier's own: test_show.Own" in text and "rv.load(file, model=...)" in text
 
 
+@pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_names_of_states(path: Path, show: Any) -> None:
     class Renamed(Own):
         def state_dict(self, *_: Any, **__: Any) -> Any:

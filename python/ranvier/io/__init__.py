@@ -43,7 +43,8 @@ def save(
     ----------
     obj : Module, Tensor, or dict, list or tuple
         A model: its layers with their arguments, modes and weights, preprocessing at its front, and
-        what `rv.io.about` knows of it; of a class of your own, its name and weights. Or dicts,
+        what `rv.io.about` knows of it; of a class of your own its weights and what it predicts, as
+        a list of operations. Or dicts,
         lists and tuples, in each other as they like, of tensors, numbers (whole ones of any size,
         inf and nan), text, bytes, True, False and None. Keys of dicts are text, numbers, None or
         tuples of them. Tensors may have any layout; NumPy's arrays come back as tensors, its
@@ -73,7 +74,8 @@ def save(
     Warns
     -----
     RanvierWarning
-        Of hooks, and of layers that a file cannot describe: `load` will not make them.
+        Of hooks, of layers that a file cannot describe, and of a class of your own whose forward
+        cannot be written down, with the line: `load` will not make them.
 
     Notes
     -----
@@ -139,8 +141,8 @@ def load(
         they are. A program that overwrites or cuts this very file changes them, though, or ends
         the process: ``mmap=False`` reads all of it now. Files under a mebibyte always are.
     model : Module, optional
-        Takes the weights of the file, and is what comes back. Files of models with classes of your
-        own need one.
+        Takes the weights of the file, and is what comes back. A model with classes of your own can
+        be trained on only so; without it what comes back predicts.
 
     Returns
     -------

@@ -7,7 +7,7 @@ Every error is a ValueError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ranvier import _C
@@ -39,13 +39,20 @@ _LISTED = 12  # names in one message
 _SMALL = 1 << 20  # bytes
 
 
-def build(tree: JSON, tensors: Mapping[str, Tensor], tied: Mapping[str, str]) -> Module:
+def build(
+    tree: JSON,
+    tensors: Mapping[str, Tensor],
+    tied: Mapping[str, str],
+    part: Callable[[str], Module] | None = None,
+) -> Module:
     """The model of a description, with these tensors as its parameters and buffers.
 
     Parameters
     ----------
     tree, tensors, tied
         As in `Description`.
+    part : callable, optional
+        Makes what stands for a class that is not Ranvier's, of its name; an error if left out.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def build(tree: JSON, tensors: Mapping[str, Tensor], tied: Mapping[str, str]) ->
     )
     """
     check(tree)
-    builder = _Builder()
+    builder = _Builder(part)
     model = builder.node(tree, "", True)
     builder.fill(tensors, tied)
     return model
@@ -180,7 +187,8 @@ class _Slot(NamedTuple):
 class _Builder:
     """Makes the layers of a checked description, and finds places for tensors in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: Callable[[str], Module] | None = None) -> None:
+        self.part = part
         self.made: dict[str, Module] = {}  # by path; those that are not ready are not in it
         self.sizes: dict[int, int] = {}
         self.slots: dict[str, _Slot] = {}
@@ -188,14 +196,18 @@ class _Builder:
     def node(self, node: JSON, path: str, training: bool) -> Module:
         """One layer and all below it."""
         kind = node["class"]
-        if node.get("own") or kind not in classes():
+        own = node.get("own", False)
+        if (own and self.part is None) or (not own and kind not in classes()):
             raise ValueError(
                 f"layer {path!r:.60}: expected a class of Ranvier's, got {kind!r:.60}; it may be "
                 "of a newer version of Ranvier"
             )
         where = plain(shown(path, kind))
         try:
-            module = make(kind, node.get("arguments", {}))
+            if own and self.part is not None:
+                module = self.part(plain(kind, 200))
+            else:
+                module = make(kind, node.get("arguments", {}))
             new = _hold(module, node.get("holds", []))
             self.note_slots(module, path, node, new)
         except (DescriptionError, ValueError) as error:

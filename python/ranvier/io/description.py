@@ -129,7 +129,8 @@ class _Writer:
             except DescriptionError as error:
                 why = str(error)
         own = type(module)
-        kind = name or f"{own.__module__}.{own.__qualname__}"
+        stored: str | None = getattr(module, "stored_class", None)  # of a part of a file
+        kind = name or stored or f"{own.__module__}.{own.__qualname__}"
         self.found.own.append((path, kind, why))
         node: JSON = {"class": kind, "own": True} | ({"why": why} if why else {})
         holds = [[word, kind_of(tensor)] for word, tensor in held(module).items()]

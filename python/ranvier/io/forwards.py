@@ -11,12 +11,16 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ranvier import _C
 from ranvier._C import ShapeError, Tensor
 from ranvier._C import dtype as DType
 from ranvier._capture import OpaqueError, Place, _taken_apart, together
 from ranvier._dtypes import named
 from ranvier._grad import no_grad
+from ranvier.io.arguments import DescriptionError
+from ranvier.io.description import check_free, held
 from ranvier.io.kinds import plain
 from ranvier.nn import Module
 
@@ -67,7 +71,7 @@ class StoredModel(StoredPart):
 
     def __init__(self, stored_class: str) -> None:
         super().__init__(stored_class)
-        self._stored: _List | None = None
+        self._stored: _List | None = None  # one list, whatever is copied: nobody changes it
 
     def forward(self, x: Tensor) -> Any:
         """What the model makes of rows (N, ...)."""
@@ -87,14 +91,19 @@ class StoredModel(StoredPart):
         return stored.run(self, x)
 
 
-class _List(NamedTuple):
+class _List:
     """A list of instructions that has been checked."""
 
-    shape: tuple[int, ...]  # of a row
-    steps: list[JSON]
-    tensors: dict[int, str]  # of the model, by number
-    constants: dict[int, Tensor]
-    result: Any  # with places for tensors
+    def __init__(
+        self,
+        shape: tuple[int, ...],  # of a row
+        steps: list[JSON],
+        tensors: dict[int, str],  # of the model, by number
+        constants: dict[int, Tensor],
+        result: Any,  # with places for tensors
+    ) -> None:
+        self.shape, self.steps, self.result = shape, steps, result
+        self.tensors, self.constants = tensors, constants
 
     def run(self, model: Module, x: Tensor) -> Any:
         """The result for some rows, with the tensors of a model."""
@@ -108,6 +117,26 @@ class _List(NamedTuple):
             made = _C.run_op(step["op"], inputs, attributes)
             values.update(zip(step["out"], made, strict=True))
         return together(self.result, values)  # type: ignore[arg-type]
+
+
+def whole(real: Module, stored_class: str, listed: _List) -> StoredModel:
+    """The model whose layers and tensors are those of `real`, and which runs the list."""
+    model = StoredModel(stored_class)
+    try:
+        for name, value in (*real._own_modules(), *held(real).items()):
+            check_free(model, name)
+            object.__setattr__(model, name, value)
+    except DescriptionError as error:
+        raise ValueError(str(error)) from None
+    model._persistence.update(real._persistence)
+    object.__setattr__(model, "_stored", listed)
+    model.train(False)
+    return model
+
+
+def is_constant(name: str) -> bool:
+    """Whether a tensor of a file is one that code makes, and no layer has."""
+    return name.startswith(PREFIX)
 
 
 def _tensor_at(model: Module, name: str) -> Tensor:

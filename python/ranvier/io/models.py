@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranvier._C import Tensor
-from ranvier.io import building, kinds, nested, notes
+from ranvier._dtypes import named as named_dtype
+from ranvier.io import building, forwards, kinds, nested, notes
 from ranvier.io.description import JSON, Description, describe, joined
 from ranvier.io.kinds import plain
 from ranvier.nn import GLU, Bilinear, Linear, Module, Sequential
@@ -49,7 +50,13 @@ def content(
             named, described = nested.described(named, "state_dict")
             state = {"state": described["value"]}
     description = {"model": found.tree, "tied": found.tied, **state} | notes.to_json(about)
-    return named, kinds.metadata(kinds.MODEL, description), _left_out(found)
+    words = _left_out(found)
+    if found.own and not words:
+        stored, constants, words = _forward(
+            model, found, about, bool(state) or named is not found.tensors
+        )
+        named, description = {**named, **constants}, description | stored
+    return named, kinds.metadata(kinds.MODEL, description), words
 
 
 def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Module:
@@ -62,11 +69,14 @@ def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
     """
     description = description_of(path, metadata)
     own = building.own_classes(description["model"])
-    if own:
+    if own and "forward" not in description:
         raise ValueError(f"[load] {os.fspath(path)}: {_own_words(own)}")
     about = about_of(path, description)
     try:
-        model = building.build(description["model"], named, description["tied"])
+        if own:
+            model: Module = _stored(description, named, about)
+        else:
+            model = building.build(description["model"], named, description["tied"])
     except ValueError as error:
         raise ValueError(f"[load] {os.fspath(path)}: {error}") from None
     object.__setattr__(model, notes.ATTRIBUTE, about)
@@ -103,7 +113,26 @@ def state_of(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str
     description = description_of(path, metadata)
     if "state" in description:
         return nested.value_of(path, named, {"value": description["state"]})
-    return _state(description, named)
+    return _state(description, {k: v for k, v in named.items() if not forwards.is_constant(k)})
+
+
+def _stored(description: JSON, named: Mapping[str, Tensor], about: notes.About) -> Module:
+    """A model of classes that are not there, which computes what its file says.
+
+    Raises
+    ------
+    ValueError
+        If the file does not hold what that takes.
+    """
+    if about.input is None:
+        raise ValueError("expected the shape of a row beside a forward, got none")
+    constants = {name: tensor for name, tensor in named.items() if forwards.is_constant(name)}
+    weights = {name: tensor for name, tensor in named.items() if name not in constants}
+    shape = about.input.shape
+    listed = forwards.checked(description["forward"], shape, set(weights), constants)
+    tree = description["model"]
+    real = building.build(tree, weights, description["tied"], forwards.StoredPart)
+    return forwards.whole(real, plain(tree["class"], 200), listed)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -158,6 +187,32 @@ def _left_out(found: Description) -> str:
             "none of them: register them again after rv.load"
         )
     return ""
+
+
+def _forward(
+    model: Module, found: Description, about: notes.About, renamed: bool
+) -> tuple[JSON, dict[str, Tensor], str]:
+    """What the file says of a forward in Python, the tensors of it, and why it does not."""
+    _, kind, _ = found.own[0]
+    why = "its tensors have names of its own" if renamed else ""
+    if about.input is None:
+        why = "nobody knows what a row looks like: write rv.save(model, path, input=its shape)"
+    if not why and about.input is not None:
+        dtype = named_dtype(about.input.dtype)
+        assert dtype is not None  # it was checked when it was set
+        try:
+            listed, constants = forwards.described(model, found.tensors, about.input.shape, dtype)
+            return {"forward": listed}, constants, ""
+        except forwards.ForwardError as error:
+            why = str(error)
+    return (
+        {},
+        {},
+        (
+            f"[save] model: the file holds the weights of {kind.rpartition('.')[2]}, and not what "
+            f"it computes: {why}; rv.load(path, model=...) puts them into an instance"
+        ),
+    )
 
 
 def _some(words: list[str]) -> str:
