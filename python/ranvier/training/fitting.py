@@ -172,7 +172,7 @@ def fit(
         None if max_norm is None else inputs.positive("fit", "max_norm", max_norm),
         None if clip_norm is None else inputs.positive("fit", "clip_norm", clip_norm),
     )
-    chosen = losses.resolve("fit", loss)
+    chosen = losses.resolve("fit", loss, optimizers.last_fit(model).loss)
     measures = metric_names.resolve("fit", metrics, chosen.border)
     listeners = [
         *filter(None, [schedules.resolve(schedule), early(early_stopping)]),

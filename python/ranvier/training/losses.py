@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ranvier import nn
@@ -66,6 +66,7 @@ class Loss:
     kind: Kind
     each: Each | None = None  # one number a row or an element, of a loss that knows `reduction`
     reduction: str = "mean"
+    by_name: bool = False
 
     @property
     def border(self) -> float:
@@ -164,13 +165,18 @@ def that_count(where: str, loss: Loss, labels: Any) -> Any:
     return counted
 
 
-def resolve(where: str, loss: Any) -> Loss:
-    """The loss that a name, an `nn` module or a function of prediction and target means."""
+def resolve(where: str, loss: Any, last: Loss | None = None) -> Loss:
+    """The loss that a name, an `nn` module or a function of prediction and target means.
+
+    Where `last` came of the same name it is that very loss: what was recorded with it still holds.
+    """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
         kind: Callable[[], nn.Module] = look_up(f"[{where}] loss", loss, _named())
-        return _of_class(kind)
+        if last is not None and last.by_name and type(last.function) is kind:
+            return last
+        return replace(_of_callable(kind()), by_name=True)
     if isinstance(loss, type) and issubclass(loss, nn.Module):
         raise TypeError(
             f"[{where}] loss: expected an object, got the class {loss.__name__}; write "
@@ -188,12 +194,6 @@ def _of_callable(loss: Any) -> Loss:
     name = getattr(loss, "__name__", type(loss).__name__)
     each, reduction = _each(loss)
     return Loss(name, loss, _kind(loss), each, reduction)
-
-
-@functools.cache
-def _of_class(kind: Callable[[], nn.Module]) -> Loss:
-    """The loss that a name means: one object, so that the next run knows it again."""
-    return _of_callable(kind())
 
 
 @functools.cache
