@@ -23,6 +23,7 @@ from ranvier.io.kinds import plain
 _ROWS = 60  # of a table
 _WORDS = 12  # labels, ties
 _COLUMNS = 6  # numbers of a layer that prepares data
+_WIDEST = 1000  # however much is asked for
 _NARROW = 60  # letters in a line
 _TRIED = 10_000_000  # numbers that go into a model to find its shapes
 
@@ -181,7 +182,7 @@ class _View:
         mode = "training" if description["model"].get("training", True) else "evaluation"
         yield from self.said(f"Mode: {mode}")
         for layer in self.some([layer for layer in layers if layer.prepares], _WORDS):
-            yield from self.said(layer.learned(named, _COLUMNS * self.more))
+            yield from self.said(layer.learned(named, min(_COLUMNS * self.more, _WIDEST)))
         yield from self.about(about)
         yield from self.others(layers, named)
 

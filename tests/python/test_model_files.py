@@ -500,6 +500,13 @@ def test_layers_that_arguments_do_not_describe(path: Path, change: Any, why: str
         assert same_bits(tensor, loaded.state_dict()[name])
 
 
+def test_a_list_of_very_many(path: Path) -> None:
+    net = nn.ParameterList([rv.ones(1)] * 10_001)
+    with pytest.warns(RanvierWarning, match="more than 10,000 tensors itself"):
+        rv.save(net, path)
+    assert len(rv.load(path, model=net)) == 10_001
+
+
 def test_models_that_go_on_for_ever(path: Path) -> None:
     net = nn.Sequential(nn.ReLU())
     net.add_module("itself", net)

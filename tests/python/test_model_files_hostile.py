@@ -243,6 +243,14 @@ def test_more_layers_than_anything_has(path: Path) -> None:
     assert "at most 100,000 layers" in refused(path, doubled)
 
 
+def test_names_that_are_long(path: Path) -> None:
+    for name in ("." * 100_000, "\x1b\u202e" * 10_000 + "."):
+        tree = {"class": "nn.Sequential", "layers": [{"name": name, **RELU}]}
+        words = refused(path, tree)
+        assert "expected a name without '.'" in words and words.isprintable()
+        assert "expected a name" in refused(path, {**RELU, "holds": [[name, "buffer"]]})
+
+
 def test_paths_that_grow(path: Path) -> None:
     """Long names within each other, and many of them below: gigabytes of paths in a small file."""
     tree = within(*[RELU] * 1000)
@@ -252,6 +260,17 @@ def test_paths_that_grow(path: Path) -> None:
     held = [[str(i), "buffer"] for i in range(10_000)]
     tree = {"class": "nn.Sequential", "layers": [{"name": "x" * 10_000, **RELU, "holds": held}]}
     assert "letters in all" in refused(path, tree)
+
+
+def test_lists_that_are_long(path: Path) -> None:
+    """What takes a step for each pair of names would take hours."""
+    many = [str(i) for i in range(200_000)]
+    for kind in ("nn.ParameterDict", "nn.ParameterList", "nn.Sequential"):
+        tree = {"class": kind, "holds": [[name, "parameter"] for name in many]}
+        assert "at most 10,000 tensors" in refused(path, tree)
+    held = {"class": "nn.ParameterList", "holds": [[name, "parameter"] for name in many[:9999]]}
+    assert "9999 missing" in refused(path, {**held, "frozen": many[:9999] * 20})
+    assert "[labels] expected each label once" in refused(path, RELU, labels=[*many, many[-1]])
 
 
 @pytest.mark.parametrize("name", ["data.Standardize", "data.Impute", "data.OneHot"])

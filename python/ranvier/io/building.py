@@ -17,6 +17,7 @@ from ranvier.data import Preprocessor
 from ranvier.io.arguments import DescriptionError, classes, make
 from ranvier.io.description import (
     DEPTH,
+    HELD,
     JSON,
     LAYERS,
     LETTERS,
@@ -254,8 +255,9 @@ class _Builder:
                     )
         for name in node.get("not_persistent", ()):
             module._persistence[name] = False
+        frozen = set(node.get("frozen", ()))
         for name, tensor in own.items():
-            learns = isinstance(tensor, Parameter) and name not in node.get("frozen", ())
+            learns = isinstance(tensor, Parameter) and name not in frozen
             like = None if name in new else tensor
             full = joined(path, name)
             if full in self.slots:
@@ -307,10 +309,14 @@ class _Builder:
 
 def _hold(module: Module, holds: list[list[Any]]) -> set[str]:
     """Makes places for what a layer has beside what its arguments make; their names."""
+    if len(holds) > HELD:
+        raise DescriptionError(f"holds: expected at most {HELD:,} tensors, got {len(holds):,}")
+    names: set[str] = set()
     for place, (name, kind) in enumerate(holds):
         check_free(module, name)
-        if any(name == other for other, _ in holds[:place]):
+        if name in names:
             raise DescriptionError(f"holds: expected names that differ, got {name!r:.60} twice")
+        names.add(name)
         value: Tensor | None = None
         if kind is not None:
             value = Parameter() if kind == "parameter" else Buffer()

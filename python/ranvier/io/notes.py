@@ -7,6 +7,7 @@ how it was trained last.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,7 +137,7 @@ def checked_labels(labels: Any, where: str = "labels") -> tuple[Label, ...]:
     if not 0 < len(found) <= _LABELS:
         raise ValueError(f"[{where}] expected from 1 to {_LABELS:,} labels, got {len(found):,}")
     if len(set(found)) < len(found):
-        twice = next(label for label in found if found.count(label) > 1)
+        twice = Counter(found).most_common(1)[0][0]
         raise ValueError(f"[{where}] expected each label once, got {twice!r:.60} again")
     return tuple(found)
 
