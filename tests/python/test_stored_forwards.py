@@ -348,3 +348,21 @@ def test_wrong_attributes_raise_when_it_runs(tmp_path: Path) -> None:
                 model(rows(2))
         else:
             model(rows(2))  # defaults
+
+
+# --- Keras' door ----------------------------------------------------------------------------------
+
+
+def test_models_of_keras_predict_without_their_code(tmp_path: Path) -> None:
+    from ranvier import keras
+
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(8, activation="gelu")(inputs)
+    outputs = keras.layers.Concatenate()([hidden, keras.layers.BatchNormalization()(inputs)])
+    graph = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(outputs))
+    chain = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)])
+    X = RNG.normal(size=(20, 6)).astype("float32")
+    for model in (graph, chain):
+        rv.save(model, tmp_path / "keras")  # a graph knows its rows
+        stored = rv.load(tmp_path / "keras")
+        assert rv.predict(stored, X).numpy().tobytes() == model.predict(X, verbose=0).tobytes()

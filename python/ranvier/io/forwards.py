@@ -8,7 +8,7 @@ grow with them: the list then runs for any number. Nothing of the class's Python
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +88,13 @@ class StoredModel(StoredPart):
             raise ShapeError(
                 f"[{self.stored_class}] expected rows ({expected}), got {tuple(x.shape)}"
             )
-        return stored.run(self, x)
+        return stored.run(self._named, x)
+
+    def _named(self, name: str) -> Tensor:
+        """The tensor of a name, as it is now."""
+        path, _, word = name.rpartition(".")
+        found: Tensor = (self.get_submodule(path) if path else self).__dict__[word]
+        return found
 
 
 class _List:
@@ -105,12 +111,12 @@ class _List:
         self.shape, self.steps, self.result = shape, steps, result
         self.tensors, self.constants = tensors, constants
 
-    def run(self, model: Module, x: Tensor) -> Any:
-        """The result for some rows, with the tensors of a model."""
+    def run(self, named: Callable[[str], Tensor], x: Tensor) -> Any:
+        """The result for some rows, with the tensors of a model by name."""
         rows = x.shape[0]
         values: dict[int, Tensor] = {0: x, **self.constants}
         for number, name in self.tensors.items():
-            values[number] = _tensor_at(model, name)
+            values[number] = named(name)
         for step in self.steps:
             inputs = [None if n is None else values[n] for n in step["in"]]
             attributes = {k: _value_for(v, rows) for k, v in step["attributes"].items()}
@@ -137,12 +143,6 @@ def whole(real: Module, stored_class: str, listed: _List) -> StoredModel:
 def is_constant(name: str) -> bool:
     """Whether a tensor of a file is one that code makes, and no layer has."""
     return name.startswith(PREFIX)
-
-
-def _tensor_at(model: Module, name: str) -> Tensor:
-    path, _, word = name.rpartition(".")
-    found: Tensor = (model.get_submodule(path) if path else model).__dict__[word]
-    return found
 
 
 # --- writing it down ------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def _try(
         wanted: list[Tensor] = []
         try:
             _taken_apart(model(x.clone()), wanted)
-            _taken_apart(stored.run(model, x.clone()), found)
+            _taken_apart(stored.run(tensors.__getitem__, x.clone()), found)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ForwardError(f"it does not go through with {rows} rows: {error!s:.200}") from None
         same = len(wanted) == len(found) and all(

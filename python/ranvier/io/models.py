@@ -39,6 +39,8 @@ def content(
         about.labels = notes.checked_labels(labels, "save")
     if input is not None:
         about.input = notes.checked_input(input, "save")
+    if about.input is None:
+        about.input = _row_of_keras(model)
     if about.labels is not None:
         _check_number(model, len(about.labels), "labels" if labels is None else "save")
     found = describe(model)
@@ -136,6 +138,18 @@ def _stored(description: JSON, named: Mapping[str, Tensor], about: notes.About) 
 
 
 # --- writing --------------------------------------------------------------------------------------
+
+
+def _row_of_keras(model: Module) -> tuple[int, ...] | None:
+    """The shape of a row, where a model of Keras' door knows its one input."""
+    if not any(kind.__module__.startswith("ranvier.keras.") for kind in type(model).__mro__):
+        return None
+    try:
+        shape: Any = model.input_shape  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):  # several calls, or none yet
+        return None
+    known = isinstance(shape, tuple) and all(type(size) is int for size in shape[1:])
+    return tuple(shape[1:]) if known else None
 
 
 def _names_itself(model: Module) -> bool:
