@@ -188,6 +188,7 @@ if TYPE_CHECKING:
         fit,
         predict,
     )
+    from ranvier.training.checkpoint import Checkpoint
     from ranvier.training.summary import summary
 else:
     from ranvier._lazy import __dir__ as __dir__
@@ -237,8 +238,8 @@ __all__ = [
     # networks, as in PyTorch
     "nn", "optim", "distributions", "sklearn", "utils",
     # Ranvier's own: training, files, data, recorded steps, errors
-    "fit", "evaluate", "predict", "summary", "History", "Callback", "EarlyStopping", "callbacks",
-    "save", "load", "data", "capture", "Program", "ShapeError",
+    "fit", "evaluate", "predict", "summary", "History", "Callback", "EarlyStopping", "Checkpoint",
+    "callbacks", "save", "load", "data", "capture", "Program", "ShapeError",
     "NonFiniteError", "RanvierWarning",
     # where they are; what programs for other devices ask for
     "cuda", "accelerator", "backends", "get_default_device", "set_default_device", "compile",

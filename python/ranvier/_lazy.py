@@ -18,7 +18,9 @@ NAMES = dict.fromkeys(
     ("Callback", "EarlyStopping", "History", "NonFiniteError", "RanvierWarning", "evaluate", "fit",
      "predict"),
     "ranvier.training",
-) | {"summary": "ranvier.training.summary"}  # fmt: skip
+) | {
+    "Checkpoint": "ranvier.training.checkpoint", "summary": "ranvier.training.summary",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -39,6 +39,9 @@ class Callback:
     from 1), `epochs` and `stop(reason)` are there to be used. `logs` holds what was measured; what
     a method adds to the logs of an epoch goes into the history. A callback never runs within an
     update, and whatever it raises leaves the model with whole steps, its modes, and no gradients.
+    One that has `state_dict` and `load_state_dict` has its state in the checkpoints of the run;
+    where a run goes on, `on_train_begin` (and within an epoch `on_epoch_begin`) is told first, with
+    `run.resumed` set, and then the state is loaded.
 
     Examples
     --------
@@ -200,6 +203,13 @@ class Weights:
         """Put the copy back, into the tensors that are there."""
         model.load_state_dict(self.state)
 
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Weights:
+        """Such a copy that somebody has kept."""
+        weights = cls.__new__(cls)
+        weights.state = state
+        return weights
+
 
 class EarlyStopping(Callback):
     """Ends the run when a number has not improved for some epochs, and restores the best weights.
@@ -283,6 +293,22 @@ class EarlyStopping(Callback):
     def on_close(self, run: Run, logs: Logs) -> None:
         self._weights = None  # it may be as large as the model
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and its weights, and how long ago it was; for a checkpoint."""
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "wait": self._wait,
+            "weights": None if self._weights is None else self._weights.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self._watch.best = state["best"]
+        self.best_epoch, self._wait = state["best_epoch"], state["wait"]
+        kept = state["weights"]
+        self._weights = None if kept is None else Weights.of(kept)
+
 
 class ModelCheckpoint(Callback):
     """Writes the model's weights to a file after epochs, or only when they are the best so far.
@@ -330,6 +356,14 @@ class ModelCheckpoint(Callback):
                 f"{error}"
             ) from None
         io.save(run.model.state_dict(), path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far; for a checkpoint."""
+        return {"best": self._watch.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self._watch.best = state["best"]
 
 
 class ReduceLROnPlateau(Callback):
@@ -391,6 +425,15 @@ class ReduceLROnPlateau(Callback):
                 for group in run.optimizer.param_groups:
                     group["lr"] = max(float(group["lr"]) * self.factor, self.min_lr)
                 self._cooling, self._wait = self.cooldown, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and how long ago it was; for a checkpoint."""
+        return {"best": self._watch.best, "wait": self._wait, "cooling": self._cooling}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self._watch.best = state["best"]
+        self._wait, self._cooling = state["wait"], state["cooling"]
 
 
 class LearningRateScheduler(Callback):
@@ -454,6 +497,8 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, run: Run, logs: Logs) -> None:
         self._names = []
+        if run.resumed:  # the file is that of `load_state_dict`
+            return
         if self.append and os.path.exists(self.path) and os.path.getsize(self.path):
             with open(self.path, encoding="utf-8") as file:
                 self._names = file.readline().rstrip("\n").split(self.separator)[1:]
@@ -471,6 +516,18 @@ class CSVLogger(Callback):
         lines.append([str(run.epoch), *values])
         with open(self.path, "a", encoding="utf-8") as file:
             file.writelines(self.separator.join(line) + "\n" for line in lines)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How long the file is; for a checkpoint."""
+        size = os.path.getsize(self.path) if os.path.exists(self.path) else 0
+        return {"names": list(self._names), "size": size}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave: lines of epochs that come again are taken off."""
+        there = os.path.exists(self.path) and os.path.getsize(self.path) >= state["size"]
+        if there:
+            os.truncate(self.path, state["size"])
+        self._names = list(state["names"]) if there else []
 
 
 class LambdaCallback(Callback):

@@ -45,16 +45,17 @@ class Epoch:
         self.drawn = self.batches.drawn()
         self.lists = self.batches.lists(self.drawn)
 
-    def losses(self) -> Iterator[tuple[int, list[float]]]:
-        """Whenever steps were taken, their rows and the loss of each."""
+    def losses(self, done: int = 0) -> Iterator[tuple[int, list[float]]]:
+        """Whenever steps behind those that are done were taken, their rows and the loss of each."""
         count, size = len(self.batches.X), self.batches.batch_size * self.batches.accumulate
-        start = 0
+        start = done * size
         while start < count:
             rows = min(size, count - start)
             entry = self.steps.entry_for_rows(rows, bool(self.meters))
             taken: list[float] = []
             if entry is not None:
-                taken = self.many(entry, start, rows, (count - start) // rows)
+                most = self.run.most_steps((count - start) // rows)
+                taken = self.many(entry, start, rows, most)
             if not taken:
                 taken = [self.run.run_step(self.step(start, rows), self.meters)]
             yield rows, taken

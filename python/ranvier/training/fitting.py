@@ -6,7 +6,8 @@ of its kind.
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from ranvier.io import notes
 from ranvier.nn import Module
@@ -20,6 +21,9 @@ from ranvier.training.loop import Run
 from ranvier.training.penalties import Penalties, not_negative
 from ranvier.training.preparation import FitTask
 from ranvier.training.progress import lines
+
+if TYPE_CHECKING:
+    from ranvier.training.keeping import Keeper
 
 
 def fit(
@@ -46,6 +50,7 @@ def fit(
     l2: float = 0.0,
     max_norm: float | None = None,
     callbacks: Any = (),
+    checkpoint: Any = None,
     verbose: int = 1,
 ) -> History:
     """Train a model on rows of data.
@@ -128,6 +133,9 @@ def fit(
         After each update, the weights that lead into one output are scaled down to this norm.
     callbacks : Callback or a list of them
         Objects that listen to the run and may stop it; see `rv.Callback`.
+    checkpoint : path or Checkpoint, optional
+        Where the state of the run is kept, so that the same call goes on where the last one was
+        interrupted, and ends with the same bytes; see `rv.Checkpoint`.
     verbose : {0, 1, 2}
         Nothing; a bar on a terminal (by tqdm or rich where one is installed) and a line an epoch
         elsewhere; or a line an epoch in any case.
@@ -141,11 +149,14 @@ def fit(
     ------
     TypeError, ValueError
         If an argument is not what it should be, data do not fit the model or the loss, or data or
-        weights are not finite.
+        weights are not finite; if a checkpoint is damaged or that of another run.
+    OSError
+        If a checkpoint cannot be read or written.
     NonFiniteError
         If the loss, a gradient or a weight becomes NaN or infinite.
     KeyboardInterrupt
         On Ctrl-C, after the step; its attribute `history` holds the epochs that were completed.
+        With a checkpoint the state is kept before that.
 
     Examples
     --------
@@ -180,21 +191,37 @@ def fit(
     ]
     given = preparation.Given(X, y, validation, sample_weight, class_weight)
     how = preparation.How(batch_size, together, shuffle, preparation.generator(seed))
-    with preparation.prepared(model, given, how, chosen, measures) as ready:
+    keeper = keeper_of(checkpoint)
+    with (
+        nullcontext() if keeper is None else keeper.beginning(seed is not None),
+        preparation.prepared(model, given, how, chosen, measures) as ready,
+    ):
         spec, updates = optimizers.resolve("fit", model, optimizer, lr)
-        # From here on nothing raises for what the caller gave.
+        # From here on nothing raises for what the caller gave, but for a run that goes on.
         batches, others = ready()
-    kept = optimizers.last_fit(model).kept
+        key = preparation.key_of(seed)
+        task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
+        if keeper is not None:
+            keeper.compare(task, listeners, how, spec, schedule, seed)
+    task.kept = optimizers.last_fit(model).kept
     last = optimizers.remember(model, chosen, spec, updates)
-    key = preparation.key_of(seed)
-    task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
-    task.kept = kept
-    run = Run(task, [*listeners, lines(number, verbose, frozenset(fractions))])
+    told = [*listeners, lines(number, verbose, frozenset(fractions))]
+    run = Run(task, told, keeper)
     _note(model, task, run.history)
     history = run.train()
     last.kept = task.kept
     return history
+
+
+def keeper_of(checkpoint: Any) -> Keeper | None:
+    """What keeps the state of a run; one without a checkpoint has none."""
+    if checkpoint is None:
+        return None
+    from ranvier.training.checkpoint import resolve  # most runs do without
+    from ranvier.training.keeping import Keeper
+
+    return Keeper(resolve(checkpoint))
 
 
 def _note(model: Module, task: FitTask, history: History) -> None:

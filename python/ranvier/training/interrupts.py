@@ -14,11 +14,21 @@ from types import FrameType, TracebackType
 
 
 class WholeSteps:
-    """A context in which Ctrl-C cannot come between `begin()` and `end()`."""
+    """A context in which Ctrl-C cannot come between `begin()` and `end()`.
+
+    Attributes
+    ----------
+    patient : bool
+        Whether the first Ctrl-C waits until `release()`, for somebody who has something to do
+        before that. A second one does not wait longer than to the end of the step.
+    pending : int
+        How many wait.
+    """
 
     def __init__(self) -> None:
         self._previous: Callable[[int, FrameType | None], object] | None = None
-        self._updating = self._pending = False
+        self._updating = self.patient = False
+        self.pending = 0
 
     def __enter__(self) -> WholeSteps:
         if threading.current_thread() is threading.main_thread():
@@ -34,9 +44,12 @@ class WholeSteps:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            signal.signal(signal.SIGINT, previous)
+            if self.pending:
+                self.pending = 0
+                previous(signal.SIGINT, None)
 
     def begin(self) -> None:
         """From here on the signal waits."""
@@ -45,12 +58,16 @@ class WholeSteps:
     def end(self) -> None:
         """The step is whole: a signal that waited is handled now."""
         self._updating = False
-        if self._pending:
-            self._pending = False
-            self._handle(signal.SIGINT, None)
+        if self.pending > self.patient:
+            self.release()
+
+    def release(self) -> None:
+        """A signal that waited is handled now."""
+        self.pending = 0
+        if self._previous is not None:
+            self._previous(signal.SIGINT, None)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._updating:
-            self._pending = True
-        elif self._previous is not None:
-            self._previous(number, frame)
+        self.pending += 1
+        if not self._updating and self.pending > self.patient:
+            self.release()

@@ -11,7 +11,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier import optim
 from ranvier._C import Tensor
@@ -29,6 +29,40 @@ from ranvier.training.recorded import RecordedSteps, steps_of
 from ranvier.training.step import Arithmetic, Taken
 from ranvier.training.task import Task
 
+if TYPE_CHECKING:
+    from ranvier.training.keeping import Keeper
+
+
+class Sums:
+    """What an epoch has added up so far.
+
+    Parameters
+    ----------
+    meters : dict of str to Meter
+    """
+
+    def __init__(self, meters: dict[str, metric_names.Meter]) -> None:
+        self.meters = meters
+        self.steps, self.rows, self.total = 0, 0, 0.0  # of the loss, times rows
+
+    def add(self, rows: int, losses: list[float]) -> None:
+        """Steps of so many rows each."""
+        for loss in losses:
+            self.total += loss * rows
+        self.rows += rows * len(losses)
+        self.steps += len(losses)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as a checkpoint keeps it."""
+        meters = {name: meter.state_dict() for name, meter in self.meters.items()}
+        return {"steps": self.steps, "rows": self.rows, "total": self.total, "meters": meters}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self.steps, self.rows, self.total = state["steps"], state["rows"], state["total"]
+        for name, meter in self.meters.items():
+            meter.load_state_dict(state["meters"][name])
+
 
 class Run:
     """One run of a task: its counters, its history, who listens, and the loop.
@@ -40,21 +74,30 @@ class Run:
         Where the run is; both count from 1, steps over the whole run.
     part : float
         How much of the running epoch is done, 0 to 1; 0 where nobody knows.
+    resumed : bool
+        Whether the run goes on from a checkpoint.
     """
 
-    def __init__(self, task: Task, callbacks: Iterable[Any] = ()) -> None:
-        self.task = task
+    resumed = False
+
+    def __init__(
+        self, task: Task, callbacks: Iterable[Any] = (), keeper: Keeper | None = None
+    ) -> None:
+        self.task, self.keeper = task, keeper
         self.history = History()
+        self.logs: dict[str, float] = {}  # of the last epoch
         self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
         self.stopping = False
         self.updates = WholeSteps()
+        self.updates.patient = keeper is not None
         self.arithmetic = Arithmetic(task, self.updates)
         self.steps: Arithmetic | RecordedSteps = self.arithmetic
         trained = self.arithmetic.parameters
         self.changing = [p.detach() for p in trained if p.dtype.is_floating_point]
         # L-BFGS asks for loss and gradients several times a step.
         self.looks_again = isinstance(task.optimizer, optim.LBFGS)
-        self.listeners = events.listeners(callbacks)
+        self.callbacks = tuple(callbacks)
+        self.listeners = events.listeners(self.callbacks)
 
     # --- for callbacks
 
@@ -125,18 +168,31 @@ class Run:
 
     def run_epochs(self) -> None:
         """Everything between the first and the last event of a run."""
-        self.tell("on_train_begin", {})
-        values: dict[str, float] = {}
-        while self.epoch < self.epochs and not self.stopping:
-            self.epoch += 1
-            self.part = 0.0
-            self.tell("on_epoch_begin", {})
-            values = self.run_epoch()
-            self.history.append(values)
-            measured = set(values)
-            self.tell("on_epoch_end", values)
-            self.history.append({name: v for name, v in values.items() if name not in measured})
-        self.tell("on_train_end", values)
+        keeper, sums = self.keeper, None
+        if keeper is None:
+            self.tell("on_train_begin", {})
+        else:
+            sums = keeper.begin(self)
+        while sums is not None or (self.epoch < self.epochs and not self.stopping):
+            if sums is None:
+                self.epoch += 1
+                self.part = 0.0
+                self.tell("on_epoch_begin", {})
+                if keeper is not None:
+                    keeper.epoch_begins()
+            self.logs = self.run_epoch(sums or self.sums())
+            sums = None
+            self.history.append(self.logs)
+            measured = set(self.logs)
+            self.tell("on_epoch_end", self.logs)
+            self.history.append({name: v for name, v in self.logs.items() if name not in measured})
+            if keeper is not None:
+                keeper.after_epoch(self)
+        self.tell("on_train_end", self.logs)
+
+    def sums(self) -> Sums:
+        """Those of an epoch that begins."""
+        return Sums(self.task.meters())
 
     def train_on(self, step: Step) -> dict[str, float]:
         """A single step, with the modes and the care of a whole run; its loss and metrics."""
@@ -147,37 +203,53 @@ class Run:
         finally:
             self.arithmetic.clear_gradients()
 
-    def run_epoch(self) -> dict[str, float]:
-        """One pass over the data, and what it measured."""
-        task, meters = self.task, self.task.meters()
-        steps, rows, total, done = task.batches.steps, 0, 0.0, 0
-        for count, losses in self.losses(meters):
-            for loss in losses:
-                total += loss * count
-            rows += count * len(losses)
-            done += len(losses)
-            self.part = done / steps if steps else 0.0
+    def run_epoch(self, sums: Sums) -> dict[str, float]:
+        """One pass over the data, or the rest of it, and what it measured."""
+        task, steps = self.task, self.task.batches.steps
+        for count, losses in self.losses(sums):
+            sums.add(count, losses)
+            self.part = sums.steps / steps if steps else 0.0
             if self.listeners["on_step_end"]:  # then steps come one by one
                 self.tell("on_step_end", {"loss": losses[-1]})
             if self.listeners["on_progress"]:
-                self.tell("on_progress", {"loss": total / rows})
+                self.tell("on_progress", {"loss": sums.total / sums.rows})
+            if self.keeper is not None:
+                self.keeper.after_steps(self, sums)
             if self.stopping:
                 break
-        if not rows:
+        if not sums.rows:
             raise ValueError(
                 f"[{task.where}] X: expected at least one batch in epoch {self.epoch}, got none"
             )
         self.check_parameters()
-        return task.values_of_epoch(total / rows, meters) | self.validate()
+        return task.values_of_epoch(sums.total / sums.rows, sums.meters) | self.validate()
 
-    def losses(self, meters: dict[str, metric_names.Meter]) -> Iterator[tuple[int, list[float]]]:
-        """Takes the steps of an epoch: of one or of several equal ones, rows and losses of each."""
-        rows = epochs.rows_of(self)
+    def losses(self, sums: Sums) -> Iterator[tuple[int, list[float]]]:
+        """Takes the steps of an epoch that are not done yet.
+
+        Gives, of one or of several equal ones, the rows and the losses of each.
+        """
+        rows, drawn = epochs.rows_of(self), self.drawn
         if rows is not None:
-            yield from epochs.Epoch(self, rows, meters).losses()
+            epoch = epochs.Epoch(self, rows, sums.meters)
+            drawn()
+            yield from epoch.losses(sums.steps)
             return
-        for step in self.task.batches:
-            yield sum(batch.rows for batch in step), [self.run_step(step, meters)]
+        steps = iter(self.task.batches)
+        for _ in range(sums.steps):
+            next(steps, None)
+        drawn()
+        for step in steps:
+            yield sum(batch.rows for batch in step), [self.run_step(step, sums.meters)]
+
+    def drawn(self) -> None:
+        """The order of the epoch is drawn, and the steps that were done are left behind."""
+        if self.keeper is not None:
+            self.keeper.drawn()
+
+    def most_steps(self, count: int) -> int:
+        """How many of so many steps may be taken at once."""
+        return count if self.keeper is None else min(count, self.keeper.steps_left(self.step))
 
     def run_step(self, step: Step, meters: dict[str, metric_names.Meter]) -> float:
         """A step, and then all that reads values of it: its loss, what is measured, what failed."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -65,8 +65,31 @@ def answers(
     return said, right, int(classes)
 
 
-class MeanOfBatches:
+class Counter:
+    """What counters have in common: what they count can be kept, and they go on from it."""
+
+    counted: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted so far: numbers, arrays, and lists of arrays."""
+        return {name: getattr(self, name) for name in self.counted}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave, arrays perhaps as tensors."""
+        for name in self.counted:
+            setattr(self, name, _arrays(state[name]))
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_arrays(one) for one in value]
+    return value.numpy() if isinstance(value, Tensor) else value
+
+
+class MeanOfBatches(Counter):
     """The mean of what a function says of each batch, weighted by rows."""
+
+    counted = ("total", "rows")
 
     def __init__(self, function: Function, name: str = "") -> None:
         self.function, self.name = function, name
@@ -102,8 +125,10 @@ class RootMean(MeanOfBatches):
         return math.sqrt(super().result())
 
 
-class Share:
+class Share(Counter):
     """How many of all are right: a function counts those of a batch, and how many there are."""
+
+    counted = ("right", "all")
 
     def __init__(self, count: Callable[[Tensor, Tensor], tuple[int, int]]) -> None:
         self.count = count
@@ -120,12 +145,14 @@ class Share:
         return self.right / max(self.all, 1)
 
 
-class Confusion:
+class Confusion(Counter):
     """Counts of what was said for what was right, from which precision, recall and F1 follow.
 
     With two classes the value is that of class 1, with more the plain mean over the classes that
     occur in the targets or the answers. A class that nobody said has precision 0.
     """
+
+    counted = ("counts",)
 
     def __init__(self, what: str, border: float) -> None:
         self.what, self.border = what, border
@@ -153,11 +180,13 @@ class Confusion:
         return float(each[1] if len(each) == 2 else each[(said + right) > 0].mean())
 
 
-class Area:
+class Area(Counter):
     """Area under the ROC curve: how often a row of class 1 scores above one of class 0.
 
     Hanley and McNeil, 1982; equal scores count one half. NaN where there is one class only.
     """
+
+    counted = ("scores", "labels")
 
     def __init__(self) -> None:
         self.scores: list[npt.NDArray[np.float64]] = []
@@ -185,12 +214,14 @@ class Area:
         return float(below.sum()) / (2 * zeros.size * ones.size)
 
 
-class Explained:
+class Explained(Counter):
     """R^2: 1 - sum((t - x)^2) / sum((t - mean(t))^2), the mean over outputs.
 
     Sums of squares about a mean are merged as by Chan, Golub and LeVeque, 1979. NaN where all
     targets are equal.
     """
+
+    counted = ("rows", "mean", "spread", "missed")
 
     def __init__(self) -> None:
         self.rows = 0

@@ -28,6 +28,12 @@ class Meter(Protocol):
     def result(self) -> float:
         """The value for all rows that were added."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted so far, for a checkpoint."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+
 
 @dataclass(frozen=True)
 class Metric:

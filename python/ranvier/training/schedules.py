@@ -94,6 +94,22 @@ class Schedule(Callback):
         if self.per == "epoch" and self._scheduler is not None:
             self._advance(logs)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule is; for a checkpoint."""
+        state = getattr(self._scheduler, "state_dict", None)
+        if self._scheduler is not None and state is None:
+            raise TypeError(
+                "[fit] schedule: expected a scheduler with state_dict and load_state_dict beside a "
+                f"checkpoint, got {type(self._scheduler).__name__}"
+            )
+        return {"base": self._base, "scheduler": None if state is None else state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self._base = list(state["base"])
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])
+
     def _set(self, run: Run, place: int, done: float) -> None:
         groups = run.optimizer.param_groups
         if self._share is not None:

@@ -1,0 +1,156 @@
+"""What must be the same where a run goes on from a checkpoint, and what to say where it is not.
+
+Data are known again by shape, dtype and a hash; models by their layers, names and shapes. Nothing
+here keeps data, and nothing changes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier._C import Tensor
+from ranvier._conversion import array_of
+from ranvier.nn import Module
+from ranvier.training.batches import Batches, RowBatches
+from ranvier.training.inputs import Rows, SparseRows
+from ranvier.training.loaders import LoaderBatches
+
+if TYPE_CHECKING:
+    from ranvier.training.preparation import FitTask, Others
+
+_HASHED = 1 << 26  # bytes of an array; of larger ones every so manyth row
+_NAMED = 3  # differences
+
+
+# --- models, losses and metrics -------------------------------------------------------------------
+
+
+def of_module(module: Any) -> dict[str, str]:
+    """The layers of a module by their names, and the tensors of its state."""
+    if not isinstance(module, Module):
+        return {}
+    known = {f"layer {name or '(model)'}": _layer(one) for name, one in module.named_modules()}
+    state = [*module.named_parameters(), *module.named_buffers()]
+    return known | {name: f"{t.dtype.name} {tuple(t.shape)}" for name, t in state}
+
+
+def _layer(module: Module) -> str:
+    kind = type(module)
+    own = kind.__module__.startswith("ranvier.")  # what others print may change from run to run
+    return f"{kind.__name__}({module.extra_repr() if own else ''})"
+
+
+def of_schedule(schedule: Any) -> str | None:
+    """A schedule by its name, class or function."""
+    what = getattr(schedule, "what", schedule)
+    if what is None or isinstance(what, str):
+        return what
+    return str(getattr(what, "__name__", type(what).__name__))
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def of_rows(rows: Rows | None) -> str | None:
+    """Rows of data by dtype, shape and contents."""
+    if rows is None:
+        return None
+    if isinstance(rows, SparseRows):
+        matrix = rows.matrix
+        parts = [_hashed(np.asarray(part)) for part in (matrix.data, matrix.indices, matrix.indptr)]
+        text = f"sparse {matrix.dtype} {tuple(matrix.shape)} {' '.join(parts)}"
+    else:
+        text = of_tensor(rows.tensor) or ""
+    return text if rows.index is None else f"{text}, of which rows {of_tensor(rows.index)}"
+
+
+def of_tensor(tensor: Tensor | None) -> str | None:
+    """A tensor by dtype, shape and contents."""
+    if tensor is None:
+        return None
+    array = array_of(tensor.detach())
+    return f"{tensor.dtype.name} {tuple(tensor.shape)} {_hashed(array)}"
+
+
+def _hashed(array: Any) -> str:
+    import hashlib  # when used: a mere fit does without
+
+    every = max(1, -(-array.nbytes // _HASHED)) if array.ndim else 1
+    part = np.ascontiguousarray(array[::every] if every > 1 else array)
+    return hashlib.blake2b(part.reshape(-1).view(np.uint8).data, digest_size=16).hexdigest()
+
+
+def of_batches(batches: Batches) -> dict[str, Any]:
+    """What an epoch goes through."""
+    if isinstance(batches, RowBatches):
+        return {
+            "X": of_rows(batches.X),
+            "y": of_rows(batches.y),
+            "weights of rows": of_tensor(batches.weight),
+            "batch_size": batches.batch_size,
+        }
+    assert isinstance(batches, LoaderBatches)
+    loader = batches.loader
+    return {
+        "X": f"{type(getattr(loader, 'dataset', loader)).__name__} of {_length(loader)} batches",
+        "batch_size": getattr(loader, "batch_size", None),
+    }
+
+
+def of_validation(others: Others | LoaderBatches | None) -> dict[str, Any]:
+    """The rows that are measured after every epoch."""
+    if others is None or isinstance(others, LoaderBatches):
+        return {"validation": None if others is None else of_batches(others)["X"]}
+    parts = of_rows(others.X), of_rows(others.y), of_tensor(others.weight)
+    return {"validation": ", ".join(filter(None, parts))}
+
+
+def _length(loader: Any) -> str:
+    try:
+        return str(len(loader))
+    except TypeError:
+        return "some"
+
+
+# --- together -------------------------------------------------------------------------------------
+
+
+def of_task(task: FitTask) -> dict[str, Any]:
+    """What is trained and how, by names that a user knows."""
+    penalties, loss = task.penalties, task.loss
+    return {
+        "model": of_module(task.model),
+        "loss": {"loss": loss.name} | of_module(loss.function),
+        "optimizer": type(task.optimizer).__name__,
+        "groups of parameters": [len(g["params"]) for g in task.optimizer.param_groups],
+        **of_batches(task.batches),
+        **of_validation(task.validation),
+        **{name: getattr(penalties, name) for name in ("clip_norm", "l1", "l2", "max_norm")},
+        "metrics": [metric.name for metric in task.metrics],
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, as in `batch_size 32, got 16`; of models and data no more than a few."""
+    found = []
+    for name in now:
+        old, new = before.get(name), now[name]
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            names = [one for one in {**old, **new} if old.get(one) != new.get(one)]
+            listed = [
+                f"{one} {_told(old.get(one))}, got {_told(new.get(one))}" for one in names[:_NAMED]
+            ]
+            more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+            found.append(f"{name} with {' and '.join(listed + more)}")
+        else:
+            found.append(f"{name} {_told(old)}, got {_told(new)}")
+    return found
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None else f"{value!s:.120}"
