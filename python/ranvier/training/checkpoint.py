@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
+import numpy as np
+
+from ranvier._C import Tensor
+from ranvier._conversion import array_of
 from ranvier.training.inputs import positive_int
 
 Path = str | os.PathLike[str]
@@ -146,7 +150,7 @@ class Files:
         ValueError
             If it is damaged, of a later format, or no checkpoint.
         """
-        if not os.path.lexists(self.path):
+        if not os.path.exists(self.path):
             return None
         from ranvier.io import kinds, nested, tensors
 
@@ -161,6 +165,8 @@ class Files:
                 f"[fit] checkpoint: {self.given}: expected a checkpoint of fit, got a file of the "
                 f"kind {kind!r}; give another path"
             )
+        if found.get("checksum") != _checksum(named, found):
+            raise self.damaged(f"{self.path}: expected the bytes that were written, got others")
         try:
             value = nested.value_of(self.path, named, kinds.described(self.path, found))
         except ValueError as error:
@@ -215,10 +221,12 @@ class Files:
                 "another one; another run writes to the same path: give each a path of its own"
             )
         named, description = nested.described(value)
+        metadata = kinds.metadata(kinds.CHECKPOINT, description)
         following = self.following(step)
         if following and following[-1] == self.step and found is not None:
             self._keep(following[-1])
-        tensors.write(self.path, named, kinds.metadata(kinds.CHECKPOINT, description))
+        checksum = {"checksum": _checksum(named, metadata)}
+        tensors.write(self.path, named, metadata | checksum)
         self.step, self.older, self._identity = step, following, _identity(self.path)
         self._prune()
 
@@ -244,6 +252,18 @@ class Files:
         for step in gone:
             with suppress(OSError):
                 os.unlink(self.name_of(step))
+
+
+def _checksum(named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """What tells that a bit of the file has changed since it was written."""
+    import zlib  # when used: a mere fit does without
+
+    value = zlib.crc32(metadata.get("description", "").encode())
+    for name, tensor in sorted(named.items()):
+        value = zlib.crc32(f"{name} {tensor.dtype.name} {tuple(tensor.shape)}".encode(), value)
+        array = np.ascontiguousarray(array_of(tensor.detach()))
+        value = zlib.crc32(array.reshape(-1).view(np.uint8).data, value)
+    return f"crc32 {value:08x}"
 
 
 def _identity(path: str) -> tuple[int, ...] | None:

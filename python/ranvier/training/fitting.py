@@ -20,7 +20,7 @@ from ranvier.training.history import History
 from ranvier.training.loop import Run
 from ranvier.training.penalties import Penalties, not_negative
 from ranvier.training.preparation import FitTask
-from ranvier.training.progress import lines
+from ranvier.training.progress import goes_on, lines
 
 if TYPE_CHECKING:
     from ranvier.training.keeping import Keeper
@@ -206,6 +206,8 @@ def fit(
     task.kept = optimizers.last_fit(model).kept
     last = optimizers.remember(model, chosen, spec, updates)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}
+    if keeper is not None and keeper.saved is not None:
+        goes_on(verbose, keeper.files.given, keeper.saved["epoch"], keeper.saved["step"])
     told = [*listeners, lines(number, verbose, frozenset(fractions))]
     run = Run(task, told, keeper)
     _note(model, task, run.history)

@@ -147,6 +147,12 @@ class ProgressLines(Callback):
         self.progress.close()
 
 
+def goes_on(verbose: int, path: str, epoch: int, step: int) -> None:
+    """Say that a run goes on from a checkpoint."""
+    if verbose and sys.stdout is not None:
+        print(f"{path}: goes on after step {step}, in epoch {epoch}")
+
+
 def lines(epochs: int, verbose: int, fractions: frozenset[str] = frozenset()) -> Callback:
     """What prints the progress of a run: a bar of tqdm or rich, or lines of our own."""
     plain = ProgressLines(epochs, verbose, fractions)
