@@ -78,6 +78,9 @@ class Keeper:
         numbers = (saved["epoch"], saved["step"], *saved["older"])
         if not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
             raise self.wrong(f"expected numbers of epochs and steps, got {numbers!r:.60}")
+        start = saved["start"]
+        if start.dtype is not _C.uint8 or start.shape != (16,):
+            raise self.wrong(f"expected 'start' as 16 bytes, got {start.dtype.name} {start.shape}")
 
     def wrong(self, problem: str) -> ValueError:
         """What to raise for a whole file that `fit` did not write so."""

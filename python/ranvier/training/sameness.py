@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _HASHED = 1 << 26  # bytes of an array; of larger ones every so manyth row
 _NAMED = 3  # differences
+_SETTINGS = (bool, int, float, str, tuple, type(None))
 
 
 # --- models, losses and metrics -------------------------------------------------------------------
@@ -38,9 +39,15 @@ def of_module(module: Any) -> dict[str, str]:
 
 
 def _layer(module: Module) -> str:
-    kind = type(module)
-    own = kind.__module__.startswith("ranvier.")  # what others print may change from run to run
-    return f"{kind.__name__}({module.extra_repr() if own else ''})"
+    """A layer by its class, and one of ours by its settings: others may keep what changes there."""
+    kind, settings = type(module), []
+    if kind.__module__.startswith("ranvier."):
+        settings = [
+            f"{name}={value}"
+            for name, value in vars(module).items()
+            if name[0] != "_" and name != "training" and isinstance(value, _SETTINGS)
+        ]
+    return f"{kind.__name__}({', '.join(settings)})"
 
 
 def of_schedule(schedule: Any) -> str | None:
