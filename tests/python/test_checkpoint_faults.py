@@ -228,7 +228,7 @@ def test_other_files(path: Path) -> None:
     tensors.write(
         path, {}, {**kinds.metadata(kinds.CHECKPOINT, {"value": 1}), "format_version": "2"}
     )
-    with pytest.raises(ValueError, match="expected format_version 1 or less, got 2.*upgrade"):
+    with pytest.raises(ValueError, match=r"expected format_version 1 or less, got 2.*upgrade"):
         run("adam", path)
     path.write_bytes(b"not a file of ours, but long enough")
     with pytest.raises(ValueError, match=r"rv.Checkpoint\(..., resume=False\) starts anew"):

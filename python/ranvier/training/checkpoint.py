@@ -156,7 +156,7 @@ class Files:
 
         self._identity = _identity(self.path)
         try:
-            named, found = tensors.read(self.path)
+            named, found = tensors.read(self.path, mmap=False)  # some of it stays for long
         except ValueError as error:
             raise self.damaged(str(error)) from None
         kind = kinds.kind_of(self.path, found)
@@ -232,13 +232,18 @@ class Files:
 
     def _keep(self, step: int) -> None:
         """Give the file at `path` a second name; it stays where it is."""
-        target = self.name_of(step)
+        source, target = os.path.realpath(self.path), self.name_of(step)
+        try:
+            os.link(source, target)
+            return
+        except FileExistsError:  # of a run before, or of this one, which was killed right here
+            if os.path.samefile(source, target):
+                return
+        except OSError:  # a file system without links
+            pass
         temporary = f"{target}.{os.urandom(6).hex()}.tmp"
         try:
-            try:
-                os.link(os.path.realpath(self.path), temporary)
-            except OSError:  # a file system without links
-                shutil.copyfile(self.path, temporary)
+            shutil.copyfile(source, temporary)
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
