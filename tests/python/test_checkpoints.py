@@ -19,6 +19,7 @@ import ranvier as rv
 from ranvier import nn, optim
 from ranvier.io import tensors
 from ranvier.training import recorded
+from ranvier.training.checkpoint import Files
 from ranvier.utils.data import DataLoader
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*steps run as Python code")
@@ -209,6 +210,33 @@ def test_a_run_that_has_ended_is_not_trained_again(name: str, path: Path) -> Non
     assert path.read_bytes() == content
     if name == "early stopping":
         assert whole[1] and run(name, path, listener, epochs=20) == whole
+
+
+def test_a_run_that_was_stopped_within_an_epoch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And killed right after that was kept."""
+
+    class Stop(rv.Callback):
+        def on_progress(self, run: Any, logs: Any) -> None:
+            if run.step == 6:
+                run.stop("enough")
+
+    write = Files.write
+
+    def killed(files: Files, state: Any, step: int) -> None:
+        write(files, state, step)
+        if step == 6:
+            raise EndError
+
+    keep = rv.Checkpoint(path, every=1)
+    whole = run("dropout and batch norm", rv.Checkpoint(path, every=1), Stop())
+    path.unlink()
+    with monkeypatch.context() as patched, pytest.raises(EndError):
+        patched.setattr(Files, "write", killed)
+        run("dropout and batch norm", keep, Stop())
+    assert rv.load(path)["sums"]["steps"] == 2 and rv.load(path)["stopped"] == "enough"
+    assert run("dropout and batch norm", keep, Stop()) == whole
 
 
 def test_more_epochs(path: Path) -> None:
@@ -403,6 +431,17 @@ def test_what_callbacks_hear(path: Path) -> None:
     assert heard(EndAt(2)) == [("train", True, 1, 2), (1, 2), (2, 3)]
     assert heard() == [("train", True, 1, 3), (1, 3), (2, 3), ("end", "loss")]
     assert heard() == [("train", True, 2, 6), ("end", "loss")]
+
+
+def test_what_is_printed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose, steps in ((1, 5), (0, 3), (2, None)):
+        with suppress(EndError):
+            run("adam", rv.Checkpoint(path, every=2), steps and EndAt(steps), verbose=verbose)
+        told = capsys.readouterr().out
+        assert (f"{path}: goes on after step " in told) == (steps is None)
+    assert told.splitlines()[0] == f"{path}: goes on after step 6, in epoch 2"
+    with pytest.raises(TypeError, match="got Checkpoint.*; fit takes it as checkpoint="):
+        run("adam", None, rv.Checkpoint(path))
 
 
 def test_logs_in_files_go_on(path: Path, tmp_path: Path) -> None:

@@ -128,6 +128,8 @@ def resolve(where: str, callbacks: Any) -> tuple[Any, ...]:
         if isinstance(item, Callback) or any(hasattr(item, event) for event in EVENTS):
             continue
         hint = "; rv.callbacks.LambdaCallback(on_epoch_end=...) takes it" if callable(item) else ""
+        if type(item).__name__ == "Checkpoint":
+            hint = "; fit takes it as checkpoint="
         raise TypeError(
             f"[{where}] callbacks: expected objects with methods such as on_epoch_end, got "
             f"{item!r:.60}{hint}"

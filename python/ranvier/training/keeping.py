@@ -37,6 +37,7 @@ _PARTS: dict[str, Any] = {
     "sums": (dict, type(None)), "history": dict, "logs": dict, "stopped": (str, type(None)),
     "key": int, "start": Tensor, "settings": dict, "older": list,
 }  # fmt: skip
+_SETTINGS = {"model", "loss", "optimizer", "batch_size", "seed"}  # that every version writes
 
 
 class Keeper:
@@ -78,6 +79,8 @@ class Keeper:
         numbers = (saved["epoch"], saved["step"], *saved["older"])
         if not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
             raise self.wrong(f"expected numbers of epochs and steps, got {numbers!r:.60}")
+        if not saved["settings"].keys() >= _SETTINGS:
+            raise self.wrong(f"expected settings with {', '.join(sorted(_SETTINGS))}, got fewer")
         start = saved["start"]
         if start.dtype is not _C.uint8 or start.shape != (16,):
             raise self.wrong(f"expected 'start' as 16 bytes, got {start.dtype.name} {start.shape}")

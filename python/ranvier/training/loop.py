@@ -206,7 +206,11 @@ class Run:
     def run_epoch(self, sums: Sums) -> dict[str, float]:
         """One pass over the data, or the rest of it, and what it measured."""
         task, steps = self.task, self.task.batches.steps
-        for count, losses in self.losses(sums):
+        remaining: Iterable[tuple[int, list[float]]] = self.losses(sums)
+        if self.stopping and sums.steps:  # it was stopped here, before it was interrupted
+            remaining = ()
+            self.drawn()
+        for count, losses in remaining:
             sums.add(count, losses)
             self.part = sums.steps / steps if steps else 0.0
             if self.listeners["on_step_end"]:  # then steps come one by one

@@ -29,7 +29,7 @@ _SETTINGS = (bool, int, float, str, tuple, type(None))
 # --- models, losses and metrics -------------------------------------------------------------------
 
 
-def of_module(module: Any) -> dict[str, str]:
+def of_module(module: Any) -> dict[str, Any]:
     """The layers of a module by their names, and the tensors of its state."""
     if not isinstance(module, Module):
         return {}
@@ -38,16 +38,17 @@ def of_module(module: Any) -> dict[str, str]:
     return known | {name: f"{t.dtype.name} {tuple(t.shape)}" for name, t in state}
 
 
-def _layer(module: Module) -> str:
+def _layer(module: Module) -> dict[str, Any]:
     """A layer by its class, and one of ours by its settings: others may keep what changes there."""
-    kind, settings = type(module), []
+    kind = type(module)
+    settings: dict[str, Any] = {"class": kind.__name__}
     if kind.__module__.startswith("ranvier."):
-        settings = [
-            f"{name}={value}"
+        settings |= {
+            name: value
             for name, value in vars(module).items()
             if name[0] != "_" and name != "training" and isinstance(value, _SETTINGS)
-        ]
-    return f"{kind.__name__}({', '.join(settings)})"
+        }
+    return settings
 
 
 def of_schedule(schedule: Any) -> str | None:
@@ -141,23 +142,38 @@ def of_task(task: FitTask) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, as in `batch_size 32, got 16`; of models and data no more than a few."""
+    """What differs, as in `batch_size 32, got 16`; of models no more than a few.
+
+    What an earlier version did not write down, a setting that is new, is not compared.
+    """
     found = []
-    for name in now:
-        old, new = before.get(name), now[name]
-        if old == new:
-            continue
+    for name in before.keys() & now.keys():
+        old, new = before[name], now[name]
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            names = [one for one in {**old, **new} if old.get(one) != new.get(one)]
-            listed = [
-                f"{one} {_told(old.get(one))}, got {_told(new.get(one))}" for one in names[:_NAMED]
-            ]
-            more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-            found.append(f"{name} with {' and '.join(listed + more)}")
-        else:
+            parts = [text for one in {**old, **new} for text in _of_part(one, old, new)]
+            more = [f"{len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
+            if parts:
+                found.append(f"{name} with {' and '.join(parts[:_NAMED] + more)}")
+        elif old != new:
             found.append(f"{name} {_told(old)}, got {_told(new)}")
-    return found
+    return sorted(found)
+
+
+def _of_part(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs in a layer or a tensor of a model."""
+    one, other = old.get(name), new.get(name)
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return [] if one == other else [f"{name} {_told(one)}, got {_told(other)}"]
+    if one.get("class") != other.get("class"):
+        return [f"{name} {_told(one)}, got {_told(other)}"]
+    return [
+        f"{name} {key} {_told(one[key])}, got {_told(other[key])}"
+        for key in one
+        if key in other and one[key] != other[key]
+    ]
 
 
 def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("class")
     return "none" if value is None else f"{value!s:.120}"
