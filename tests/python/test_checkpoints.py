@@ -440,7 +440,7 @@ def test_what_is_printed(path: Path, capsys: pytest.CaptureFixture[str]) -> None
         told = capsys.readouterr().out
         assert (f"{path}: goes on after step " in told) == (steps is None)
     assert told.splitlines()[0] == f"{path}: goes on after step 6, in epoch 2"
-    with pytest.raises(TypeError, match="got Checkpoint.*; fit takes it as checkpoint="):
+    with pytest.raises(TypeError, match=r"got Checkpoint.*; fit takes it as checkpoint="):
         run("adam", None, rv.Checkpoint(path))
 
 
