@@ -63,6 +63,7 @@ class Keeper:
         self.start: Tensor = default.get_state() if self.saved is None else self.saved["start"]
         self.generators: list[Generator] = [default]
         self.foreign = False  # whether Python's and NumPy's random numbers belong to the state
+        self._before = self.start
         self.settings: dict[str, Any] = {}
         self.written: tuple[int, bool] | None = None  # the step, and whether within an epoch
         self._epoch: dict[str, Any] = {}  # random numbers before the order of the epoch is drawn
@@ -76,8 +77,8 @@ class Keeper:
             if not isinstance(value, kind) or isinstance(value, bool):
                 got = "none" if value is ... else type(value).__name__
                 raise self.wrong(f"expected {name!r} as fit writes it, got {got}")
-        numbers = (saved["epoch"], saved["step"], *saved["older"])
-        if not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
+        numbers = (saved["epoch"], saved["step"], saved["key"], *saved["older"])
+        if not all(type(n) is int and 0 <= n < 2**63 for n in numbers):
             raise self.wrong(f"expected numbers of epochs and steps, got {numbers!r:.60}")
         if not saved["settings"].keys() >= _SETTINGS:
             raise self.wrong(f"expected settings with {', '.join(sorted(_SETTINGS))}, got fewer")
@@ -95,7 +96,7 @@ class Keeper:
     def beginning(self, seeded: bool) -> Iterator[None]:
         """Random numbers are where they were when the run began; on an error, where they are."""
         default = _C.default_generator()
-        before = default.get_state()
+        self._before = before = default.get_state()
         try:
             if self.saved is not None and not seeded:
                 default.set_state(self.start)
@@ -142,6 +143,7 @@ class Keeper:
                 f"{'; '.join(found)}; give fit the same, or another path, or start anew with "
                 "rv.Checkpoint(..., resume=False)"
             )
+        task.seed = self.saved["key"]
 
     def _listen_to(self, task: FitTask, own: Generator) -> None:
         """Whose random numbers belong to the state."""
@@ -279,6 +281,7 @@ class Keeper:
             return self._put_back(run, saved)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             before.restore(run.model)
+            _C.default_generator().set_state(self._before)
             raise self.wrong(
                 "expected a state that this run can take, got another "
                 f"({type(error).__name__}: {error!s:.200})"
