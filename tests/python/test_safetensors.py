@@ -126,7 +126,7 @@ def compared(data: bytes) -> None:
     try:
         theirs = dict(official.deserialize(data))
     except official.SafetensorError:
-        with pytest.raises(ValueError, match=r"^\[load\] x: expected "):
+        with pytest.raises(ValueError, match=r"^\[load\] x: .*expected "):
             tensors.from_bytes(data, "x")
         return
     try:
