@@ -162,7 +162,8 @@ class _View:
         description = models.description_of(path, metadata)
         about = models.about_of(path, description)
         own = building.own_classes(description["model"])
-        shapes = {} if own else _shapes(models.load(path, named, metadata), named, about)
+        runs = not own or "forward" in description
+        shapes = _shapes(models.load(path, named, metadata), named, about) if runs else {}
         layers = [_Layer(at, node, named) for at, node in building.layers_of(description["model"])]
         rows = [layer.row(shapes.get(layer.path, "-")) for layer in layers]
         heading = ("Layer", "Type", "Output shape", "Parameters", "Bytes")
@@ -177,7 +178,9 @@ class _View:
         tied = description["tied"].items()
         yield from self.listed("Tied", (f"{plain(a)} is {plain(b)}" for a, b in tied))
         yield from self.listed("Not Ranvier's own", (models.whose(*part) for part in own))
-        if own:
+        if own and runs:
+            yield from self.said("Forward: in the file as instructions, for any number of rows")
+        elif own:
             yield from self.said("rv.load(file, model=...) puts the weights into a model of yours")
         mode = "training" if description["model"].get("training", True) else "evaluation"
         yield from self.said(f"Mode: {mode}")

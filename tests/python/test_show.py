@@ -131,6 +131,24 @@ def test_own_classes_and_what_is_there_twice(path: Path, show: Any) -> None:
     assert "Not Ranvier's own: test_show.Own" in text and "rv.load(file, model=...)" in text
 
 
+class Runs(nn.Module):
+    """A class whose forward is in its file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(2, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.body(x).tanh() * rv.tensor([1.0, 2.0, 3.0])
+
+
+def test_own_classes_with_their_forward(path: Path, show: Any) -> None:
+    rv.save(Runs(), path, input=(2,))
+    text = show()
+    assert "(model)  test_show.Runs  (N, 3)" in text
+    assert "Forward: in the file as instructions" in text and "rv.load(" not in text
+
+
 @pytest.mark.filterwarnings("ignore:.*not what it computes:ranvier.RanvierWarning")
 def test_own_names_of_states(path: Path, show: Any) -> None:
     class Renamed(Own):

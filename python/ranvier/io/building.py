@@ -17,7 +17,7 @@ from ranvier.data import Preprocessor
 from ranvier.io.arguments import DescriptionError, classes, make
 from ranvier.io.description import (
     DEPTH,
-    HELD,
+    ITEMS,
     JSON,
     LAYERS,
     LETTERS,
@@ -309,8 +309,8 @@ class _Builder:
 
 def _hold(module: Module, holds: list[list[Any]]) -> set[str]:
     """Makes places for what a layer has beside what its arguments make; their names."""
-    if len(holds) > HELD:
-        raise DescriptionError(f"holds: expected at most {HELD:,} tensors, got {len(holds):,}")
+    if isinstance(module, ParameterDict) and len(holds) > ITEMS:
+        raise DescriptionError(f"holds: expected at most {ITEMS:,} tensors, got {len(holds):,}")
     names: set[str] = set()
     for place, (name, kind) in enumerate(holds):
         check_free(module, name)

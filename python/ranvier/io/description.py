@@ -18,7 +18,7 @@ from ranvier.nn import Module, Parameter, ParameterDict, ParameterList
 
 DEPTH = 100  # of layers within layers
 LAYERS = 100_000  # counted on every way that leads to them
-HELD = 10_000  # tensors of one layer that its arguments do not make
+ITEMS = 10_000  # of a ParameterDict, which looks through all of them for each
 LETTERS = 50_000_000  # of the paths of all tensors: paths are as long as names, times the depth
 
 JSON = dict[str, Any]
@@ -213,8 +213,8 @@ def _made_of(name: str, module: Module) -> JSON:
         raise DescriptionError(f"{error}") from None
     values = _values(module)
     holds = list(_differences(module, twin)) if values is None else values
-    if len(holds) > HELD:
-        raise DescriptionError(f"it holds more than {HELD:,} tensors itself")
+    if name == "nn.ParameterDict" and len(holds) > ITEMS:
+        raise DescriptionError(f"it holds more than {ITEMS:,} tensors")
     for word, child in module._own_modules():
         check_free(twin, word)
         if isinstance(twin.__dict__.get(word), Tensor):
