@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 import ranvier as rv
 from ranvier import nn, optim
-from ranvier.utils.data import DataLoader, Dataset
+from ranvier.utils.data import DataLoader, Dataset, IterableDataset
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(27, 6)).astype(np.float32)
@@ -51,6 +52,14 @@ class Rows(Dataset):  # type: ignore[type-arg]
     def __getitem__(self, i: int) -> tuple[rv.Tensor, int]:
         noise = np.random.normal(size=6).astype(np.float32)
         return rv.from_numpy(X[i] + noise) + 0.1 * rv.rand(6), int(LABELS[i])
+
+
+class Stream(IterableDataset):  # type: ignore[type-arg]
+    """Rows whose order is drawn by Python's `random`, and whose number nobody knows."""
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        for i in random.sample(range(len(X)), 23):
+            yield X[i] + 0.1 * rv.rand(6).numpy(), int(LABELS[i])
 
 
 def classifier() -> nn.Module:
@@ -126,6 +135,14 @@ def warm_up(optimizer: optim.Optimizer) -> Any:
     return optim.lr_scheduler.SequentialLR(optimizer, parts, milestones=[1])
 
 
+def stream() -> DataLoader[Any]:
+    return DataLoader(Stream(), batch_size=4)
+
+
+def validation_loader() -> DataLoader[Any]:
+    return DataLoader(Rows(), 4, shuffle=True, generator=rv.Generator(5))
+
+
 def own_loader() -> DataLoader[Any]:
     return DataLoader(Rows(), batch_size=5, shuffle=True, generator=rv.Generator(3))
 
@@ -168,12 +185,15 @@ RUNS: dict[str, Run] = {
     "callback with a state": (stateful, {"callbacks": Halve}),
     "data set": (stateful, {"X": Rows, "y": None}),
     "loader": (classifier, {"X": own_loader, "y": None, "accumulate": 2}),
+    "stream": (stateful, {"X": stream, "y": None, "schedule": "cosine"}),
+    "validation loader": (classifier, {"validation": validation_loader}),
     "tensors": (classifier, {"X": lambda: rv.utils.data.TensorDataset(
         rv.from_numpy(X), rv.from_numpy(LABELS)), "y": None}),
     "one batch": (classifier, {"batch_size": None}),
     "one by one": (classifier, {"batch_size": 1, "epochs": 1}),
 }  # fmt: skip
 RUNS["momentum"] = classifier, {"optimizer": "momentum"}
+DRAWN = {"data set", "loader", "stream", "validation loader"}  # by NumPy's and Python's numbers too
 
 
 def bits(values: Any) -> Any:
@@ -199,16 +219,15 @@ def run(
         "X": X, "y": LABELS, "loss": "cross_entropy", "epochs": 3, "batch_size": 8, "verbose": 0,
         **given, **more,
     }  # fmt: skip
-    foreign = callable(given["X"]) and given["X"] in (
-        Rows,
-        own_loader,
-    )  # whose rows are drawn by NumPy
+    foreign = name in DRAWN
     rv.manual_seed(before)
     np.random.seed(before if foreign else 0)
+    random.seed(before if foreign else 0)
     net = make()
     listeners = [make() for make in (given.pop("callbacks", None),) if make is not None]
-    if callable(given["X"]):
-        given["X"] = given["X"]()
+    for part in ("X", "validation"):
+        if callable(given.get(part)):
+            given[part] = given[part]()
     if given.get("optimizer") == "momentum":
         given["optimizer"] = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     listeners += [] if listener is None else [listener]
@@ -219,6 +238,7 @@ def run(
     return (
         repr(history.history), history.stopped, bits(dict(net.state_dict())), bits(buffers),
         bits(optimizer.state_dict()), rv.rand(3).tolist(), np.random.rand(),
+        random.random(),
     )  # fmt: skip
 
 
