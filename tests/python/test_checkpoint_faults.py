@@ -73,8 +73,9 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "early stopping": ({"early_stopping": 3}, r"with a state \[\], got \['EarlyStopping'\]"),
     "validation": ({"validation": 0.3}, "validation none, got float32"),
     "rows": ({"X": X[:26], "y": LABELS[:26]}, r"X float32 \(27, 6\) .*, got float32 \(26, 6\)"),
-    "a number": ({"X": np.where(np.arange(6) == 3, X + 1e-6, X).astype("f")}, "X float32"),
-    "answers": ({"y": (LABELS + 1) % 3}, "y int64"),
+    "a number": ({"X": np.where(np.arange(6) == 3, X + 1e-6, X).astype("f")},
+                 r"X float32 \(27, 6\) as it was, got other numbers"),
+    "answers": ({"y": (LABELS + 1) % 3}, r"y int64 \(27,\) as it was, got other numbers"),
     "type": ({"X": X.astype(np.float64)}, r"X float32 .*, got float64"),
     "weights of rows": ({"sample_weight": setup.EACH}, "weights of rows none, got float32"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ here keeps data, and nothing changes any.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             more = [f"{len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
             if parts:
                 found.append(f"{name} with {' and '.join(parts[:_NAMED] + more)}")
+        elif old != new and _form(old) == _form(new) is not None:
+            found.append(f"{name} {_form(old)} as it was, got other numbers")
         elif old != new:
             found.append(f"{name} {_told(old)}, got {_told(new)}")
     return sorted(found)
@@ -171,6 +174,12 @@ def _of_part(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[
         for key in one
         if key in other and one[key] != other[key]
     ]
+
+
+def _form(value: Any) -> str | None:
+    """Data without their contents; None for what are no data."""
+    match = re.fullmatch(r"(.*) [0-9a-f]{32}", value) if isinstance(value, str) else None
+    return match[1] if match else None
 
 
 def _told(value: Any) -> str:
