@@ -5,6 +5,7 @@ Refuses to hide anything: an instruction set that the machine lacks is skipped w
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,12 @@ import pytest
 from ranvier import _C
 
 ISAS = ("base", "avx2", "avx512")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C raises also where a shell has started the tests in the background, without SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
