@@ -362,8 +362,9 @@ TEST_F(Files, LeftoversOfKilledProcessesGo) {
   struct statfs info;
   ASSERT_EQ(::statfs(folder_.c_str(), &info), 0);
   const auto type = static_cast<uint32_t>(info.f_type);
-  if (type == 0xEF53 || type == 0x01021994 || type == 0x794C7630 || type == 0x58465342)
+  if (type == 0xEF53 || type == 0x01021994 || type == 0x794C7630 || type == 0x58465342) {
     EXPECT_FALSE(is_there(dead));
+  }
 #endif
   ::close(writer);
 }
