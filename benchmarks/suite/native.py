@@ -91,6 +91,6 @@ def gate_filter(isa: str, drawn: bool = False) -> str:
     names = {name for name, _ in gates()} | (
         {f"{SQUARES}/[0-9]+x[0-9]+x[0-9]+"} if drawn else set()
     )
-    names |= {f"{prefix}/[0-9x]+" for prefix in VECTORS} if drawn else set()
+    names |= {f"{re.escape(prefix)}/[0-9x]+" for prefix in VECTORS} if drawn else set()
     counts = sorted({threads for _, threads in gates()})
     return f"^({'|'.join(sorted(names))})/isa:{isa}/threads:({'|'.join(map(str, counts))})$"

@@ -79,6 +79,10 @@ def test_native_filters(suite: Any) -> None:
         assert re.search(native.gate_filter("avx2"), f"{name}/isa:avx2/threads:{threads}")
         assert not re.search(native.gate_filter("avx2"), f"{name}/isa:avx2/threads:12")
         assert re.search(f"^({native.QUICK}).*/isa:avx2/", f"{name}/isa:avx2/threads:{threads}")
+    for prefix in (*native.VECTORS, native.SQUARES):  # what the pictures show is repeated
+        row = f"{prefix}/64x64x64/isa:avx2/threads:2"
+        assert re.search(native.gate_filter("avx2", drawn=True), row)
+        assert not re.search(native.gate_filter("avx2", drawn=True), f"bf16/{row}")
 
 
 def test_native_figures_are_medians_of_repetitions(suite: Any, tmp_path: Path) -> None:
