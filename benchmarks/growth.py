@@ -201,7 +201,7 @@ def draw_axis(panel: Any, axis: Axis, rows: dict[int, report.Row], whole: bool) 
     panel.set_xticks(list(rows), [f"{size:,}" for size in rows])
     panel.minorticks_off()
     low, high = panel.get_ylim()
-    if high < 30 * low:  # the decades alone would be one label, or none
+    if high < 100 * low:  # the decades alone would be one label, or none
         between = [k * 10.0**e for e in range(-2, 7) for k in (1, 2, 5)]
         ticks = [at for at in between if low <= at <= high]
         panel.set_yticks(ticks, [f"{at:,g}" for at in ticks])
