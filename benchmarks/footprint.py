@@ -23,6 +23,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -400,7 +401,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     # NumPy is always there: its import is what ours is beside.
-    columns = libraries(list(dict.fromkeys(["numpy", *options.peers])), options.peers_python)
+    given = shutil.which(options.peers_python) or options.peers_python
+    python = os.path.abspath(given)  # children run in another folder
+    columns = libraries(list(dict.fromkeys(["numpy", *options.peers])), python)
     plan = QUICK if options.quick else FULL
     if options.seconds:
         plan = plan._replace(seconds=options.seconds)
