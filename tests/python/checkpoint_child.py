@@ -30,9 +30,10 @@ def main(path: str, epochs: int) -> None:
     rv.manual_seed(5)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(203, 8)).astype(np.float32), rng.integers(0, 4, 203)
-    net = nn.Sequential(
-        nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.25), nn.Linear(16, 4)
-    )
+    net = nn.Sequential(  # large enough that threads share the products
+        nn.Linear(8, 160), nn.BatchNorm1d(160), nn.ReLU(), nn.Dropout(0.25), nn.Linear(160, 160),
+        nn.Tanh(), nn.Linear(160, 4),
+    )  # fmt: skip
     history = rv.fit(
         net, X, y, loss="cross_entropy", optimizer="adamw", lr=0.01, epochs=epochs, batch_size=16,
         schedule="cosine", metrics=["accuracy"], validation=0.1, early_stopping=1000,
