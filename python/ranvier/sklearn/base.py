@@ -1,6 +1,6 @@
-"""What estimators share: parameters by name, data checked, and scikit-learn where it asks.
+"""What estimators share: parameters by name, tags, requests for metadata, copies, and scores.
 
-Nothing here needs scikit-learn: it is imported when scikit-learn itself asks for its tags.
+Nothing here needs scikit-learn: it is imported where scikit-learn itself asks.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import warnings
-from typing import TYPE_CHECKING, Any, TypeVar
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ranvier import _C
-from ranvier._C import Tensor
-from ranvier.training import inputs
+from ranvier.sklearn.methods import ROUTED, known_class, metadata_of, request_setter
+from ranvier.sklearn.scores import accuracy, r2
 from ranvier.training.errors import near_misses
 
 if TYPE_CHECKING:
@@ -25,149 +24,228 @@ E = TypeVar("E", bound="Estimator")
 
 
 class Estimator:
-    """Parameters are the arguments of `__init__`, kept under their names and never changed."""
+    """Base of all estimators; parameters are `__init__`'s arguments, and it does nothing but keep.
 
-    _estimator_type = "classifier"
+    Subclasses learn in `fit`, and keep what they have learned under names that end with "_".
+    """
+
+    # Attributes that do not travel with copies: whatever is made anew from the others.
+    transient: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method in ROUTED:
+            if names := metadata_of(cls, method):
+                setattr(cls, f"set_{method}_request", request_setter(method, names))
+
+    # --- parameters
 
     @classmethod
     def _names(cls) -> list[str]:
-        return sorted(name for name in inspect.signature(cls).parameters)
+        return sorted(_defaults_of(cls))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name."""
-        return {name: getattr(self, name) for name in self._names()}
+        """The parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Whether those of parameters that are estimators come too, as ``name__theirs``.
+        """
+        found: dict[str, Any] = {}
+        for name in self._names():
+            value = getattr(self, name)
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                found.update((f"{name}__{key}", own) for key, own in value.get_params().items())
+            found[name] = value
+        return found
 
     def set_params(self: E, **params: Any) -> E:
-        """Change parameters by name; returns the estimator."""
-        for name in params:
-            if name not in self._names():
-                raise ValueError(
-                    f"[{type(self).__name__}] expected parameters out of "
-                    f"{', '.join(self._names())}, got {name!r}{near_misses(name, self._names())}"
-                )
-        for name, value in params.items():
-            setattr(self, name, value)
+        """Change parameters by name, also those of a parameter (``name__theirs``).
+
+        Returns
+        -------
+        Estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For a name that is none; nothing is changed then.
+        """
+        if not params:
+            return self
+        names = self._names()
+        nested: dict[str, dict[str, Any]] = {}
+        for key in params:
+            name, parted, rest = key.partition("__")
+            if name not in names:
+                raise ValueError(self._unknown(name, names))
+            if parted:
+                nested.setdefault(name, {})[rest] = params[key]
+        for key, value in params.items():
+            if "__" not in key:
+                setattr(self, key, value)
+        for name, own in nested.items():
+            getattr(self, name).set_params(**own)
         return self
 
+    def _unknown(self, name: str, names: list[str]) -> str:
+        return (
+            f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {names!r}. "
+            f"[set_params] expected one of these, got {name!r}{near_misses(name, names)}"
+        )
+
     def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
         shown = [
             f"{name}={getattr(self, name)!r}"
-            for name in defaults
-            if repr(getattr(self, name)) != repr(defaults[name].default)
+            for name, default in _defaults_of(type(self)).items()
+            if repr(getattr(self, name)) != repr(default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: scikit-learn's diagram where it is imported, else a table."""
+        utils = sys.modules.get("sklearn.utils")
+        if utils is not None:
+            return str(utils.estimator_html_repr(self))
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(repr(value))}</td></tr>"
+            for name, value in self.get_params(deep=False).items()
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    # --- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: v for key, v in self.__dict__.items() if key not in self.transient}
+
+    # --- what scikit-learn's tools ask
+
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn's tools ask an estimator; only they call it."""
-        tags = importlib.import_module("sklearn.utils")
-        return tags.Tags(
-            estimator_type="classifier",
-            target_tags=tags.TargetTags(required=True),
+        utils = importlib.import_module("sklearn.utils")
+        return utils.Tags(
+            estimator_type=None,
+            target_tags=utils.TargetTags(required=True),
             transformer_tags=None,
             regressor_tags=None,
-            classifier_tags=tags.ClassifierTags(),
-            input_tags=tags.InputTags(sparse=True),
+            classifier_tags=None,
+            input_tags=utils.InputTags(sparse=True),
         )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is something to predict with."""
         return hasattr(self, "n_iter_")
 
+    def get_metadata_routing(self) -> Any:
+        """Which arguments of `fit` and others scikit-learn's meta-estimators are to hand on."""
+        routing = importlib.import_module("sklearn.utils.metadata_routing")
+        known = self.__dict__.get("_metadata_request")
+        if known is not None:
+            return routing.get_routing_for_object(known)
+        request = routing.MetadataRequest(owner=self)
+        for method in ROUTED:
+            for name in metadata_of(type(self), method):
+                getattr(request, method).add_request(param=name, alias=None)
+        return request
+
+
+class Classifier(Estimator):
+    """An estimator of classes."""
+
+    _estimator_type = "classifier"
+
+    if TYPE_CHECKING:
+        classes_: Any
+
+        def predict(self, X: Any) -> npt.NDArray[Any]:
+            """The label of each row."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of rows whose label, or all of whose labels, are right.
+
+        Parameters
+        ----------
+        X : array of shape (rows, columns)
+        y : array of shape (rows,) or (rows, outputs)
+        sample_weight : array of shape (rows,), optional
+
+        Returns
+        -------
+        float
+        """
+        return accuracy(y, self.predict(X), sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags, utils = super().__sklearn_tags__(), importlib.import_module("sklearn.utils")
+        tags.estimator_type = "classifier"
+        tags.classifier_tags = utils.ClassifierTags()
+        return tags
+
+
+class Regressor(Estimator):
+    """An estimator of numbers."""
+
+    _estimator_type = "regressor"
+
+    if TYPE_CHECKING:
+
+        def predict(self, X: Any) -> npt.NDArray[Any]:
+            """The numbers of each row."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R squared: 1 for numbers that are all right, 0 for their mean; the mean over outputs.
+
+        Parameters
+        ----------
+        X : array of shape (rows, columns)
+        y : array of shape (rows,) or (rows, outputs)
+        sample_weight : array of shape (rows,), optional
+
+        Returns
+        -------
+        float
+        """
+        return r2(y, self.predict(X), sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags, utils = super().__sklearn_tags__(), importlib.import_module("sklearn.utils")
+        tags.estimator_type = "regressor"
+        tags.regressor_tags = utils.RegressorTags()
+        return tags
+
+
+def _defaults_of(kind: Any) -> dict[str, Any]:
+    """The parameters of a class in the order of its `__init__`, with their defaults."""
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+
 
 def not_fitted(estimator: Any) -> None:
     """An error where an estimator has learned nothing yet."""
-    if hasattr(estimator, "n_iter_"):
+    if estimator.__sklearn_is_fitted__():
         return
-    raise _not_fitted_error()(
-        f"[{type(estimator).__name__}] expected a fitted estimator, got one that has seen no rows; "
-        "call fit(X, y) first"
+    name = type(estimator).__name__
+    raise known_class("NotFittedError", AttributeError)(
+        f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+        f"using this estimator. [{name}] expected a fitted estimator, got one that has seen no "
+        "rows; call fit(X, y) first"
     )
 
 
-def _not_fitted_error() -> type[Exception]:
-    """scikit-learn's error where a program has imported it, else an AttributeError as it is one."""
-    module = sys.modules.get("sklearn.exceptions")
-    return getattr(module, "NotFittedError", AttributeError)
-
-
-def matrix(estimator: Any, where: str, X: Any, remember: bool = False) -> Tensor:
-    """Rows of finite numbers (rows, columns): float64, or float32 where they come as such."""
-    who = f"{type(estimator).__name__}.{where}"
-    if inputs.is_sparse(X):
-        X = X.toarray()
-    if inputs.column_names(X) is not None:
-        X = inputs.frame_values(who, "X", X)
-    if not isinstance(X, Tensor):
-        X = numbers(who, X)
-    rows = inputs.rows(who, "X", X)
-    if rows.ndim == 2 and not rows.shape[1]:
-        raise ValueError(
-            f"[{who}] X: Found array with 0 feature(s) (shape={tuple(rows.shape)}) while a minimum "
-            "of 1 is required."
-        )
-    if rows.ndim != 2:
-        raise ValueError(
-            f"[{who}] X: expected rows (rows, columns), got {tuple(rows.shape)}. Reshape your "
-            "data: X.reshape(-1, 1) makes a column of numbers"
-        )
-    if rows.dtype is not _C.float32:
-        rows = _C.ops.cast(rows, _C.float64)
-    try:
-        inputs.check_finite(who, "X", rows, rows.dtype)
-    except ValueError as error:
-        raise ValueError(f"{error} (X contains NaN or infinity)") from None
-    if remember:
-        estimator.n_features_in_ = int(rows.shape[1])
-    elif rows.shape[1] != estimator.n_features_in_:
-        raise ValueError(
-            f"[{who}] X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input"
-        )
-    return rows
-
-
-def numbers(who: str, X: Any) -> npt.NDArray[Any]:
-    """An array as scikit-learn takes it: objects are converted, complex numbers refused."""
-    array = np.asarray(X)
-    if array.dtype.kind == "c":
-        raise ValueError(f"[{who}] X: Complex data not supported, got {array.dtype}")
-    return array.astype(np.float64) if array.dtype.kind == "O" else array
-
-
-def labels(
-    where: str, y: Any, rows: int, several: bool = True
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """The different labels in order, and for each row the number of its own."""
-    if y is None:
-        raise ValueError(
-            f"[{where}] y: this estimator requires y to be passed, but the target y is None"
-        )
-    array = np.asarray(y.detach() if isinstance(y, Tensor) else y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array.ravel()
-        conversion = getattr(sys.modules.get("sklearn.exceptions"), "DataConversionWarning", None)
-        if conversion is not None:  # only where somebody listens for it
-            warnings.warn(
-                "A column-vector y was passed when a 1d array was expected; y.ravel() makes one",
-                conversion,
-                stacklevel=3,
-            )
-    if array.shape != (rows,):
-        raise ValueError(
-            f"[{where}] y: expected one label a row, ({rows},), got shape {array.shape}"
-        )
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise ValueError(f"[{where}] y: expected labels, got NaN or infinity among them")
-        if (array != np.rint(array)).any():
-            raise ValueError(
-                f"[{where}] Unknown label type: expected labels, got numbers with a fraction; "
-                "an estimator of numbers is called a regressor"
-            )
-    found, number = np.unique(array, return_inverse=True)
-    if several and len(found) < 2:
-        raise ValueError(
-            f"[{where}] y: expected at least two classes, got only one class, {found.tolist()}"
-        )
-    return found, number.reshape(rows)
+def random_state(seed: Any) -> np.random.RandomState:
+    """The generator that scikit-learn means by a seed: None is NumPy's own one."""
+    if seed is None or seed is np.random:
+        return np.random.mtrand._rand
+    if isinstance(seed, (int, np.integer)):
+        return np.random.RandomState(seed)
+    if isinstance(seed, np.random.RandomState):
+        return seed
+    raise ValueError(
+        f"{seed!r} cannot be used to seed a numpy.random.RandomState instance: [random_state] "
+        "expected None, a whole number from 0 to 2^32 - 1 or a numpy.random.RandomState"
+    )

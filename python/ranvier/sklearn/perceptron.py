@@ -8,14 +8,15 @@ import numpy as np
 
 from ranvier import _C
 from ranvier._C import Tensor
-from ranvier.sklearn.base import Estimator, labels, matrix, not_fitted
+from ranvier.sklearn.base import Classifier, not_fitted
+from ranvier.sklearn.checks import labels, matrix
 from ranvier.training.errors import warn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class Perceptron(Estimator):
+class Perceptron(Classifier):
     """Linear classification by Rosenblatt's rule: a row that is wrong is added or taken away.
 
     For each row in turn, with t = 1 for the class and 0 for any other, the answer is 1 where
@@ -253,8 +254,3 @@ class Perceptron(Estimator):
             z.argmax(1) if z.ndim > 1 else (z >= 0).astype(int)
         ]
         return chosen
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of rows that are right."""
-        right = self.predict(X) == np.asarray(y).ravel()
-        return float(np.average(right, weights=sample_weight))
