@@ -9,6 +9,7 @@ void declare_comparisons(Registry& r);
 void declare_reductions(Registry& r);
 void declare_matmul(Registry& r);
 void declare_linear(Registry& r);
+void declare_sparse(Registry& r);
 void declare_matrix_products(Registry& r);
 void declare_einsum(Registry& r);
 void declare_erfinv(Registry& r);

@@ -117,6 +117,7 @@ const Registry& registry() {
     declare_reductions(r);
     declare_matmul(r);
     declare_linear(r);
+    declare_sparse(r);
     declare_matrix_products(r);
     declare_einsum(r);
     declare_erfinv(r);

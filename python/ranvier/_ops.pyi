@@ -234,6 +234,7 @@ __all__ = [
     "diff",
     "matmul",
     "linear",
+    "sparse_linear",
     "dot",
     "mm",
     "bmm",
@@ -770,6 +771,14 @@ def unique_consecutive(input: Input, dim: int | None = None) -> tuple[Tensor, Te
 def matmul(input: Input, other: Input) -> Tensor: ...
 def linear(
     input: Input, weight: Input, bias: Input | None = None, activation: str | None = None
+) -> Tensor: ...
+def sparse_linear(
+    indptr: Input,
+    indices: Input,
+    values: Input,
+    rows: Input,
+    weight: Input,
+    bias: Input | None = None,
 ) -> Tensor: ...
 def dot(input: Input, tensor: Input) -> Tensor: ...
 def mm(input: Input, mat2: Input) -> Tensor: ...

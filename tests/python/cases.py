@@ -405,6 +405,7 @@ import cases_positions as cases_positions  # noqa: E402  rows of its family
 import cases_products as cases_products  # noqa: E402
 import cases_reductions as cases_reductions  # noqa: E402  rows of its family
 import cases_scans as cases_scans  # noqa: E402  rows of its family
+import cases_sparse as cases_sparse  # noqa: E402  rows of its family
 import cases_training as cases_training  # noqa: E402  rows of its family
 
 cases_elementwise.declare(normal_cdf)

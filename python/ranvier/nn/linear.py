@@ -11,6 +11,7 @@ from ranvier._devices import check_device
 from ranvier._dtypes import or_default
 from ranvier._layouts import shape_from
 from ranvier.nn import init
+from ranvier.nn._sparse import SparseBatch
 from ranvier.nn._start import begin, room
 from ranvier.nn.functional_norm import bilinear
 from ranvier.nn.module import Module
@@ -85,8 +86,10 @@ class Linear(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor | SparseBatch) -> Tensor:
         """(..., in_features) -> (..., out_features)"""
+        if isinstance(input, SparseBatch):
+            return input.linear(self.weight, self.bias)
         return ops.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

@@ -68,9 +68,11 @@ def fit(
         front that are not fitted yet are fitted on the training rows.
     X : array, (N, ...)
         Numbers of any type: a tensor, an array, nested lists, a DataFrame, a matrix of
-        scipy.sparse. They are cast to the type of the model's parameters batch by batch. Or a
-        Dataset or DataLoader, which gives rows and targets and, if it likes, what each row counts;
-        `y` is then left out, and a DataLoader says itself how large and in which order batches are.
+        scipy.sparse. They are cast to the type of the model's parameters batch by batch. Sparse
+        rows go into a model that begins with `nn.Linear` as they are stored; other layers get them
+        dense. Or a Dataset or DataLoader, which gives rows and targets and, if it likes, what each
+        row counts; `y` is then left out, and a DataLoader says itself how large and in which order
+        batches are.
     y : array, (N, ...)
         Whole-number labels (N,) for "cross_entropy"; for the other losses numbers in the shape of
         the model's output, where (N,) and (N, 1) stand for each other.

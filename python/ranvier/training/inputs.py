@@ -18,6 +18,7 @@ from ranvier._C import Tensor
 from ranvier._C import dtype as DType
 from ranvier._grad import no_grad
 from ranvier.nn import Module
+from ranvier.nn._sparse import Csr, SparseBatch, takes_sparse
 from ranvier.training.errors import describe_bad
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Rows:
     shape: tuple[int, ...]  # of one row
     index: Tensor | None = None  # numbers of the rows in use; None: all
     columns: tuple[str, ...] | None = None  # their names, where they have some
+
+    @property
+    def by_numbers(self) -> bool:
+        """Whether a recorded step can make a batch of the numbers of its rows."""
+        return True
 
     @property
     def total(self) -> int:
@@ -86,20 +92,31 @@ class Rows:
 
 @dataclass(frozen=True)
 class SparseRows(Rows):
-    """Rows of a sparse matrix, of which only a batch at a time is ever dense."""
+    """Rows of a sparse matrix: as they are stored, or dense, a batch at a time."""
 
     matrix: Any = None  # scipy's CSR
+    held: Csr | None = None  # the same for a model that takes rows as they are stored
 
     @staticmethod
-    def of(where: str, name: str, X: Any, dtype: DType) -> SparseRows:
-        """The rows of any matrix of scipy.sparse."""
+    def of(where: str, name: str, X: Any, dtype: DType, stored: bool = False) -> SparseRows:
+        """The rows of any matrix of scipy.sparse; `stored` for a model that `takes_sparse`."""
         matrix = X.tocsr()
         if matrix.dtype.kind not in "biuf":
             raise TypeError(f"[{where}] {name}: expected numbers, got {matrix.dtype}")
         if matrix.shape[0] == 0:
             raise ValueError(f"[{where}] {name}: expected at least one row, got {matrix.shape}")
-        empty = _C.zeros((0,), _C.float32)
-        return SparseRows(empty, dtype, (int(matrix.shape[1]),), matrix=matrix)
+        empty, columns = _C.zeros((0,), _C.float32), int(matrix.shape[1])
+        held = None
+        if stored:
+            values = _from_array(where, name, matrix.data)
+            values = values if values.dtype is dtype else _C.ops.cast(values, dtype)
+            indptr, indices = map(_C.from_numpy, (matrix.indptr, matrix.indices))
+            held = Csr(indptr, indices, values, columns)
+        return SparseRows(empty, dtype, (columns,), matrix=matrix, held=held)
+
+    @property
+    def by_numbers(self) -> bool:
+        return self.held is not None
 
     @property
     def total(self) -> int:
@@ -112,10 +129,14 @@ class SparseRows(Rows):
     def __len__(self) -> int:
         return self.total if self.index is None else int(self.index.shape[0])
 
-    def batch(self, start: int, stop: int, numbers: Tensor | None) -> Tensor:
+    def batch(self, start: int, stop: int, numbers: Tensor | None) -> Any:
+        if self.held is not None:
+            if numbers is None:
+                return SparseBatch(self.held, _C.from_numpy(np.arange(start, stop)))
+            return SparseBatch(self.held, numbers[start:stop])
         part = slice(start, stop) if numbers is None else numbers[start:stop].numpy()
-        rows = np.ascontiguousarray(self.matrix[part].toarray())
-        return _C.ops.cast(_from_array("fit", "X", rows), self.dtype)
+        dense = np.ascontiguousarray(self.matrix[part].toarray())
+        return _C.ops.cast(_from_array("fit", "X", dense), self.dtype)
 
 
 def is_sparse(X: Any) -> bool:
@@ -177,7 +198,7 @@ def rows(where: str, name: str, data: Any) -> Tensor:
 def data(where: str, name: str, X: Any, model: Module) -> Rows:
     """What a model is fed with: rows, to be cast to the type that it computes in."""
     if is_sparse(X):
-        return SparseRows.of(where, name, X, model_dtype(model))
+        return SparseRows.of(where, name, X, model_dtype(model), takes_sparse(model))
     columns = column_names(X)
     tensor = rows(where, name, X if columns is None else frame_values(where, name, X))
     return Rows(tensor, model_dtype(model), tuple(tensor.shape[1:]), columns=columns)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier._C import Tensor
 from ranvier.training import plain
 from ranvier.training.batches import RowBatches
+from ranvier.training.inputs import Rows
 
 if TYPE_CHECKING:
     from ranvier._capture import Programs
@@ -51,7 +52,7 @@ class Kept:
 
 def likeness_of(rows: RowBatches, trained: Sequence[Tensor]) -> tuple[Any, ...] | None:
     """What is equal for runs over the same memory; None for what is better recorded anew."""
-    if rows.weight is not None:
+    if rows.weight is not None or type(rows.X) is not Rows:
         return None  # made for each run
     tensors = [rows.X.tensor, rows.y.tensor]
     if sum(t.nbytes for t in (*tensors, *trained)) > _BYTES:

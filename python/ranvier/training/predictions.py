@@ -17,7 +17,7 @@ from ranvier._capture import MOST_PROGRAMS, Surroundings, is_on, obstacle
 from ranvier._recording import witness
 from ranvier.nn import Module
 from ranvier.training import plain
-from ranvier.training.inputs import Rows
+from ranvier.training.inputs import Rows, SparseRows
 from ranvier.training.modes import evaluating, sets_modes_itself
 
 QUICK_ROWS = 256  # as many at most in a call that is answered at once
@@ -257,7 +257,9 @@ class Outputs:
         """All of them, of so many rows at a time."""
         if _C.is_recording():
             return self.anew(size)
-        kept, whole = of(self.model), self.count - self.count % size
+        # Programs hold the tensors of a sparse matrix: of no use to the next one.
+        stored = isinstance(self.X, SparseRows) and self.X.held is not None
+        kept, whole = None if stored else of(self.model), self.count - self.count % size
         for start, stop in ((0, whole), (whole, self.count)):
             if start < stop:
                 self.some(kept, start, stop, min(size, stop - start))

@@ -105,7 +105,7 @@ class FitTask(Task):
         batches = self.batches
         if type(batches) is not RowBatches:
             return None
-        return batches if type(batches.X) is Rows and type(batches.y) is Rows else None
+        return batches if batches.X.by_numbers and batches.y.by_numbers else None
 
     def is_settled(self, step: Step) -> bool:
         loaded = isinstance(self.batches, loaders.LoaderBatches)

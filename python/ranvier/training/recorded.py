@@ -139,14 +139,14 @@ class RecordedSteps:
 
     def leave(self) -> Kept | None:
         """What the next run may go on with."""
-        check = self.plain
+        for programs in self.by_rows.values():
+            programs.function, programs.note = _gone, None  # they lead to the model, and here
+        check, by_rows, self.by_rows = self.plain, self.by_rows, {}
         if self.likeness is None or check is None or check.reason is not None or check.reads:
             return None
-        if any(programs.only() is None for programs in self.by_rows.values()):
+        if any(programs.only() is None for programs in by_rows.values()):
             return None
-        for programs in self.by_rows.values():
-            programs.function, programs.note = _gone, None  # they lead to the model
-        return Kept(self.likeness, self.by_rows, self.arithmetic.keys, check)
+        return Kept(self.likeness, by_rows, self.arithmetic.keys, check)
 
     # --- whether
 
