@@ -70,10 +70,8 @@ class Labels:
                 )
             chosen: npt.NDArray[Any] = dense != 0
             return chosen
-        number = np.searchsorted(self.classes, y).astype(np.int64)
-        if self.kind == "multiclass":
-            return number
-        return (number == 1)[:, None]
+        number: npt.NDArray[Any] = np.searchsorted(self.classes, y).astype(np.int64)
+        return number if self.kind == "multiclass" else np.equal(number, 1)[:, None]
 
     def unknown(self, y: Any) -> npt.NDArray[Any]:
         """The labels in some targets that are none of these."""
