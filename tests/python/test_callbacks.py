@@ -205,7 +205,7 @@ def test_checkpoints(tmp_path: Path) -> None:
     ]  # fmt: skip
     other = classifier(1)
     for name, number in ((names[0], 2), (names[1], 1), (names[3], 3)):
-        other.load_state_dict(rv.load(tmp_path / name))
+        other.load_state_dict(rv.io.state_of(tmp_path / name))
         assert weights(other) == script.weights[number - 1]
     with pytest.raises(ValueError, match="path: expected names out of epoch, loss, got 'acc'"):
         fit(net, callbacks=ModelCheckpoint(tmp_path / "{acc}"))

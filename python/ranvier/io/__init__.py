@@ -100,6 +100,15 @@ def save(
     >>> rv.load("checkpoint.pt")
     {'epoch': 3, 'sizes': (784, 10), 'best': inf}
     """
+    words = write(obj, path, labels, input)
+    if words:
+        from ranvier.training.errors import warn
+
+        warn(words)
+
+
+def write(obj: Any, path: Any, labels: Any = None, input: Any = None) -> str:
+    """What `save` does; gives the words that it warns with, or none."""
     from ranvier.io import tensors  # when used: a mere `import ranvier` does without json
 
     named, entries, words = _content(obj, labels, input)
@@ -109,10 +118,7 @@ def save(
         streams.write(path, named, entries)
     else:
         tensors.write(_checked("save", path), named, entries)
-    if words:
-        from ranvier.training.errors import warn
-
-        warn(words)
+    return words
 
 
 def load(

@@ -95,6 +95,10 @@ class Checkpoint:
         self.keep = positive_int("Checkpoint", "keep", keep)
         self.resume = resume
 
+    def writes(self) -> tuple[str, ...]:
+        """The path: no callback may write there too."""
+        return (self.path,)
+
     def __repr__(self) -> str:
         return (
             f"Checkpoint({self.path!r}, every={self.every!r}, keep={self.keep}, "

@@ -194,6 +194,8 @@ def fit(
     given = preparation.Given(X, y, validation, sample_weight, class_weight)
     how = preparation.How(batch_size, together, shuffle, preparation.generator(seed))
     keeper = keeper_of(checkpoint)
+    if keeper is not None:
+        events.check_files("fit", [keeper.checkpoint, *listeners])
     with (
         nullcontext() if keeper is None else keeper.beginning(seed is not None),
         preparation.prepared(model, given, how, chosen, measures) as ready,

@@ -19,7 +19,7 @@ from ranvier._C import Generator, Tensor
 from ranvier._grad import no_grad
 from ranvier.nn import Module
 from ranvier.training import diagnosis, sameness
-from ranvier.training.callbacks import Weights
+from ranvier.training.callbacks import Weights, name_of
 from ranvier.training.checkpoint import Checkpoint, Files
 from ranvier.training.errors import warn
 from ranvier.training.loaders import LoaderBatches
@@ -54,7 +54,7 @@ class Keeper:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.every = checkpoint.every
+        self.checkpoint, self.every = checkpoint, checkpoint.every
         self.files = Files(checkpoint.path, checkpoint.keep)
         self.saved = self.files.read() if checkpoint.resume else None
         if self.saved is not None:
@@ -122,7 +122,7 @@ class Keeper:
                     f"[fit] metrics: {metric.name}: expected a counter with state_dict and "
                     "load_state_dict beside a checkpoint, got one without"
                 )
-        kinds = [type(callback).__name__ for callback in with_state(callbacks)]
+        kinds = [name_of(callback) for callback in with_state(callbacks)]
         self.settings = sameness.of_task(task) | {
             "callbacks with a state": kinds,
             "schedule": sameness.of_schedule(schedule),

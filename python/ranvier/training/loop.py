@@ -85,6 +85,7 @@ class Run:
     ) -> None:
         self.task, self.keeper = task, keeper
         self.history = History()
+        self.now: Sums | None = None  # of the epoch that runs
         self.logs: dict[str, float] = {}  # of the last epoch
         self.epoch, self.step, self.part = task.first_epoch, 0, 0.0
         self.stopping = False
@@ -118,8 +119,23 @@ class Run:
 
     @property
     def lr(self) -> float:
-        """The learning rate, of the first group of parameters."""
-        return float(self.task.optimizer.param_groups[0]["lr"])
+        """The learning rate, of the first group of parameters; setting it sets that of all."""
+        return self.task.lr
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self.change_lr(lambda _: rate)
+
+    def change_lr(self, rule: Callable[[float], float]) -> None:
+        """Set the learning rate of each group of parameters to what `rule` makes of it."""
+        self.task.change_lr(rule)
+
+    def so_far(self) -> dict[str, Any]:
+        """What the epoch that runs has measured until now: the mean loss, and the metrics."""
+        sums = self.now
+        if sums is None or not sums.rows:
+            return {}
+        return self.task.values_of_epoch(sums.total / sums.rows, sums.meters)
 
     def stop(self, reason: str = "a callback stopped it") -> None:
         """End the run after the step, or the epoch, in which it is; `history.stopped` says why."""
@@ -129,7 +145,11 @@ class Run:
     def tell(self, event: str, logs: dict[str, float]) -> None:
         """Call everybody who listens to this."""
         for method in self.listeners[event]:
-            method(self, logs)
+            try:
+                method(self, logs)
+            except Exception as error:
+                events.blame(self, error, method, event)
+                raise
 
     # --- the loop
 
@@ -140,20 +160,54 @@ class Run:
         try:
             with training(self.model), enable_grad(), self.updates:
                 self.take_over()
-                self.run_epochs()
-                self.leave()
-        except KeyboardInterrupt as interrupt:
-            interrupt.history = self.history  # type: ignore[attr-defined]
+                self.run_to_the_end()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                error.history = self.history  # type: ignore[attr-defined]
+            self.close(start, error)
             raise
+        self.close(start)
+        return self.history
+
+    def run_to_the_end(self) -> None:
+        """All epochs, or those before a number that is not finite, where somebody takes that."""
+        try:
+            self.run_epochs()
         except NonFiniteError as error:
-            if not any([method(self, error) for method in self.listeners["on_not_finite"]]):
+            if not any([self.takes(method, error) for method in self.listeners["on_not_finite"]]):
                 raise
             self.history.stopped = str(error)
-        finally:
-            self.history.seconds = time.perf_counter() - start
-            self.arithmetic.clear_gradients()
-            self.tell("on_close", {})
-        return self.history
+            self.tell("on_train_end", self.logs)
+        else:
+            self.leave()
+
+    def takes(self, method: Callable[..., bool], error: NonFiniteError) -> bool:
+        """Whether somebody takes a number that is not finite for the end of the run."""
+        try:
+            return method(self, error)
+        except Exception as other:
+            events.blame(self, other, method, "on_not_finite")
+            raise
+
+    def close(self, start: float, ending: BaseException | None = None) -> None:
+        """What is done whatever ended the run; `ending` is the error on its way, if one is.
+
+        All who listen are told, also behind one that raises. What that raised comes in the end, or
+        as a note of the error on its way.
+        """
+        self.history.seconds = time.perf_counter() - start
+        self.arithmetic.clear_gradients()
+        raised: Exception | None = None
+        for method in self.listeners["on_close"]:
+            try:
+                method(self, {})
+            except Exception as error:
+                events.blame(self, error, method, "on_close")
+                if ending is not None:
+                    events.add_note(ending, f"and then {type(error).__name__}: {error!s:.200}")
+                raised = raised or error
+        if raised is not None and ending is None:
+            raise raised
 
     def take_over(self) -> None:
         """Goes on with the programs of the last run, where there are some that fit."""
@@ -206,6 +260,7 @@ class Run:
     def run_epoch(self, sums: Sums) -> dict[str, float]:
         """One pass over the data, or the rest of it, and what it measured."""
         task, steps = self.task, self.task.batches.steps
+        self.now = sums
         remaining: Iterable[tuple[int, list[float]]] = self.losses(sums)
         if self.stopping and sums.steps:  # it was stopped here, before it was interrupted
             remaining = ()
@@ -310,6 +365,7 @@ class Run:
 
     def validate(self) -> dict[str, float]:
         """What the model makes of the validation rows, with `val_` before each name."""
+        self.task.epoch = self.epoch - 1
         if not self.task.validates:
             return {}
         self.tell("on_validation_begin", {})

@@ -58,6 +58,17 @@ class Schedule(Callback):
                     f"function of the epoch or a scheduler, got {what!r:.60}"
                 )
             self._rule = LearningRateScheduler(what)
+        if self._goes_by_epochs():  # then nobody listens to steps, which run natively
+            self.on_step_begin = self.on_step_end = None  # type: ignore[method-assign,assignment]
+
+    def _goes_by_epochs(self) -> bool:
+        """Whether that is known before there is a run."""
+        if self.per is not None or self._share is not None:
+            return self.per == "epoch"
+        what = self.what.func if isinstance(self.what, functools.partial) else self.what
+        if _is_scheduler(what):
+            what = type(what)
+        return self._rule is not None or (isinstance(what, type) and what.__name__ != "OneCycleLR")
 
     def on_train_begin(self, run: Run, logs: Logs) -> None:
         self._base = [float(group["lr"]) for group in run.optimizer.param_groups]
@@ -117,8 +128,7 @@ class Schedule(Callback):
                 group["lr"] = base * self._share(done)
         elif self._rule is not None:
             rate = self._rule.rate(place, run.lr)
-            for group in groups:
-                group["lr"] = rate
+            run.change_lr(lambda _: rate)
 
     def _advance(self, logs: Logs) -> None:
         if type(self._scheduler).__name__ == "ReduceLROnPlateau":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier import optim
@@ -144,6 +144,18 @@ class Task:
         """Add a batch to the counters, with what `to_measure` gave; gradients are off."""
         for meter in meters.values():
             meter.update(seen, batch.target)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, of the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def change_lr(self, rule: Callable[[float], float]) -> None:
+        """Between steps: the learning rate of each group becomes what `rule` makes of it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rule(float(group["lr"]))
+
+    epoch = 0  # the one that runs, counted from 0, where `validates` is asked
 
     @property
     def validates(self) -> bool:

@@ -1,8 +1,7 @@
-"""`Callback`, several of them together, and how they hear from the training loop."""
+"""`Callback`, and several of them together. How they hear from the loop is in `bridge.py`."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,12 +18,18 @@ EVENTS = (
 class Callback:
     """Base class of what listens to fit, evaluate and predict; each method may be left out.
 
+    It works in `rv.fit` and in the estimators of `ranvier.sklearn` too: there `model` is a view of
+    what is trained, with `stop_training`, `optimizer.learning_rate`, `get_weights`, `set_weights`,
+    `save` and `save_weights`, and all that the model itself has. One that has `state_dict` and
+    `load_state_dict` has its state in the checkpoints of a run.
+
     Attributes
     ----------
     model : Model
         What is trained; `model.stop_training = True` ends the run after the step.
     params : dict
-        "epochs", "steps" and "verbose".
+        "epochs", "steps" and "verbose"; in `fit` also "resumed": whether the run goes on from a
+        checkpoint, after which the state of the callback is loaded.
     """
 
     model: Any = None
@@ -110,6 +115,18 @@ class LambdaCallback(Callback):
             setattr(self, name, function)
 
 
+def heard(callback: Any, event: str) -> Any:
+    """The method that a callback has for an event; None where nobody wrote one."""
+    method = getattr(callback, event, None)
+    if method is None or getattr(method, "__func__", None) is not getattr(Callback, event):
+        return method
+    older = event.replace("on_train_batch", "on_batch")
+    if older == event:
+        return None
+    written = getattr(getattr(callback, older, None), "__func__", None)
+    return None if written is getattr(Callback, older) else method
+
+
 class CallbackList:
     """Several callbacks as one: a method that nobody wrote costs nothing.
 
@@ -126,22 +143,10 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_params(params)
             callback.set_model(model)
-        self.methods = {event: self._listening(event) for event in EVENTS}
-
-    def _listening(self, event: str) -> list[Any]:
-        found = []
-        for callback in self.callbacks:
-            method = getattr(callback, event, None)
-            if method is None:
-                continue
-            own = getattr(method, "__func__", None) is not getattr(Callback, event)
-            older = event.replace("on_train_batch", "on_batch")
-            if not own and older != event:
-                written = getattr(callback, older, None)
-                own = getattr(written, "__func__", None) is not getattr(Callback, older)
-            if own:
-                found.append(method)
-        return found
+        self.methods = {
+            event: [method for one in self.callbacks if (method := heard(one, event))]
+            for event in EVENTS
+        }
 
     def tell(self, event: str, *args: Any) -> None:
         """Calls everybody who listens to this."""
@@ -170,87 +175,3 @@ class Line(Callback):
 
     def redraw(self, done: int, means: Callable[[], dict[str, Any]]) -> None:
         """So many steps of the epoch are done; `means` gives those of the epoch so far."""
-
-
-class Bridge:
-    """Hears from the training loop, and tells Keras' callbacks under Keras' names.
-
-    Parameters
-    ----------
-    callbacks : CallbackList
-    task : KerasTask
-    """
-
-    def __init__(self, callbacks: CallbackList, task: Any) -> None:
-        self.callbacks, self.task, self.model = callbacks, task, callbacks.model
-        self.number = self.before = 0  # of the step in its epoch, and steps before that
-        begin, end = (bool(callbacks.methods[f"on_train_batch_{w}"]) for w in ("begin", "end"))
-        self.counts = end
-        # Who hears of every step has Python between them.
-        if begin:
-            self.on_step_begin = self._step_begin
-        if begin or end:
-            self.on_step_end = self._step_end
-        self.lines = [c.redraw for c in callbacks.callbacks if isinstance(c, Line)]
-
-    def on_train_begin(self, run: Any, logs: Any) -> None:
-        """Before the first epoch."""
-        self.callbacks.tell("on_train_begin", logs)
-
-    def on_train_end(self, run: Any, logs: Any) -> None:
-        """After the last epoch."""
-        self.callbacks.tell("on_train_end", logs)
-
-    def on_epoch_begin(self, run: Any, logs: Any) -> None:
-        """Before an epoch, which the loop counts from 1 and Keras from 0."""
-        self.number, self.before, self.task.epoch = 0, run.step, run.epoch - 1
-        self.callbacks.tell("on_epoch_begin", run.epoch - 1, logs)
-        self._stop(run)  # after the first step
-
-    def on_epoch_end(self, run: Any, logs: Any) -> None:
-        """After an epoch."""
-        self.callbacks.tell("on_epoch_end", run.epoch - 1, logs)
-        self._stop(run)
-
-    def _step_begin(self, run: Any, logs: Any) -> None:
-        self.callbacks.tell("on_train_batch_begin", self.number, logs)
-
-    def _step_end(self, run: Any, logs: Any) -> None:
-        """After a step: the means of the epoch so far."""
-        if self.counts:
-            self.callbacks.tell("on_train_batch_end", self.number, self.task.means(logs["loss"]))
-        self.number += 1
-
-    def on_progress(self, run: Any, logs: Any) -> None:
-        """Now and then in an epoch: a line is redrawn."""
-        for redraw in self.lines:
-            redraw(run.step - self.before, functools.partial(self.task.so_far, logs["loss"]))
-        self._stop(run)
-
-    def on_validation_begin(self, run: Any, logs: Any) -> None:
-        """Before validation."""
-        self.callbacks.tell("on_test_begin", {})
-
-    def on_validation_end(self, run: Any, logs: Any) -> None:
-        """After validation."""
-        means = {name.removeprefix("val_"): value for name, value in logs.items()}
-        self.callbacks.tell("on_test_end", means)
-
-    def on_not_finite(self, run: Any, error: Exception) -> bool:
-        """Whether somebody takes a number that is not finite for an end without an error."""
-        taken = [
-            callback.on_not_finite(error)
-            for callback in self.callbacks.callbacks
-            if hasattr(callback, "on_not_finite")
-        ]
-        return any(taken)
-
-    def on_close(self, run: Any, logs: Any) -> None:
-        """At the very end, whatever ended the run."""
-        for callback in self.callbacks.callbacks:
-            if hasattr(callback, "on_close"):
-                callback.on_close()
-
-    def _stop(self, run: Any) -> None:
-        if self.model.stop_training:
-            run.stop("model.stop_training")

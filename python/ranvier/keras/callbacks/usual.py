@@ -1,20 +1,20 @@
-"""The callbacks that Keras comes with."""
+"""The callbacks that Keras comes with, over the rules of `ranvier.training.callbacks`."""
 
 from __future__ import annotations
 
-import csv
-import inspect
 import math
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ranvier._arguments import number_in
 from ranvier.keras.callbacks.callback import Callback
-from ranvier.training.errors import RanvierWarning
-
-_LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "true_", "top_k")
+from ranvier.training.callbacks import rules
+from ranvier.training.callbacks.rates import checked_schedule, positional
+from ranvier.training.callbacks.table import Table
+from ranvier.training.errors import warn
 
 
 class History(Callback):
@@ -48,59 +48,30 @@ class Monitor(Callback):
     """Base class of callbacks that watch one measured number."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
+        self.who = type(self).__name__
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
-                f"[{type(self).__name__}] mode: expected 'auto', 'min' or 'max', got {mode!r}; "
-                "using 'auto'",
-                RanvierWarning,
-                stacklevel=3,
-            )
+            warn(f"[{self.who}] mode: expected 'auto', 'min' or 'max', got {mode!r}; using 'auto'")
             mode = "auto"
-        if not isinstance(monitor, str):
-            raise ValueError(
-                f"[{type(self).__name__}] monitor: expected the name of a number that is measured, "
-                f"such as 'val_loss', got {monitor!r:.60}"
-            )
-        self.monitor, self.mode = monitor, mode
-        self.min_delta = abs(number_in(type(self).__name__, min_delta, "min_delta"))
-        self.best: float | None = None
-
-    def count(self, name: str, value: Any) -> int:
-        """A number of epochs; a ValueError for what is none."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(
-                f"[{type(self).__name__}] {name}: expected a whole number of 0 or more, got "
-                f"{value!r:.60}"
-            )
-        return value
+        self.monitor, self.mode = rules.checked_monitor(self.who, monitor), mode
+        self.min_delta = abs(number_in(self.who, min_delta, "min_delta"))
 
     @property
     def larger(self) -> bool:
         """Whether larger numbers are better."""
-        if self.mode == "auto":
-            return any(word in self.monitor for word in _LARGER_IS_BETTER)
-        return self.mode == "max"
+        return rules.larger_is_better(self.mode, self.monitor)
 
     def current(self, logs: Any) -> float | None:
         """The number that is watched; a warning where it was not measured."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            hint = "; give fit validation_data or validation_split" * ("val_" in self.monitor)
-            warnings.warn(
-                f"[{type(self).__name__}] monitor: expected one of "
-                f"{', '.join(logs or ())}, got {self.monitor!r}{hint}",
-                RanvierWarning,
-                stacklevel=2,
-            )
+            how = "validation_data or validation_split"
+            warn(rules.not_measured(self.who, self.monitor, logs or (), how))
             return None
         return float(value)
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether a value is better by more than min_delta."""
-        if than is None:
-            return not math.isnan(value)
-        gain = value - than if self.larger else than - value
-        return gain > self.min_delta
+        return rules.improves(value, than, self.larger, self.min_delta)
 
 
 class EarlyStopping(Monitor):
@@ -134,34 +105,42 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience, self.verbose = self.count("patience", patience), verbose
+        self.patience, self.verbose = rules.whole_number(self.who, "patience", patience), verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = self.count("start_from_epoch", start_from_epoch)
-        self.wait = self.stopped_epoch = self.best_epoch = 0
-        self.best_weights: list[Any] | None = None
+        self.start_from_epoch = rules.whole_number(self.who, "start_from_epoch", start_from_epoch)
+        self.on_train_begin()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Forgets the run before."""
-        self.wait = self.stopped_epoch = self.best_epoch = 0
-        self.best, self.best_weights = None, None
+        self._rule = rules.Patience(self.patience, self.min_delta, self.baseline)
+        self.stopped_epoch = 0
+        self.best_weights: list[Any] | None = None
+
+    @property
+    def best(self) -> float | None:
+        """The best value that was seen."""
+        return None if math.isnan(self._rule.best) else self._rule.best
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch in which it was seen, counted from 0."""
+        return self._rule.place
+
+    @property
+    def wait(self) -> int:
+        """How many epochs ago that was."""
+        return self._rule.wait
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Looks at the number."""
         value = self.current(logs)
         if value is None or epoch < self.start_from_epoch:
             return
-        if self.restore_best_weights and self.best_weights is None:
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
-        self.wait += 1
-        if self.better(value, self.best):
-            self.best, self.best_epoch = value, epoch
-            if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
-            if self.baseline is None or self.better(value, self.baseline):
-                self.wait = 0
-            return
-        if self.wait >= self.patience and epoch > 0:
+        better = self._rule.see(epoch, value, self.larger)
+        if self.restore_best_weights and (better or self.best_weights is None):
+            self.best_weights = self.model.get_weights()
+        if not better and self._rule.over and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
@@ -174,6 +153,22 @@ class EarlyStopping(Monitor):
                 print(f"Restoring model weights from the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
             self.best_weights = None  # it may be as large as the model
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and its weights, and how long ago it was; for a checkpoint."""
+        rule = self._rule
+        return {
+            "best": rule.best, "best_epoch": rule.place, "wait": rule.wait,
+            "stopped_epoch": self.stopped_epoch, "weights": self.best_weights,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        rule = self._rule
+        rule.best, rule.place, rule.wait = state["best"], state["best_epoch"], state["wait"]
+        self.stopped_epoch = state["stopped_epoch"]
+        kept = state["weights"]
+        self.best_weights = None if kept is None else [np.asarray(value) for value in kept]
 
 
 class ModelCheckpoint(Monitor):
@@ -215,14 +210,26 @@ class ModelCheckpoint(Monitor):
                 f"{save_freq!r:.60}"
             )
         self.save_freq = save_freq
-        self.best = initial_value_threshold
+        self.best: float | None = initial_value_threshold
         self._epoch = self._steps = 0
         if save_freq != "epoch":
             self.on_train_batch_end = self._batch_end  # type: ignore[method-assign]
 
+    def writes(self) -> tuple[str, ...]:
+        """The path, with the names in it: two that write to one are refused."""
+        return (self.filepath,)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keeps the number of the epoch."""
         self._epoch = epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far; for a checkpoint."""
+        return {"best": self.best, "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self.best, self._steps = state["best"], state["steps"]
 
     def _batch_end(self, batch: int, logs: Any = None) -> None:
         self._steps += 1
@@ -243,12 +250,7 @@ class ModelCheckpoint(Monitor):
         names = {"epoch": epoch + 1, **(logs or {})}
         if batch is not None:
             names["batch"] = batch + 1
-        try:
-            path = self.filepath.format(**names)
-        except KeyError as error:
-            raise KeyError(
-                f"[ModelCheckpoint] filepath: expected names out of {', '.join(names)}, got {error}"
-            ) from None
+        path = rules.formatted(self.who, "filepath", self.filepath, names)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")
         self.model.save_weights(path)
@@ -284,38 +286,43 @@ class ReduceLROnPlateau(Monitor):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if number_in("ReduceLROnPlateau", factor, "factor") >= 1.0:
-            raise ValueError(f"[ReduceLROnPlateau] factor: expected less than 1, got {factor!r}")
-        self.factor, self.patience = factor, self.count("patience", patience)
-        self.cooldown, self.verbose = self.count("cooldown", cooldown), verbose
-        self.min_lr = number_in("ReduceLROnPlateau", min_lr, "min_lr")
-        self.wait = self.cooldown_counter = 0
+        if number_in(self.who, factor, "factor") >= 1.0:
+            raise ValueError(f"[{self.who}] factor: expected less than 1, got {factor!r}")
+        self.factor, self.patience = factor, rules.whole_number(self.who, "patience", patience)
+        self.cooldown = rules.whole_number(self.who, "cooldown", cooldown)
+        self.verbose = verbose
+        self.min_lr = number_in(self.who, min_lr, "min_lr")
+        self.on_train_begin()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Forgets the run before."""
-        self.best = None
-        self.wait = self.cooldown_counter = 0
+        self._rule = rules.Plateau(self.patience, self.cooldown, self.min_delta)
+
+    @property
+    def best(self) -> float | None:
+        """The best value that was seen."""
+        return None if math.isnan(self._rule.best) else self._rule.best
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Looks at the number, and changes the rate."""
         rate = float(self.model.optimizer.learning_rate)
         logs["learning_rate"] = rate
         value = self.current(logs)
-        if value is None:
+        if value is None or not self._rule.see(value, self.larger) or rate <= self.min_lr:
             return
-        if self.cooldown_counter > 0:
-            self.cooldown_counter -= 1
-            self.wait = 0
-        if self.better(value, self.best):
-            self.best, self.wait = value, 0
-        elif self.cooldown_counter <= 0:
-            self.wait += 1
-            if self.wait >= self.patience and rate > self.min_lr:
-                new = max(rate * self.factor, self.min_lr)
-                self.model.optimizer.learning_rate = new
-                if self.verbose:
-                    print(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
-                self.cooldown_counter, self.wait = self.cooldown, 0
+        new = max(rate * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = new
+        self._rule.fell()
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and how long ago it was; for a checkpoint."""
+        return self._rule.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self._rule.load_state_dict(state)
 
 
 class LearningRateScheduler(Callback):
@@ -329,17 +336,9 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
-        if not callable(schedule):
-            raise TypeError(
-                f"[LearningRateScheduler] schedule: expected a function of the epoch, got "
-                f"{schedule!r:.60}"
-            )
-        self.schedule, self.verbose = schedule, verbose
-        try:
-            count = len(inspect.signature(schedule).parameters)
-        except (TypeError, ValueError):  # a function of C
-            count = 1
-        self._takes_rate = count > 1
+        self.schedule = checked_schedule(type(self).__name__, schedule)
+        self.verbose = verbose
+        self._takes_rate = positional(schedule, optional=True) > 1
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Sets the rate."""
@@ -363,6 +362,9 @@ class LearningRateScheduler(Callback):
 class CSVLogger(Callback):
     """Writes what was measured to a file, a line an epoch.
 
+    Where the disk is full, a `RanvierWarning` says so, training goes on, and each epoch tries again
+    to write the lines that wait.
+
     Parameters
     ----------
     filename : str or path
@@ -375,38 +377,36 @@ class CSVLogger(Callback):
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
-        self.keys: list[str] = []
-        self._file: Any = None
+        self._table = Table(type(self).__name__, self.filename, separator, append, missing="NA")
+
+    def writes(self) -> tuple[str, ...]:
+        """The path: two that write to one are refused."""
+        return (self.filename,)
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of the columns behind "epoch"."""
+        return self._table.names
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Opens the file."""
-        self.keys = []
-        if self.append and os.path.exists(self.filename):
-            with open(self.filename, newline="", encoding="utf-8") as file:
-                head = next(csv.reader(file, delimiter=self.sep), [])
-            self.keys = head[1:]
-        self._file = open(  # noqa: SIM115  closed when the run ends
-            self.filename, "a" if self.append else "w", newline="", encoding="utf-8"
-        )
+        """Makes the file."""
+        self._table.begin(bool((self.params or {}).get("resumed")))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes a line, after the names where it is the first."""
-        writer = csv.writer(self._file, delimiter=self.sep, lineterminator=os.linesep)
-        if not self.keys:
-            self.keys = sorted(logs)
-            writer.writerow(["epoch", *self.keys])
-        writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
-        self._file.flush()
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Closes the file."""
-        self.on_close()
+        self._table.add(epoch, logs, sorted(logs))
 
     def on_close(self) -> None:
-        """Closes the file, whatever ended the run."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Writes what could not be written before, if it can be now."""
+        self._table.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How long the file is; for a checkpoint."""
+        return self._table.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave: lines of epochs that come again are taken off."""
+        self._table.load_state_dict(state)
 
 
 class TerminateOnNaN(Callback):

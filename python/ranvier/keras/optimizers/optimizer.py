@@ -77,6 +77,7 @@ class Optimizer:
             self._rate.assign(self._checked_rate(learning_rate))
         self.inner: optim.Optimizer | None = None
         self._steps = 0
+        self._given: float | None = None  # to `inner`, as the learning rate
         self._not_decayed: tuple[list[int], list[str]] = ([], [])
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
@@ -175,7 +176,8 @@ class Optimizer:
         groups: list[dict[str, Any]] = [{"params": others}] if others else []
         if kept:
             groups.append({"params": kept, "weight_decay": 0.0})
-        self.inner = self.make(groups, {"lr": self._rate_now(), "weight_decay": decay})
+        self._given = self._rate_now()
+        self.inner = self.make(groups, {"lr": self._given, "weight_decay": decay})
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Sequence[str] | None = None
@@ -194,10 +196,14 @@ class Optimizer:
         return self._schedule is None
 
     def set_rate(self) -> None:
-        """Before a step: its learning rate."""
+        """Before a step: its learning rate; that of `inner` where somebody has changed it there."""
         assert self.inner is not None
-        rate = self._rate_now()
-        for group in self.inner.param_groups:
+        groups = self.inner.param_groups
+        given = float(groups[0]["lr"])
+        if given != self._given and self._schedule is None:
+            self._rate.assign(self._checked_rate(given))
+        rate = self._given = self._rate_now()
+        for group in groups:
             if group["lr"] != rate:
                 group["lr"] = rate
 

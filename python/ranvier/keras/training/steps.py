@@ -153,7 +153,6 @@ class OwnSteps(KerasTask):
         model: Any = self.model
         self.logs: dict[str, Any] = {}
         for batch in step:
-            self.rows = batch.rows
             self.logs = _logs("train_step", model, model.train_step(_data(batch)))
         losses = [v for k, v in self.logs.items() if "loss" in k and isinstance(v, float)]
         return sum(losses)
@@ -165,11 +164,6 @@ class OwnSteps(KerasTask):
 
     def values_of_epoch(self, loss: float, meters: dict[str, Any]) -> dict[str, Any]:
         return dict(self.logs)
-
-    def so_far(self, loss: float) -> dict[str, Any]:
-        return dict(self.logs)
-
-    means = so_far
 
 
 def measure_steps(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,9 +147,7 @@ class KerasTask(Task):
         self.validation, self.frequency, self.fresh = validation, frequency, fresh
         self.penalties = Penalties(model)
         self.constrained = [v for v in model.trainable_weights if v.constraint is not None]
-        self.epoch = first_epoch  # the one that runs, counted from 0
-        self.rows = 0  # of the batch that ran last
-        self.seen, self.total = 0, 0.0  # rows of the epoch, and their losses
+        self.epoch = first_epoch
 
     def settings(self) -> Any:
         chosen = self.keras_optimizer
@@ -178,7 +176,6 @@ class KerasTask(Task):
         return self.compiled.adds_up and not weighed
 
     def prepare_step(self, step: Step) -> None:
-        self.rows = step[-1].rows
         self.compiled.part_losses.clear()
         seen = isinstance(self.batches, ArrayBatches)
         self.labels = [self.compiled.known_labels(batch.target, seen) for batch in step]
@@ -227,7 +224,6 @@ class KerasTask(Task):
     def meters(self) -> dict[str, Any]:
         if self.fresh:
             self.compiled.reset()
-            self.seen, self.total = 0, 0.0
         names = [name for name, _ in self.compiled.parts]
         names += [name for name, *_ in self.compiled.measures]
         return {name: _Meter(self.compiled, name) for name in names}
@@ -238,15 +234,16 @@ class KerasTask(Task):
         if self.compiled.measures:
             self.compiled.update(batch.target, prediction, batch.weight)
 
-    def so_far(self, loss: float) -> dict[str, Any]:
-        """The mean loss of the epoch so far, and what was measured of it."""
+    def values_of_epoch(self, loss: float, meters: dict[str, Any]) -> dict[str, Any]:
         return {"loss": loss, **self.compiled.results()}
 
-    def means(self, loss: float) -> dict[str, Any]:
-        """Those of the epoch so far, with the loss of the step that ran last."""
-        self.total += loss * self.rows
-        self.seen += self.rows
-        return {"loss": self.total / self.seen, **self.compiled.results()}
+    @property
+    def lr(self) -> float:
+        return float(self.keras_optimizer.learning_rate)
+
+    def change_lr(self, rule: Callable[[float], float]) -> None:
+        self.keras_optimizer.learning_rate = rule(self.lr)
+        self.keras_optimizer.set_rate()
 
     @property
     def validates(self) -> bool:

@@ -6,14 +6,15 @@ Everything is checked on the first rows before anything changes; the loop is tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ranvier._C import ShapeError
 from ranvier._grad import no_grad
 from ranvier.keras import optimizers
-from ranvier.keras.callbacks.callback import Bridge, CallbackList
+from ranvier.keras.callbacks.bridge import bridged
+from ranvier.keras.callbacks.callback import CallbackList
 from ranvier.keras.callbacks.progress import ProgressLines, values
 from ranvier.keras.callbacks.usual import History
 from ranvier.keras.metrics.metric import Mean, Metric
@@ -24,6 +25,8 @@ from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.steps import OwnSteps, Steps, measure_steps, overridden
 from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
+from ranvier.training.callbacks import Callback, check_files
+from ranvier.training.callbacks.protocol import is_of_keras
 from ranvier.training.inputs import positive_int
 from ranvier.training.loop import Run
 from ranvier.training.modes import evaluating
@@ -145,6 +148,7 @@ class Trainer(Steps):
             The number of the last epoch.
         verbose : {"auto", 0, 1, 2}
         callbacks : list of Callback, optional
+            Of `keras.callbacks` or of `rv.callbacks`, which are told in the order of the list.
         validation_split : float
             What share of the last rows to measure after every epoch and not to train on.
         validation_data : (x, y) or (x, y, sample_weight), or batches, optional
@@ -200,11 +204,11 @@ class Trainer(Steps):
         history = History()
         history.model = self
         lines = [ProgressLines(level, task.epochs, steps)] if level else []
-        listeners: list[Any] = [*lines, *_callbacks(callbacks), history]
+        listeners: list[Any] = [*lines, *_callbacks(callbacks, in_fit=True), history]
         params = {"verbose": level, "epochs": task.epochs, "steps": steps}
         self.stop_training = False
         self.history = history
-        Run(task, [Bridge(CallbackList(listeners, self, params), task)]).train()
+        Run(task, bridged(listeners, self, params)).train()
         return history
 
     def evaluate(
@@ -472,18 +476,27 @@ def _verbosity(verbose: Any) -> int:
     raise ValueError(f"[keras] verbose: expected 'auto', 0, 1 or 2, got {verbose!r:.60}")
 
 
-def _callbacks(given: Any) -> Iterable[Any]:
+def _callbacks(given: Any, in_fit: bool = False) -> list[Any]:
+    """Keras' callbacks, and in `fit` those of `rv.callbacks`."""
     if given is None:
         return []
     items = list(given) if isinstance(given, (list, tuple)) else [given]
     for item in items:
-        if isinstance(item, type) or not hasattr(item, "set_model"):
-            hint = f"; write {item.__name__}()" if isinstance(item, type) else ""
-            raise TypeError(
-                f"[keras] callbacks: expected objects of keras.callbacks.Callback, got "
-                f"{item!r:.60}{hint}"
-            )
+        if not isinstance(item, type) and (is_of_keras(item) or (in_fit and _is_own(item))):
+            continue
+        hint = f"; write {item.__name__}()" if isinstance(item, type) else ""
+        if _is_own(item):
+            hint = "; one of rv.callbacks listens to fit alone"
+        raise TypeError(
+            "[keras] callbacks: expected objects of keras.callbacks.Callback"
+            f"{' or rv.Callback' * in_fit}, got {item!r:.60}{hint}"
+        )
+    check_files("keras", items)
     return items
+
+
+def _is_own(item: Any) -> bool:
+    return isinstance(item, Callback)
 
 
 def _no_more(where: str, kwargs: dict[str, Any]) -> None:
