@@ -137,10 +137,11 @@ class CSVLogger(Callback):
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> import ranvier as rv
     >>> history = rv.fit(rv.nn.Linear(1, 1), [[0.0]], [0.0], loss="mse", epochs=2, verbose=0,
     ...                  callbacks=rv.callbacks.CSVLogger("log.csv"))
-    >>> print(open("log.csv").readline(), end="")
+    >>> print(Path("log.csv").read_text().splitlines()[0])
     epoch,loss
     """
 
