@@ -161,6 +161,12 @@ class _View:
         """Layers, preprocessing, labels, training."""
         description = models.description_of(path, metadata)
         about = models.about_of(path, description)
+        if "keras" in description:
+            from ranvier.keras._files import showing
+
+            yield from showing.lines(self, path, description, named)
+            yield from self.about(about)
+            return
         own = building.own_classes(description["model"])
         runs = not own or "forward" in description
         shapes = _shapes(models.load(path, named, metadata), named, about) if runs else {}

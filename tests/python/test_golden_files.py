@@ -136,6 +136,42 @@ def test_a_class_of_somebodys(folder: Path) -> None:
         assert_same(tensor, stored[name.replace("decoder.weight", "encoder.weight")], name)
 
 
+def test_a_model_of_keras(folder: Path) -> None:
+    """From raw rows to probabilities; it trains on where it stood."""
+    keras = rv.keras
+    state = rv.get_rng_state()
+    model = keras.models.load_model(folder / "keras.safetensors")
+    assert rv.equal(rv.get_rng_state(), state)
+    expected = rv.load(folder / "keras.expected.safetensors")
+    rows = [expected["rows"].numpy(), expected["bytes"].numpy()]
+    found = model.predict(rows, verbose=0)
+    for name in ("out", "left"):
+        assert_same(rv.tensor(found[name]), expected[f"first/{name}"], name)
+    assert model.input_names == ["rows", "bytes"]
+    inner = model.get_layer("inner")
+    assert [type(layer).__name__ for layer in inner.layers] == [
+        "BatchNormalization", "Dropout", "Dense",
+    ]  # fmt: skip
+    assert [w.path for w in model.get_layer("first").non_trainable_weights] == [
+        "first/kernel", "first/bias",
+    ]  # fmt: skip
+    about = rv.io.about(model)
+    assert about.labels == ("a", "b", "c") and about.training is not None
+    assert about.training["optimizer"] == "AdamW" and about.training["epochs"] == 2
+    assert int(model.optimizer.iterations) == 6
+    keras.utils.set_random_seed(9)
+    answers = {name: expected[name].numpy() for name in ("out", "left")}
+    model.fit(rows, answers, epochs=1, batch_size=16, verbose=0)
+    found = model.predict(rows, verbose=0)
+    for name in ("out", "left"):
+        got, wanted = found[name], expected[f"then/{name}"].numpy()
+        if rv.cpu_info()["isa"] != "base":
+            assert got.tobytes() == wanted.tobytes(), name
+        else:
+            # Rounding grows over a few steps, by Adam's division to some thousandths of a step.
+            np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
+
+
 def test_every_dtype(folder: Path) -> None:
     state = rv.load(folder / "dtypes.safetensors")
     floats = {"float64": "<f8", "float32": "<f4", "float16": "<f2"}

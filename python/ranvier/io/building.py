@@ -276,7 +276,7 @@ class _Builder:
             if sources[name] in tensors and not _goes(tensors[sources[name]], slot)
         ]
         told = [
-            f"{len(names)} {what}: {_some(names)}"
+            f"{len(names)} {what}: {some_of(names)}"
             for what, names in (("missing", missing), ("unexpected", unexpected),
                                 ("of another shape or type", wrong))
             if names
@@ -351,7 +351,7 @@ def _told(tensor: Tensor | None) -> str:
     return "numbers that learn" if tensor is None else f"{tuple(tensor.shape)} {tensor.dtype.name}"
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
     """Names in a message, which may be many and long."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

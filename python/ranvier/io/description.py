@@ -68,6 +68,14 @@ def describe(model: Module) -> Description:
     return writer.found
 
 
+def describe_hooks(model: Module) -> list[str]:
+    """Functions that somebody hung on the layers of a model, where they are, and their names."""
+    writer = _Writer()
+    for name, module in model.named_modules():
+        writer.note_hooks(module, name)
+    return writer.found.hooks
+
+
 def held(module: Module) -> dict[str, Tensor]:
     """The parameters and then the buffers of a module alone, by name."""
     return {**dict(module._own_parameters()), **dict(module._own_buffer_tensors())}

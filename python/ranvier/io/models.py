@@ -14,7 +14,7 @@ from typing import Any
 from ranvier._C import Tensor
 from ranvier._dtypes import named as named_dtype
 from ranvier.io import building, forwards, kinds, nested, notes
-from ranvier.io.description import JSON, Description, describe, joined
+from ranvier.io.description import JSON, Description, describe, describe_hooks, joined
 from ranvier.io.kinds import plain
 from ranvier.nn import GLU, Bilinear, Linear, Module, Sequential
 
@@ -25,9 +25,17 @@ _SHAPED_AS_INPUT = ("activation", "activation_smooth", "dropout", "normalization
 
 
 def content(
-    model: Module, labels: Any = None, input: Any = None
+    model: Module,
+    labels: Any = None,
+    input: Any = None,
+    *,
+    optimizer: bool = True,
+    asked: bool = False,
 ) -> tuple[Mapping[str, Tensor], dict[str, str], str]:
     """Tensors and metadata of a model's file, and a sentence about what it will not hold.
+
+    Of a model of Keras' door `optimizer` says whether the file holds what it was compiled with, and
+    `asked` that it is to be one of Keras', so that the sentence says where it is not.
 
     Raises
     ------
@@ -43,6 +51,16 @@ def content(
         about.input = _row_of_keras(model)
     if about.labels is not None:
         _check_number(model, len(about.labels), "labels" if labels is None else "save")
+    why = ""
+    if is_keras(model):
+        try:
+            return _content_of_keras(model, about, optimizer)
+        except _whole().DescribeError as error:
+            why = (
+                f"[save] {getattr(model, 'name', 'model')}: expected layers that a file can "
+                f"describe, got one that it cannot: {error}; the file holds the weights and, where "
+                "it can be written down, what the model predicts"
+            )
     found = describe(model)
     named: Mapping[str, Tensor] = found.tensors
     state: JSON = {}
@@ -58,7 +76,7 @@ def content(
             model, found, about, bool(state) or named is not found.tensors
         )
         named, description = {**named, **constants}, description | stored
-    return named, kinds.metadata(kinds.MODEL, description), words
+    return named, kinds.metadata(kinds.MODEL, description), (why if asked else "") or words
 
 
 def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Module:
@@ -70,6 +88,19 @@ def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
         If the file holds no model, or one that it cannot make.
     """
     description = description_of(path, metadata)
+    if "keras" in description:
+        found, words = keras_model(path, description, named)
+        if words:
+            from ranvier.training.errors import warn
+
+            warn(words)
+        made: Module = found
+        return made
+    return _load(path, named, description)
+
+
+def _load(path: Path, named: Mapping[str, Tensor], description: JSON) -> Module:
+    """The model of a description of layers of `ranvier.nn`, or of a stored forward."""
     own = building.own_classes(description["model"])
     if own and "forward" not in description:
         raise ValueError(f"[load] {os.fspath(path)}: {_own_words(own)}")
@@ -113,6 +144,10 @@ def state_of(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str
     if kind != kinds.MODEL:
         return named
     description = description_of(path, metadata)
+    if "keras" in description:
+        tied = description["tied"]
+        weights = _whole().weights_in(named)
+        return weights | {name: weights[one] for name, one in tied.items() if one in weights}
     if "state" in description:
         return nested.value_of(path, named, {"value": description["state"]})
     return _state(description, {k: v for k, v in named.items() if not forwards.is_constant(k)})
@@ -129,7 +164,7 @@ def _stored(description: JSON, named: Mapping[str, Tensor], about: notes.About) 
     if about.input is None:
         raise ValueError("expected the shape of a row beside a forward, got none")
     constants = {name: tensor for name, tensor in named.items() if forwards.is_constant(name)}
-    weights = {name: tensor for name, tensor in named.items() if name not in constants}
+    weights = {name: tensor for name, tensor in named.items() if not name.startswith("_ranvier_")}
     shape = about.input.shape
     listed = forwards.checked(description["forward"], shape, set(weights), constants)
     tree = description["model"]
@@ -140,16 +175,82 @@ def _stored(description: JSON, named: Mapping[str, Tensor], about: notes.About) 
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _row_of_keras(model: Module) -> tuple[int, ...] | None:
-    """The shape of a row, where a model of Keras' door knows its one input."""
-    if not any(kind.__module__.startswith("ranvier.keras.") for kind in type(model).__mro__):
+def is_keras(model: Module) -> bool:
+    """Whether it is a layer or a model of Keras' door."""
+    return any(kind.__module__.startswith("ranvier.keras.") for kind in type(model).__mro__)
+
+
+def _whole() -> Any:
+    """What describes models of Keras' door: when used, as it is made of the whole door."""
+    from ranvier.keras._files import whole
+
+    return whole
+
+
+def _row_of_keras(model: Module) -> tuple[tuple[int, ...], str] | None:
+    """Shape and dtype of a row, where a model of Keras' door knows its one input."""
+    if not is_keras(model):
         return None
     try:
-        shape: Any = model.input_shape  # type: ignore[attr-defined]
-    except (AttributeError, ValueError):  # several calls, or none yet
+        entry: Any = model.input  # type: ignore[attr-defined]
+        shape = tuple(entry.shape)
+    except (AttributeError, ValueError):  # several inputs, or none yet
         return None
-    known = isinstance(shape, tuple) and all(type(size) is int for size in shape[1:])
-    return tuple(shape[1:]) if known else None
+    if not all(type(size) is int for size in shape[1:]):
+        return None
+    return tuple(shape[1:]), entry.dtype
+
+
+def _content_of_keras(
+    model: Any, about: notes.About, optimizer: bool
+) -> tuple[Mapping[str, Tensor], dict[str, str], str]:
+    """The same as `content`, with layers and what they were compiled with as Keras' door has them.
+
+    Beside classes of one's own there is what the model predicts, for whoever lacks their code.
+    """
+    found = _whole().written(model, optimizer)
+    named, description, words = found.tensors, found.description, found.words
+    if found.own:
+        generic = describe(model)
+        stored, constants, why = _forward(model, generic, about, False)
+        if not why:
+            named = {**named, **constants}
+            description = {**description, "model": generic.tree, **stored}
+    listed = describe_hooks(model)
+    if listed and not words:
+        words = _words_of_hooks(listed)
+    return named, kinds.metadata(kinds.MODEL, description | notes.to_json(about)), words
+
+
+def keras_model(
+    path: Path, description: JSON, named: Mapping[str, Tensor], compile: bool = True
+) -> tuple[Any, str]:
+    """The model of a description of Keras' layers, and a sentence about what is missing.
+
+    Where classes of one's own are not known, it predicts what it predicted, if the file says that.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made.
+    """
+    whole = _whole()
+    about = about_of(path, description)
+    try:
+        parts = whole.parts_of(path, description, named)
+        missing = whole.missing_of(parts, compile)
+        if missing and "forward" in description:
+            words = (
+                f"[load] {os.fspath(path)}: {whole.words_of_missing(missing)}; without them the "
+                "model only predicts"
+            )
+            return _load(path, named, description), words
+        model = whole.built(parts, named, description["tied"], compile)
+    except ValueError as error:
+        told = str(error).removeprefix("[load] ").removeprefix(f"{os.fspath(path)}: ")
+        raise ValueError(f"[load] {os.fspath(path)}: {told}") from None
+    object.__setattr__(model, notes.ATTRIBUTE, about)
+    return model, ""
 
 
 def _names_itself(model: Module) -> bool:
@@ -195,12 +296,14 @@ def _left_out(found: Description) -> str:
             f"[save] model: expected layers that their arguments describe, got {_some(whys)}; "
             "rv.load(path, model=...) puts the weights into a model that is there"
         )
-    if found.hooks and not found.own:
-        return (
-            f"[save] model: expected one without hooks, got {_some(found.hooks)}; the file holds "
-            "none of them: register them again after rv.load"
-        )
-    return ""
+    return _words_of_hooks(found.hooks) if found.hooks and not found.own else ""
+
+
+def _words_of_hooks(hooks: list[str]) -> str:
+    return (
+        f"[save] model: expected one without hooks, got {_some(hooks)}; the file holds none of "
+        "them: register them again after rv.load"
+    )
 
 
 def _forward(
@@ -241,7 +344,8 @@ def description_of(path: Path, metadata: Mapping[str, str]) -> JSON:
     """The description of a model, of which the form is right; a ValueError otherwise."""
     description = kinds.described(path, metadata)
     try:
-        building.check(description.get("model"))
+        if "keras" not in description or "model" in description:
+            building.check(description.get("model"))
         tied = description.setdefault("tied", {})
         if not isinstance(tied, dict) or not all(isinstance(v, str) for v in tied.values()):
             raise ValueError(f"tied: expected names by names, got {tied!r:.60}")

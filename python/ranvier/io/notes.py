@@ -87,7 +87,8 @@ class About:
         if self._training is None or self._history is None:
             return self._training
         last = {name: values[-1] for name, values in self._history.history.items() if values}
-        kept = {str(name): value for name, value in last.items() if math.isfinite(value)}
+        single = {str(n): v for n, v in last.items() if isinstance(v, (int, float))}
+        kept = {name: value for name, value in single.items() if math.isfinite(value)}
         return self._training | {"epochs": self._history.epochs, "history": kept}
 
     def note_row(self, shape: tuple[int, ...], dtype: str) -> None:

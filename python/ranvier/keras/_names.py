@@ -129,8 +129,16 @@ def serialize(thing: Any) -> Any:
     if thing is None or isinstance(thing, (str, Mapping)):
         return thing
     if hasattr(thing, "get_config"):
-        return {"class_name": type(thing).__name__, "config": thing.get_config()}
-    return getattr(thing, "__name__", type(thing).__name__)
+        return {"class_name": registered_name(type(thing)), "config": thing.get_config()}
+    return registered_name(thing) or type(thing).__name__
+
+
+def registered_name(thing: Any) -> str | None:
+    """The name under which a class or function was registered, or its own; None without one."""
+    for name, known in custom_objects.items():
+        if known is thing:
+            return name
+    return getattr(thing, "__name__", None)
 
 
 def register(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:

@@ -76,10 +76,10 @@ class KerasTensor:
         return self._refuse("NumPy")
 
     def __getitem__(self, key: Any) -> Any:
-        return record(_Item(key), "get_item", (self,), {})
+        return record(Item(key), "get_item", (self,), {})
 
 
-class _Item:
+class Item:
     """x[key], as an object that can be copied and kept in files."""
 
     def __init__(self, key: Any) -> None:
@@ -89,7 +89,7 @@ class _Item:
         return x[self.key]
 
 
-class _Method:
+class Method:
     """x.name(...), as an object that can be copied and kept in files."""
 
     def __init__(self, name: str) -> None:
@@ -107,18 +107,19 @@ class _Method:
 
 def _operator(name: str) -> Callable[..., Any]:
     def operate(self: KerasTensor, *others: Any) -> Any:
-        return record(_Method(name), name.strip("_"), (self, *others))
+        return record(Method(name), name.strip("_"), (self, *others))
 
     operate.__name__ = name
     return operate
 
 
-_OPERATORS = (
+_NAMES = (
     "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "rfloordiv",
     "mod", "rmod", "pow", "rpow", "matmul", "rmatmul", "neg", "abs", "lt", "le", "gt", "ge",
 )  # fmt: skip
-for _name in _OPERATORS:
-    setattr(KerasTensor, f"__{_name}__", _operator(f"__{_name}__"))
+OPERATORS = tuple(f"__{name}__" for name in _NAMES)
+for _name in OPERATORS:
+    setattr(KerasTensor, _name, _operator(_name))
 
 
 class Operation:

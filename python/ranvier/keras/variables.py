@@ -5,13 +5,16 @@ It is a parameter of `ranvier.nn` like any other; what Keras adds stands here.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier._C import ShapeError, Tensor, ops
+from ranvier._creation import empty_like
 from ranvier._grad import no_grad
 from ranvier.keras import initializers
 from ranvier.keras.backend import to_dtype, to_tensor
+from ranvier.nn._start import blank
 from ranvier.nn.parameter import Parameter
 
 
@@ -35,6 +38,8 @@ class Variable(Parameter):
         Its own name, and the same with its layer's in front.
     regularizer, constraint : callable or None
         What its penalty is, and what it is made to satisfy after an update.
+    hollow : bool
+        Whether it was made without memory, for `filled` to be put in its place.
 
     Examples
     --------
@@ -54,12 +59,15 @@ class Variable(Parameter):
         aggregation: str = "none",
         name: str | None = None,
     ) -> None:
-        kind = to_dtype(dtype)
+        kind, self.hollow = to_dtype(dtype), False
         if isinstance(initializer, str) or (callable(initializer) and shape is not None):
             if shape is None:
                 raise ValueError("[Variable] shape: expected a shape for an initializer, got None")
-            made = initializers.get(initializer)(tuple(shape), dtype=kind)
-            values = to_tensor(made, kind)
+            ready = blank(name or "variable", tuple(shape), kind)
+            if ready is None:
+                values = to_tensor(initializers.get(initializer)(tuple(shape), dtype=kind), kind)
+            else:
+                values, self.hollow = ready
         else:
             values = to_tensor(initializer, kind)
             # Numbers of the caller's own are copied: a variable must not change them.
@@ -76,6 +84,30 @@ class Variable(Parameter):
         self.wanted = trainable  # whether it is learned where its layer is
         self.regularizer: Callable[[Tensor], Any] | None = None
         self.constraint: Callable[[Tensor], Any] | None = None
+
+    def filled(self, values: Tensor) -> Variable:
+        """Another variable like this one, of these very values."""
+        return rebuilt(type(self), values, self.requires_grad, {**self.__dict__, "hollow": False})
+
+    # Copies have its name, penalty and limits, and its dtype, which `__init__` would choose.
+
+    def __copy__(self) -> Variable:
+        return self.filled(self.detach())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        if id(self) not in memo:
+            with no_grad():
+                made = self.filled(empty_like(self.detach()).copy_(self))
+                if self.grad is not None:
+                    made.grad = empty_like(self.grad).copy_(self.grad)
+            memo[id(self)] = made
+            made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        found: Variable = memo[id(self)]
+        return found
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        values = self.detach()
+        return rebuilt, (type(self), values, self.requires_grad, dict(self.__dict__))
 
     @property
     def trainable(self) -> bool:
@@ -120,3 +152,13 @@ class Variable(Parameter):
             f"<Variable path={self.path}, shape={shape}, dtype={kind}, "
             f"value={self.detach().numpy()}>"
         )
+
+
+def rebuilt(
+    kind: type[Variable], values: Tensor, requires_grad: bool, attributes: dict[str, Any]
+) -> Variable:
+    """A variable from what `__reduce_ex__` gave."""
+    made = kind.__new__(kind)
+    Parameter.__init__(made, values, requires_grad=requires_grad)
+    made.__dict__.update(attributes)
+    return made

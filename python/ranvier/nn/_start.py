@@ -7,6 +7,7 @@ dtype, take no memory, and no random number is drawn for them.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Starts(Protocol):
 
 class _Mode(threading.local):
     empty = False
+    left: int | None = None  # how many numbers weights may have, where no more are to be made
 
 
 _mode = _Mode()
@@ -38,6 +40,38 @@ def without_weights() -> Iterator[None]:
         yield
     finally:
         _mode.empty = before
+
+
+@contextmanager
+def weights_up_to(numbers: int) -> Iterator[None]:
+    """Variables that this thread makes are zeros, and no more than so many numbers in all."""
+    before = _mode.empty, _mode.left
+    _mode.empty, _mode.left = False, numbers
+    try:
+        yield
+    finally:
+        _mode.empty, _mode.left = before
+
+
+def blank(where: str, shape: tuple[int, ...], dtype: Any) -> tuple[Tensor, bool] | None:
+    """What a variable holds that is not to be drawn, and whether it has no memory; None: draw it.
+
+    Raises
+    ------
+    ValueError
+        If that is more than there may be.
+    """
+    if _mode.empty:
+        hollow = bool(shape) and 0 not in shape
+        return (room(shape, dtype) if hollow else _C.zeros(shape, dtype)), hollow
+    if _mode.left is None:
+        return None
+    _mode.left -= math.prod(shape)
+    if _mode.left < 0:
+        raise ValueError(
+            f"{where}: expected no more weights than the file has, got a shape of {shape}"
+        )
+    return _C.zeros(shape, dtype), False
 
 
 def room(shape: tuple[int, ...], dtype: Any) -> Tensor:

@@ -17,6 +17,7 @@ from ranvier.training import metrics as metric_names
 from ranvier.training.batches import RowBatches
 from ranvier.training.evaluation import check_model
 from ranvier.training.history import History
+from ranvier.training.loaders import LoaderBatches
 from ranvier.training.loop import Run
 from ranvier.training.penalties import Penalties, not_negative
 from ranvier.training.preparation import FitTask
@@ -241,6 +242,8 @@ def _note(model: Module, task: FitTask, history: History) -> None:
     if isinstance(task.batches, RowBatches):
         about.note_row(task.batches.X.shape, task.batches.X.dtype.name)
         facts["batch_size"] = task.batches.batch_size
+    elif isinstance(task.batches, LoaderBatches):
+        task.batches.tell = about.note_row
     about.note_fit(facts, history)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +89,7 @@ class LoaderBatches:
             data = made(data, batch_size=size, shuffle=shuffle, generator=generator)
         self.loader = data
         self.outputs: dict[tuple[int, ...], inputs.Like] = {}  # by the shapes of rows that go in
+        self.tell: Callable[[tuple[int, ...], str], None] | None = None  # what rows look like
 
     @property
     def steps(self) -> int | None:
@@ -114,6 +115,8 @@ class LoaderBatches:
                 f"[{self.where}] X: expected batches of rows and targets (and weights), got {got}"
             )
         x = whole(self.where, item[0], self.model)
+        if self.tell is not None:
+            self.tell(tuple(x.shape[1:]), x.dtype.name)
         weight = None
         if len(item) == 3:
             each = inputs.rows(self.where, "weights", item[2])

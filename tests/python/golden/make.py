@@ -129,12 +129,65 @@ def write_own(folder: Path) -> None:
     rv.save(Own(), folder / "own.safetensors", labels=[1, 2, 3])
 
 
+def keras_graph() -> tuple[Any, dict[str, Any]]:
+    """A model of Keras' door with branches, shared layers, a model within, and its rows."""
+    keras = rv.keras
+    L = keras.layers
+    keras.utils.set_random_seed(8)
+    random = np.random.default_rng(8)
+    data = {"rows": random.normal(3, 5, (40, 4)), "bytes": random.integers(0, 256, (40, 2, 3))}
+    rows = keras.Input((4,), name="rows")
+    pixels = keras.Input((2, 3), dtype="uint8", name="bytes")
+    scale = L.Normalization(name="scale")
+    scale.adapt(data["rows"])
+    shared = L.Dense(6, "gelu", kernel_regularizer="l2", name="shared")
+    inner = keras.Sequential(
+        [keras.Input((6,)), L.BatchNormalization(name="norm"), L.Dropout(0.2, seed=3, name="drop"),
+         L.Dense(6, activation=L.PReLU("ones", name="prelu"), name="dense")], name="inner",
+    )  # fmt: skip
+    flat = L.Flatten(name="flat")(L.Rescaling(1 / 255, name="bytes_scale")(pixels))
+    left, right = inner(shared(scale(rows))), inner(shared(L.Dense(4, name="first")(flat)))
+    joined = L.Concatenate(name="joined")([left * 2.0 - right, keras.ops.tanh(right)[:, :2]])
+    kept = L.Lambda(lambda x: x / (1.0 + keras.ops.abs(x)), name="soft")(joined)
+    out = L.Dense(3, "softmax", bias_constraint="non_neg", name="out")(kept)
+    model = keras.Model([rows, pixels], {"out": out, "left": left}, name="graph")
+    model.get_layer("first").trainable = False
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 20)
+    answers = {"out": random.integers(0, 3, 40), "left": random.normal(size=(40, 6))}
+    model.compile(
+        keras.optimizers.AdamW(schedule, clipnorm=1.0),
+        {"out": keras.losses.SparseCategoricalCrossentropy(), "left": "mse"},
+        loss_weights={"left": 0.1}, metrics={"out": ["accuracy"], "left": ["mae"]},
+    )  # fmt: skip
+    given = [data["rows"].astype(np.float32), data["bytes"].astype(np.uint8)]
+    model.fit(given, answers, epochs=2, batch_size=16, verbose=0)
+    return model, {"rows": given[0], "bytes": given[1], **answers}
+
+
+def write_keras(folder: Path) -> None:
+    model, data = keras_graph()
+    rv.save(model, folder / "keras.safetensors", labels=["a", "b", "c"])
+    given = [data["rows"], data["bytes"]]
+    first = model.predict(given, verbose=0)
+    rv.keras.utils.set_random_seed(9)
+    answers = {name: data[name] for name in ("out", "left")}
+    model.fit(given, answers, epochs=1, batch_size=16, verbose=0)
+    then = model.predict(given, verbose=0)
+    found = {f"{name}/{part}": value[part] for name, value in (("first", first), ("then", then))
+             for part in value}  # fmt: skip
+    rv.save(
+        {name: rv.tensor(value) for name, value in {**data, **found}.items()},
+        folder / "keras.expected.safetensors",
+    )
+
+
 # What is written by whom. More may be added; what is there is left alone.
 FILES: list[tuple[tuple[str, ...], Callable[[Path], None]]] = [
     (("dense", "dense.expected"), write_dense),
     (("layers", "layers.expected"), write_layers),
     (("own",), write_own),
     (("dtypes",), lambda folder: rv.save(every_dtype(), folder / "dtypes.safetensors")),
+    (("keras", "keras.expected"), write_keras),
     (("nested",), lambda folder: rv.save(nested(), folder / "nested.safetensors")),
 ]
 

@@ -296,17 +296,20 @@ class Layer(Module):
 
     def _build_for(self, inputs: tuple[Any, ...]) -> None:
         """Builds with the shapes of what it is called with."""
-        shapes = [shapes_of(part) for part in inputs if part is not None]
-        self._build_shapes = shapes
         self.check_input(inputs)
+        self._build_by([shapes_of(part) for part in inputs if part is not None])
+        if self._given_weights is not None:
+            self.set_weights(self._given_weights)
+
+    def _build_by(self, shapes: list[Any]) -> None:
+        """Builds for inputs of these shapes."""
         names = [n for n in parameters_of(type(self).build) if n != "**"]
         if len(shapes) > 1 and len(names) == len(shapes):
             self.build(*shapes)
         elif shapes:
             self.build(shapes[0])
+        self._build_shapes = shapes
         self.built = True
-        if self._given_weights is not None:
-            self.set_weights(self._given_weights)
 
     def check_input(self, inputs: tuple[Any, ...]) -> None:
         """Raises for an input that the layer cannot be built for."""
@@ -506,7 +509,8 @@ class Layer(Module):
         """The arguments that make an equal layer, without its weights."""
         config: dict[str, Any] = {"name": self.name, "trainable": self._trainable}
         config["dtype"] = self.dtype
-        if type(self).get_config is Layer.get_config:
+        written = type(self).get_config
+        if written.__qualname__ in ("Layer.get_config", "Model.get_config"):
             args, kwargs = self._init_args
             names = [n for n in parameters_of(type(self).__init__) if n != "**"]
             config.update(zip(names, args, strict=False))
@@ -553,6 +557,7 @@ def _marks_built(build: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> Any:
         result = build(self, *args, **kwargs)
         object.__setattr__(self, "built", True)
+        object.__setattr__(self, "_build_shapes", [*args, *kwargs.values()])
         return result
 
     return wrapper

@@ -73,8 +73,11 @@ class Normalization(Layer):
             self.adapt_mean = self.add_weight(kept, "zeros", name="mean", trainable=False)
             self.adapt_variance = self.add_weight(kept, "ones", name="variance", trainable=False)
             return
-        self._mean = to_tensor(np.broadcast_to(self.input_mean, kept).copy(), self._dtype)
-        self._variance = to_tensor(np.broadcast_to(self.input_variance, kept).copy(), self._dtype)
+        # Seen in that shape, which takes no memory for it.
+        self._mean, self._variance = (
+            to_tensor(np.array(given), self._dtype).broadcast_to(kept)
+            for given in (self.input_mean, self.input_variance)
+        )
 
     def adapt(self, data: Any) -> None:
         """Takes mean and variance from data: an array of all rows, or batches of them.

@@ -13,6 +13,8 @@ from ranvier.keras.backend import epsilon, to_tensor
 from ranvier.keras.losses.functions import matched
 from ranvier.keras.metrics.metric import Metric
 
+_MOST_THRESHOLDS = 1_000_000
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -186,6 +188,10 @@ class _Count(Confusion):
         values = self.counts[self.kind]
         return to_tensor(values[0] if len(values) == 1 else values, self._dtype)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal metric."""
+        return {**super().get_config(), "thresholds": self.thresholds}
+
 
 class TruePositives(_Count):
     """How many yeses are right."""
@@ -248,12 +254,16 @@ class AUC(Confusion):
             )
         if thresholds is not None:
             inner = sorted(_limits("AUC", list(thresholds)))
-        elif num_thresholds <= 1:
-            raise ValueError(f"[AUC] num_thresholds: expected 2 or more, got {num_thresholds!r}")
+        elif not 1 < num_thresholds <= _MOST_THRESHOLDS:
+            raise ValueError(
+                f"[AUC] num_thresholds: expected from 2 to {_MOST_THRESHOLDS:,}, got "
+                f"{num_thresholds!r:.60}"
+            )
         else:
             inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
         super().__init__([-epsilon(), *inner, 1.0 + epsilon()], name, dtype)
         self.curve, self.summation_method, self.from_logits = curve, summation_method, from_logits
+        self.num_thresholds, self.thresholds = num_thresholds, thresholds
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes a batch in."""
@@ -282,6 +292,11 @@ class AUC(Confusion):
             "majoring": np.maximum(y[:-1], y[1:]),
         }[self.summation_method]
         return to_tensor(np.asarray(((x[:-1] - x[1:]) * heights).sum()), self._dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal metric."""
+        own = ("num_thresholds", "curve", "summation_method", "thresholds", "from_logits")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
     def _interpolated(self) -> Floats:
         tp, fp, _, fn = self.counts

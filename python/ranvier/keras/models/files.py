@@ -38,6 +38,46 @@ def save_weights(model: Any, path: Any, overwrite: bool) -> None:
     io.save(dict(zip(_names(model), tensors, strict=True)), path)
 
 
+def _in_order(where: str, path: str) -> list[Tensor]:
+    """The weights of a file in the order of `weights`.
+
+    Raises
+    ------
+    ValueError
+        If it has no weights.
+    """
+    from ranvier.io import kinds, models, tensors
+
+    named, metadata = tensors.read(path)
+    if kinds.kind_of(path, metadata) == kinds.MODEL:
+        description = models.description_of(path, metadata)
+        if "keras" in description:
+            from ranvier.keras._files import whole
+
+            return whole.ordered(path, description, named)
+        return _of_layers(path, description, named)
+    state = models.state_of(path, named, metadata)
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{where}: expected a file of weights, got one of other values too")
+    return [state[name] for name in sorted(state)]
+
+
+def _of_layers(path: str, description: Any, named: Any) -> list[Tensor]:
+    """The weights in a file that knows a model's layers by the names of their classes alone."""
+    from ranvier.io import building
+
+    found: dict[str, Tensor] = {}
+    for at, node in building.layers_of(description["model"]):
+        kept = building.tensors_of(node) if "class" in node else {}
+        for name in sorted(kept, key=set(node.get("frozen", ())).__contains__):
+            full = f"{at}.{name}" if at else name
+            full = description["tied"].get(full, full)
+            if full not in named:
+                raise ValueError(f"[load_weights] {path}: expected {full!r:.60}, got none")
+            found[full] = named[full]
+    return list(found.values())
+
+
 def load_weights(model: Any, path: Any, skip_mismatch: bool) -> None:
     """Reads weights back: all, or none on an error.
 
@@ -46,12 +86,9 @@ def load_weights(model: Any, path: Any, skip_mismatch: bool) -> None:
     ValueError
         Another number of weights, or shapes that differ; each is listed.
     """
-    state = io.load(os.fspath(path))
     own = model.weights
     where = f"[load_weights] {model.name}"
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{where}: expected a file of weights, got {type(state).__name__}")
-    values = [state[name] for name in sorted(state)]
+    values = _in_order(where, os.fspath(path))
     if len(values) != len(own):
         built = "" if model.built else "; build the model first, by calling it"
         raise ValueError(f"{where}: expected {len(own)} weights, got {len(values)}{built}")

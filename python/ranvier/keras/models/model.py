@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ranvier._C import Tensor
@@ -63,11 +64,11 @@ class Model(Trainer, Layer):
         self._graph = Graph(self.name, inputs, outputs)
         self.built = True
         names = [layer.name for layer in self._graph.layers]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise ValueError(
                     f"[{type(self).__name__}] {self.name}: expected layers of different names, got "
-                    f"{name!r} {names.count(name)} times"
+                    f"{name!r} {count} times"
                 )
 
     # --- running it
@@ -189,6 +190,28 @@ class Model(Trainer, Layer):
         """The names of the inputs."""
         return [tensor.name for tensor in self.inputs]
 
+    # --- configurations
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers of a functional model and how they are joined; without the weights.
+
+        Of a subclass with code of its own: the arguments of `__init__`.
+        """
+        from ranvier.keras._files import describing
+
+        if not describing.is_joined(self):
+            return super().get_config()
+        return describing.Described(self).tree
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """A model from what `get_config` gave, with new weights."""
+        from ranvier.keras._files import building
+        from ranvier.keras._files.values import known_as
+
+        with known_as(custom_objects):
+            return building.anew(config) if "calls" in config else super().from_config(config)
+
     # --- printing and files
 
     def summary(
@@ -222,5 +245,10 @@ class Model(Trainer, Layer):
         files.load_weights(self, filepath, skip_mismatch)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Writes the weights, as `save_weights` does; the layers are not in the file."""
-        files.save_weights(self, filepath, overwrite)
+        """Writes the whole model to a file, as `keras.saving.save_model` does; any ending is taken.
+
+        `keras.models.load_model` reads it.
+        """
+        from ranvier.keras._files import whole
+
+        whole.save_model(self, filepath, overwrite, **kwargs)

@@ -167,7 +167,9 @@ class Sequential(Model):
         return {"name": self.name, "layers": [serialize(layer) for layer in entry + self._chain]}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
         """A model from what `get_config` gave, with new weights."""
+        if "layers" not in config:  # of a subclass that makes its layers itself
+            return super().from_config(config, custom_objects)
         layers = [deserialize(layer) for layer in config["layers"]]
         return cls(layers, name=config.get("name"))

@@ -19,7 +19,7 @@ from ranvier.keras.callbacks.progress import ProgressLines, values
 from ranvier.keras.callbacks.usual import History
 from ranvier.keras.metrics.metric import Mean, Metric
 from ranvier.keras.tensors import flatten, map_structure
-from ranvier.keras.training import data
+from ranvier.keras.training import data, noting
 from ranvier.keras.training.advice import warn_of_losses, warn_of_one_class
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.steps import OwnSteps, Steps, measure_steps, overridden
@@ -208,7 +208,9 @@ class Trainer(Steps):
         params = {"verbose": level, "epochs": task.epochs, "steps": steps}
         self.stop_training = False
         self.history = history
-        Run(task, bridged(listeners, self, params)).train()
+        run = Run(task, bridged(listeners, self, params))
+        noting.note(self, task, run.history)
+        run.train()
         return history
 
     def evaluate(
