@@ -150,21 +150,31 @@ def _names_in(node: JSON) -> int:
     return sum(len(names) for names in lists if isinstance(names, list))
 
 
-def _check_node(path: str, node: Any, depth: int) -> None:
+def check_object(
+    path: str, node: Any, depth: int, keys: Mapping[str, Any], names: Iterable[str]
+) -> None:
+    """A ValueError unless a layer is an object with these keys, of these types, and lists of names.
+
+    Of a layer that is described it has the class, of one that is there already its path.
+    """
     if not isinstance(node, dict):
         raise ValueError(f"layer {path!r:.60}: expected an object, got {node!r:.60}")
     for key, value in node.items():
-        if key not in _KEYS or not isinstance(value, _KEYS[key]):
+        if key not in keys or not isinstance(value, keys[key]):
             raise ValueError(
-                f"layer {path!r:.60}: expected {', '.join(_KEYS)}, got {key!r:.60}: {value!r:.60}; "
+                f"layer {path!r:.60}: expected {', '.join(keys)}, got {key!r:.60}: {value!r:.60}; "
                 "it may be of a newer version of Ranvier"
             )
     alias = "same" in node
     if ("class" in node) == alias or ("name" in node) != (depth > 0) or (alias and not depth):
         raise ValueError(f"layer {path!r:.60}: expected a name and a class, got {node!r:.60}")
-    for key in ("frozen", "not_persistent"):
+    for key in names:
         if not all(isinstance(name, str) for name in node.get(key, ())):
             raise ValueError(f"layer {path!r:.60}: {key}: expected names, got {node[key]!r:.60}")
+
+
+def _check_node(path: str, node: Any, depth: int) -> None:
+    check_object(path, node, depth, _KEYS, ("frozen", "not_persistent"))
     for pair in node.get("holds", ()):
         right = isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
         if not right or pair[1] not in _KINDS:
@@ -275,14 +285,9 @@ class _Builder:
             for name, slot in self.slots.items()
             if sources[name] in tensors and not _goes(tensors[sources[name]], slot)
         ]
-        told = [
-            f"{len(names)} {what}: {some_of(names)}"
-            for what, names in (("missing", missing), ("unexpected", unexpected),
-                                ("of another shape or type", wrong))
-            if names
-        ]  # fmt: skip
+        told = disagreements(missing, unexpected, wrong)
         if told:
-            raise ValueError(f"expected the tensors that its layers have, got {'; '.join(told)}")
+            raise ValueError(f"expected the tensors that its layers have, got {told}")
         parameters: dict[str, Parameter] = {}
         for name, slot in self.slots.items():
             self.set(slot, sources[name], tensors[sources[name]], parameters)
@@ -349,6 +354,13 @@ def _goes(tensor: Tensor, slot: _Slot) -> bool:
 
 def _told(tensor: Tensor | None) -> str:
     return "numbers that learn" if tensor is None else f"{tuple(tensor.shape)} {tensor.dtype.name}"
+
+
+def disagreements(missing: list[str], unexpected: list[str], wrong: list[str]) -> str:
+    """In which names layers and tensors differ; empty where in none."""
+    parts = {"missing": missing, "unexpected": unexpected, "of another shape or type": wrong}
+    told = [f"{len(names)} {what}: {some_of(names)}" for what, names in parts.items() if names]
+    return "; ".join(told)
 
 
 def some_of(names: list[str]) -> str:

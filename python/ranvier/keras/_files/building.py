@@ -17,7 +17,7 @@ from ranvier._C import Tensor
 from ranvier._dtypes import named as named_dtype
 from ranvier._grad import no_grad
 from ranvier._tensor import generator_at
-from ranvier.io.building import some_of
+from ranvier.io.building import check_object, disagreements, layers_of
 from ranvier.io.description import DEPTH, LAYERS, LETTERS
 from ranvier.io.kinds import plain
 from ranvier.keras._files.describing import CALLS, is_joined, joined_layers, layers_in
@@ -140,41 +140,16 @@ def check(tree: Any) -> None:
 
 
 def _check_node(path: str, node: Any, depth: int) -> None:
-    where = f"layer {plain(path)!r}"
-    if not isinstance(node, dict):
-        raise ValueError(f"{where}: expected an object, got {node!r:.60}")
-    for key, value in node.items():
-        if key not in _KEYS or not isinstance(value, _KEYS[key]):
-            raise ValueError(
-                f"{where}: expected {', '.join(_KEYS)}, got {key!r:.60}: {value!r:.60}; it may be "
-                "of a newer version of Ranvier"
-            )
-    alias = "same" in node
-    if ("class" in node) == alias or ("name" in node) != (depth > 0) or (alias and not depth):
-        raise ValueError(f"{where}: expected a name and a class, got {node!r:.60}")
-    for key in ("weights", "fixed", "frozen"):
-        if not all(isinstance(name, str) for name in node.get(key, ())):
-            raise ValueError(f"{where}: {key}: expected names, got {node[key]!r:.60}")
+    check_object(path, node, depth, _KEYS, ("weights", "fixed", "frozen"))
     if len(node.get("calls", ())) > CALLS:
-        raise ValueError(f"{where}: expected at most {CALLS:,} calls, got {len(node['calls']):,}")
-
-
-def nodes_of(tree: JSON) -> Iterator[tuple[str, JSON]]:
-    """Paths and descriptions of all layers in a checked description, in their order."""
-    waiting = [("", tree)]
-    while waiting:
-        path, node = waiting.pop()
-        yield path, node
-        inner = [
-            (f"{path}.{child['name']}" if path else child["name"], child)
-            for child in node.get("layers", ())
-        ]
-        waiting.extend(reversed(inner))
+        raise ValueError(
+            f"layer {path!r:.60}: expected at most {CALLS:,} calls, got {len(node['calls']):,}"
+        )
 
 
 def missing_of(tree: JSON) -> Iterator[str]:
     """Names of one's own in a checked description that nobody knows."""
-    for _, node in nodes_of(tree):
+    for _, node in layers_of(tree):
         if node.get("own") and node["class"] not in custom_objects:
             yield node["class"]
         for key in ("config", "activity_regularizer"):
@@ -397,14 +372,9 @@ class _Builder:
             for name, (_, variable) in self.slots.items()
             if sources[name] in tensors and _told(variable) != _told(tensors[sources[name]])
         ]
-        told = [
-            f"{len(names)} {what}: {some_of(names)}"
-            for what, names in (("missing", missing), ("unexpected", unexpected),
-                                ("of another shape or type", wrong))
-            if names
-        ]  # fmt: skip
+        told = disagreements(missing, unexpected, wrong)
         if told:
-            raise ValueError(f"expected the weights that its layers have, got {'; '.join(told)}")
+            raise ValueError(f"expected the weights that its layers have, got {told}")
         new: dict[int, Variable] = {}
         for name, (layer, variable) in list(self.slots.items()):
             value = tensors[sources[name]]

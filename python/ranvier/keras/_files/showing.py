@@ -11,8 +11,9 @@ from typing import Any
 
 from ranvier._C import Tensor
 from ranvier._tables import bytes_of
+from ranvier.io.building import layers_of
 from ranvier.io.kinds import plain
-from ranvier.keras._files import building, whole
+from ranvier.keras._files import whole
 
 JSON = dict[str, Any]
 
@@ -31,7 +32,7 @@ def lines(view: Any, path: str, description: JSON, named: Mapping[str, Tensor]) 
     weights = whole.weights_in(named)
     shapes = _shapes(parts["model"])
     rows, learned = [], 0
-    for at, node in building.nodes_of(parts["model"]):
+    for at, node in layers_of(parts["model"]):
         own = {n: weights.get(f"{at}.{n}" if at else n) for n in node.get("weights", ())}
         sizes = {name: t.numel() for name, t in own.items() if t is not None}
         still = {*node.get("fixed", ()), *node.get("frozen", ())}
@@ -93,7 +94,7 @@ def _value(value: Any) -> str:
 def _shapes(tree: JSON) -> dict[str, str]:
     """Shapes that come out of the first call of each layer, by its path."""
     found: dict[str, str] = {}
-    for at, node in building.nodes_of(tree):
+    for at, node in layers_of(tree):
         children = [f"{at}.{c['name']}" if at else c["name"] for c in node.get("layers", ())]
         for call in node.get("calls", ()):
             number = call.get("layer") if isinstance(call, dict) else None

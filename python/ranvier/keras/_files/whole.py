@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ranvier._C import Tensor
 from ranvier.io import kinds, nested
+from ranvier.io.building import layers_of
 from ranvier.keras._files import building, compiling, describing
 from ranvier.keras._files.values import (
     DescribeError,
@@ -93,7 +94,7 @@ def ordered(path: Path, description: JSON, named: Mapping[str, Tensor]) -> list[
     """The weights of a file in the order in which its model has them."""
     parts = parts_of(path, description, named)
     found: dict[str, Tensor] = {}
-    for at, node in building.nodes_of(parts["model"]):
+    for at, node in layers_of(parts["model"]):
         names, fixed = node.get("weights", []), set(node.get("fixed", ()))
         for name in sorted(names, key=fixed.__contains__):
             full = f"{at}.{name}" if at else name
