@@ -123,14 +123,21 @@ def tensors_of(node: JSON) -> dict[str, str]:
 
 def check(tree: Any) -> None:
     """A ValueError unless a description has the form of one, to the last layer."""
+    check_layers(tree, DEPTH, _check_node, ("holds", "frozen", "not_persistent"))
+
+
+def check_layers(
+    tree: Any, deepest: int, check: Callable[[str, Any, int], None], lists: tuple[str, ...]
+) -> None:
+    """The same, of layers that `check` looks at, and that have names of tensors in these lists."""
     waiting, count, letters = [("", tree, 0)], 0, 0
     while waiting:
         path, node, depth = waiting.pop()
         count += 1
-        _check_node(path, node, depth)
-        if depth >= DEPTH or count > LAYERS:
+        check(path, node, depth)
+        if depth >= deepest or count > LAYERS:
             raise ValueError(
-                f"expected at most {LAYERS:,} layers, {DEPTH} deep, got more at {path!r:.60}"
+                f"expected at most {LAYERS:,} layers, {deepest} deep, got more at {path!r:.60}"
             )
         for child in node.get("layers", ()):
             name = child.get("name") if isinstance(child, dict) else None
@@ -138,16 +145,11 @@ def check(tree: Any) -> None:
                 raise ValueError(
                     f"layer {path!r:.60}: expected layers with names, got {child!r:.60}"
                 )
-            letters += (len(path) + len(name) + 1) * (1 + _names_in(child))
+            found = [child[key] for key in lists if isinstance(child.get(key), list)]
+            letters += (len(path) + len(name) + 1) * (1 + sum(map(len, found)))
             if letters > LETTERS:
                 raise ValueError(f"expected names of at most {LETTERS:,} letters in all, got more")
             waiting.append((joined(path, name), child, depth + 1))
-
-
-def _names_in(node: JSON) -> int:
-    """How many names of tensors a layer lists."""
-    lists = (node.get(key) for key in ("holds", "frozen", "not_persistent"))
-    return sum(len(names) for names in lists if isinstance(names, list))
 
 
 def check_object(

@@ -17,8 +17,8 @@ from ranvier._C import Tensor
 from ranvier._dtypes import named as named_dtype
 from ranvier._grad import no_grad
 from ranvier._tensor import generator_at
-from ranvier.io.building import check_object, disagreements, layers_of
-from ranvier.io.description import DEPTH, LAYERS, LETTERS
+from ranvier.io.building import check_layers, check_object, disagreements, layers_of
+from ranvier.io.description import DEPTH
 from ranvier.io.kinds import plain
 from ranvier.keras._files.describing import CALLS, is_joined, joined_layers, layers_in
 from ranvier.keras._files.values import (
@@ -112,39 +112,17 @@ def anew(tree: Any) -> Layer:
 
 def check(tree: Any) -> None:
     """A ValueError unless a description has the form of one, to the last layer."""
-    waiting, count, letters = [("", tree, 0)], 0, 0
-    while waiting:
-        path, node, depth = waiting.pop()
-        count += 1
-        _check_node(path, node, depth)
-        if depth > DEPTH // 5 or count > LAYERS:
-            raise ValueError(
-                f"expected at most {LAYERS:,} layers, {DEPTH // 5} deep, got more at "
-                f"{plain(path)!r}"
-            )
-        names = set()
-        for child in node.get("layers", ()):
-            name = child.get("name") if isinstance(child, dict) else None
-            if not isinstance(name, str) or not name or name in names:
-                raise ValueError(
-                    f"layer {plain(path)!r}: expected layers with names that differ, got "
-                    f"{child!r:.60}"
-                )
-            names.add(name)
-            weights = child.get("weights")
-            each = 1 + (len(weights) if isinstance(weights, list) else 0)
-            letters += (len(path) + len(name) + 1) * each
-            if letters > LETTERS:
-                raise ValueError(f"expected names of at most {LETTERS:,} letters in all, got more")
-            waiting.append((f"{path}.{name}" if path else name, child, depth + 1))
+    check_layers(tree, DEPTH // 5 + 1, _check_node, ("weights",))
 
 
 def _check_node(path: str, node: Any, depth: int) -> None:
     check_object(path, node, depth, _KEYS, ("weights", "fixed", "frozen"))
-    if len(node.get("calls", ())) > CALLS:
-        raise ValueError(
-            f"layer {path!r:.60}: expected at most {CALLS:,} calls, got {len(node['calls']):,}"
-        )
+    calls = len(node.get("calls", ()))
+    if calls > CALLS:
+        raise ValueError(f"layer {path!r:.60}: expected at most {CALLS:,} calls, got {calls:,}")
+    names = [child.get("name") for child in node.get("layers", ()) if isinstance(child, dict)]
+    if "" in names or len(set(map(str, names))) < len(names):
+        raise ValueError(f"layer {path!r:.60}: expected layers with names that differ")
 
 
 def missing_of(tree: JSON) -> Iterator[str]:
