@@ -12,9 +12,10 @@ from ranvier.training.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from ranvier.training.callbacks.tensorboard import TensorBoard
 from ranvier.training.schedules import Schedule
 
 __all__ = [
     "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",
-    "ModelCheckpoint", "ReduceLROnPlateau", "Schedule", "TerminateOnNaN",
+    "ModelCheckpoint", "ReduceLROnPlateau", "Schedule", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip

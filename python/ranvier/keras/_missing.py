@@ -17,7 +17,6 @@ _ELSEWHERE = {
 
 
 _PARTS_ELSEWHERE = {
-    ("callbacks", "TensorBoard"): "keras.callbacks.CSVLogger writes what was measured to a file",
     ("callbacks", "BackupAndRestore"): "keras.callbacks.ModelCheckpoint writes weights",
     ("callbacks", "ProgbarLogger"): "fit prints by itself; verbose says how much",
     ("datasets", "california_housing"): "arrays of any origin go into fit as they are",

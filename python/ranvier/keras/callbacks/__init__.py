@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.keras.callbacks.callback import Callback, CallbackList, LambdaCallback
+from ranvier.keras.callbacks.tensorboard import TensorBoard
 from ranvier.keras.callbacks.usual import (
     CSVLogger,
     EarlyStopping,
@@ -17,7 +18,8 @@ from ranvier.keras.callbacks.usual import (
 
 __all__ = [
     "Callback", "CallbackList", "CSVLogger", "EarlyStopping", "History", "LambdaCallback",
-    "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TerminateOnNaN",
+    "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard",
+    "TerminateOnNaN",
 ]  # fmt: skip
 
 

@@ -67,7 +67,8 @@ class View:
         self._run, self.optimizer, self.stop_training = run, Rates(run), False
 
     @property
-    def _model(self) -> Any:
+    def trained(self) -> Any:
+        """The model itself."""
         if self._run is None:
             raise AttributeError("[callbacks] model: expected a run that has begun, got none")
         return self._run.model
@@ -75,42 +76,42 @@ class View:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copy and pickle look for them before there is a run
             raise AttributeError(name)
-        return getattr(self._model, name)
+        return getattr(self.trained, name)
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and buffers, as NumPy arrays."""
-        if hasattr(self._model, "get_weights"):
-            return list(self._model.get_weights())
-        return [np.array(tensor.detach().numpy()) for tensor in self._model.state_dict().values()]
+        if hasattr(self.trained, "get_weights"):
+            return list(self.trained.get_weights())
+        return [np.array(tensor.detach().numpy()) for tensor in self.trained.state_dict().values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Puts such copies back."""
-        if hasattr(self._model, "set_weights"):
-            self._model.set_weights(weights)
+        if hasattr(self.trained, "set_weights"):
+            self.trained.set_weights(weights)
             return
         from ranvier._conversion import as_tensor
 
         with no_grad():
-            for tensor, value in zip(self._model.state_dict().values(), weights, strict=True):
+            for tensor, value in zip(self.trained.state_dict().values(), weights, strict=True):
                 tensor.copy_(as_tensor(value))
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Writes the state dict."""
         from ranvier import io
 
-        io.save(self._model.state_dict(), filepath)
+        io.save(self.trained.state_dict(), filepath)
 
     def load_weights(self, filepath: Any) -> None:
         """Reads one, or that of a model's file."""
         from ranvier import io
 
-        self._model.load_state_dict(io.state_of(filepath))
+        self.trained.load_state_dict(io.state_of(filepath))
 
     def save(self, filepath: Any, overwrite: bool = True) -> None:
         """Writes the model, as `rv.save` does."""
         from ranvier import io
 
-        io.save(self._model, filepath)
+        io.save(self.trained, filepath)
 
 
 class Bridge:
