@@ -175,6 +175,18 @@ def test_a_log_that_was_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
     assert lines[:2] == ['epoch,"a,b",loss', "1,2.0,3"] and lines[2].startswith("1,,")
 
 
+def test_columns_of_validation_that_comes_later(tmp_path: Path) -> None:
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    history = in_keras_fit([log], validation_split=0.2, validation_freq=2)
+    lines = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert lines[0] == ["epoch", "loss", "mae", "val_loss", "val_mae"]
+    assert [line[3:] for line in lines[1::2]] == [["NA", "NA"]] * 2
+    assert [float(value) for value in lines[2][3:]] == [
+        history["val_loss"][0],
+        history["val_mae"][0],
+    ]
+
+
 def test_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
     """The run ends with an error: the model has its whole steps, and the old file is there."""
     path = tmp_path / "net.safetensors"

@@ -425,7 +425,7 @@ def test_initializers_under_their_short_names():
 
 def test_names_that_are_elsewhere_say_where():
     for part, name, where in (
-        ("callbacks", "TensorBoard", "CSVLogger"),
+        ("callbacks", "ProgbarLogger", "verbose"),
         ("utils", "PyDataset", "__getitem__"),
         ("models", "model_from_json", "clone_model"),
         ("utils", "to_categoric", "did you mean 'to_categorical'"),

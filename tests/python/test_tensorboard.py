@@ -371,7 +371,8 @@ def test_refused(tmp_path: Path, call: Any, error: type[Exception], words: str) 
 # --- the program itself ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fast", ["false", pytest.param("true", marks=pytest.mark.slow)])
+@pytest.mark.slow  # it starts a server
+@pytest.mark.parametrize("fast", ["false", "true"])
 def test_tensorboard_opens_our_logs(tmp_path: Path, fast: str) -> None:
     X = RNG.standard_normal((60, 4)).astype(np.float32)
     y = (X[:, 0] > 0).astype(int)
@@ -382,12 +383,16 @@ def test_tensorboard_opens_our_logs(tmp_path: Path, fast: str) -> None:
         net(), X, y, loss="cross_entropy", validation=0.2, epochs=3, verbose=0, callbacks=log
     )
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "0"]
-    with subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--load_fast", fast], stderr=subprocess.PIPE, text=True
-    ) as served:
+    with open(tmp_path / "said", "w+") as said:
+        served = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--load_fast", fast], stdout=said, stderr=said
+        )
         try:
-            assert served.stderr is not None
-            url = next(m[0] for line in served.stderr if (m := re.search(r"http://\S+/", line)))
+            until = time.monotonic() + 60
+            while not (at := re.search(r"http://\S+/", (tmp_path / "said").read_text())):
+                assert time.monotonic() < until and served.poll() is None
+                time.sleep(0.1)
+            url = at[0]
 
             def get(path: str, **query: Any) -> bytes:
                 words = urllib.parse.urlencode(query)
@@ -397,7 +402,6 @@ def test_tensorboard_opens_our_logs(tmp_path: Path, fast: str) -> None:
             def plugin(path: str, **query: Any) -> Any:
                 return json.loads(get(f"plugin/{path}", **query))
 
-            until = time.monotonic() + 30
             while "run/validation" not in json.loads(get("runs")) and time.monotonic() < until:
                 time.sleep(0.2)
             train = {"run": "run/train"}
@@ -418,4 +422,5 @@ def test_tensorboard_opens_our_logs(tmp_path: Path, fast: str) -> None:
             (words, *_) = plugin("text/text", tag="graph", **train)
             assert "relu(0/linear)" in words["text"]
         finally:
-            served.terminate()
+            served.kill()  # a signal that it may handle, it may also miss
+            served.wait()

@@ -156,7 +156,8 @@ class Bridge:
             self.model.show(run)
             params = {"verbose": 0, "epochs": run.epochs, "steps": run.task.batches.steps}
             self.told.set_model(self.model)
-        self.told.set_params({**params, "resumed": run.resumed})
+        validates = getattr(run.task, "validation", None) is not None
+        self.told.set_params({**params, "do_validation": validates, "resumed": run.resumed})
         self._tell("on_train_begin", logs)
 
     def on_train_end(self, run: Any, logs: Any) -> None:

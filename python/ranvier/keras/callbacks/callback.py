@@ -28,8 +28,8 @@ class Callback:
     model : Model
         What is trained; `model.stop_training = True` ends the run after the step.
     params : dict
-        "epochs", "steps" and "verbose"; in `fit` also "resumed": whether the run goes on from a
-        checkpoint, after which the state of the callback is loaded.
+        "epochs", "steps" and "verbose"; in `fit` also "do_validation", and "resumed": whether the
+        run goes on from a checkpoint, after which the state of the callback is loaded.
     """
 
     model: Any = None

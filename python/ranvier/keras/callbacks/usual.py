@@ -394,7 +394,12 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes a line, after the names where it is the first."""
-        self._table.add(epoch, logs, sorted(logs))
+        names = sorted(logs)
+        if (self.params or {}).get("do_validation") and not any(
+            n.startswith("val_") for n in names
+        ):
+            names += [f"val_{name}" for name in names]  # validation is for later epochs
+        self._table.add(epoch, logs, names)
 
     def on_close(self) -> None:
         """Writes what could not be written before, if it can be now."""

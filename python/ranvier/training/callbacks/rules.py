@@ -30,7 +30,7 @@ def improves(value: float, best: float | None, larger: bool, min_delta: float = 
         return False
     if best is None or math.isnan(best):
         return True
-    return (value - best if larger else best - value) > min_delta
+    return value - min_delta > best if larger else value + min_delta < best
 
 
 class Patience:
