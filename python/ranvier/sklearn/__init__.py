@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ranvier.sklearn.net_classifier import NetClassifier
+from ranvier.sklearn.net_regressor import NetRegressor
 from ranvier.sklearn.perceptron import Perceptron
 
-__all__ = ["Perceptron"]
+__all__ = ["NetClassifier", "NetRegressor", "Perceptron"]
