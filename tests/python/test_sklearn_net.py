@@ -509,3 +509,14 @@ def test_without_warnings() -> None:
         warnings.simplefilter("error")
         classifier(epochs=2).fit(X, Y).predict(X)
         NetRegressor(epochs=2).fit(X, VALUES).predict(X)
+
+
+def test_a_table_learns_from_training_rows_alone() -> None:
+    frame, truth = mixed()
+    frame["age"][:] = np.where(np.isnan(frame["age"]), 1.0, frame["age"])
+    frame["age"][100:] = 1e6
+    frame["town"][100:] = "Rome"
+    net = classifier(epochs=1, validation=1 / 6, shuffle=False).fit(frame, truth)
+    assert not any("Rome" in name for name in net.table_.names)
+    want = rv.data.Table().fit(frame, np.arange(100)).transform(frame)
+    np.testing.assert_array_equal(net.table_.transform(frame), want)

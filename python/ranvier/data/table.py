@@ -91,8 +91,19 @@ class Table:
         ]
         return [*self._of_numbers, *hot]
 
-    def fit(self, frame: Any) -> Table:
+    def fit(self, frame: Any, rows: Any = None) -> Table:
         """Learn the columns from the rows of a DataFrame.
+
+        Parameters
+        ----------
+        frame : DataFrame
+        rows : array of int, optional
+            The numbers of the rows to learn from; all if left out.
+
+        Returns
+        -------
+        Table
+            Itself.
 
         Raises
         ------
@@ -102,6 +113,8 @@ class Table:
             For a frame without rows or columns, or a column of numbers that are all missing.
         """
         columns = {str(name): _values(frame, name) for name in _names(frame)}
+        if rows is not None:
+            columns = {name: values[rows] for name, values in columns.items()}
         if not columns or not len(next(iter(columns.values()))):
             raise ValueError(f"[Table] X: expected rows and columns, got {_shape(columns)}")
         numbers = {name: _as_numbers(values) for name, values in columns.items()}

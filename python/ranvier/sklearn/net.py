@@ -204,22 +204,26 @@ class Net(Estimator):
         first = not (hasattr(self, "module_") and (incremental or self.warm_start))
         made = copy.copy(self) if first else self  # nothing is half fitted after an error
         data, y = made._data(X, y, method, first)
-        count = data.shape[0]
-        weight = sample_weights(weight, count)
+        weight = sample_weights(weight, y.shape[0])
         outputs = made._learn_targets(who, y, first, weight)
         weight = made._weights(who, y, weight)
-        others = None
-        if validation_data is not None:
-            others = made._other_rows(who, validation_data)
         if first:
             made._random_state = random_state(self.random_state)
         made._loss_given = self.loss
         seed = int(made._random_state.randint(2**31 - 1))
+        parts = None
+        if validation_data is None and self.validation is not None and not incremental:
+            parts = made._split(who, y, seed)
+        if first and hasattr(made, "table_"):
+            data = made.table_.fit(X, None if parts is None else parts[0]).transform(X)
+        others = None if validation_data is None else made._other_rows(who, validation_data)
         if first:
             made._begin(who, data, outputs, seed)
         made._loss = made._resolve_loss(who, made._row_of_output)
-        if others is None and self.validation is not None and not incremental:
-            data, y, weight, others = made._aside(who, data, y, weight, seed)
+        if parts is not None:
+            train, test = parts
+            others = tuple(_part(of, test) for of in (data, y, weight))
+            data, y, weight = (_part(of, train) for of in (data, y, weight))
         try:
             made._train(who, data, y, weight, others, seed, incremental)
         except KeyboardInterrupt:
@@ -348,9 +352,8 @@ class Net(Estimator):
             return rows_and_targets(self, X, y, method, numeric=self._numeric, reset=first)
         data = self._own_rows(X, method, first, table)
         _, y = rows_and_targets(
-            copy.copy(self), np.zeros((data.shape[0], 1)), y, method, numeric=self._numeric,
-            reset=True,
-        )  # fmt: skip
+            copy.copy(self), np.zeros((len(data), 1)), y, method, numeric=self._numeric, reset=True
+        )
         return data, column(y)
 
     def _rows(self, X: Any, method: str) -> Any:
@@ -383,9 +386,10 @@ class Net(Estimator):
                     f"{type(X).__name__}"
                 )
             note_columns(self, X, method, reset=first)
-            if first:
-                self.table_ = table.fit(X)
+            if first:  # it is fitted when it is known which rows are trained on
+                self.table_ = table
                 self.__dict__.pop("row_shape_", None)
+                return X
             return table.transform(X)
         array = X if isinstance(X, Tensor) else np.asarray(X)
         tensor = inputs.rows(who, "X", array)
@@ -420,28 +424,17 @@ class Net(Estimator):
     def _encoded_or_say(self, who: str, y: Any) -> None:
         """A ValueError where validation rows have targets that are not like those of fit."""
 
-    def _aside(
-        self, who: str, X: Any, y: Any, weight: Any, seed: int
-    ) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
-        """Rows to train on, and rows to measure after every epoch."""
-        count = X.shape[0]
+    def _split(self, who: str, y: Any, seed: int) -> tuple[Any, Any]:
+        """The numbers of the rows to train on, and of those to measure after every epoch."""
+        count = y.shape[0]
         aside = rows_aside(who, "validation", self.validation, count)
         strata, generator = self._strata(y), _C.Generator(seed)
         if not self.shuffle:
-            train, test = np.arange(count - aside), np.arange(count - aside, count)
-        elif strata is not None:
-            train, test = stratified(strata, aside, generator)
-        else:
-            order = _C.ops.permutation(generator.state, count).numpy()
-            train, test = order[: count - aside], order[count - aside :]
-
-        def part(of: Any, which: Any) -> Any:
-            if isinstance(of, Tensor):
-                return of.index_select(0, _C.from_numpy(which))
-            return None if of is None else of[which]
-
-        measured = tuple(part(of, test) for of in (X, y, weight))
-        return part(X, train), part(y, train), part(weight, train), measured
+            return np.arange(count - aside), np.arange(count - aside, count)
+        if strata is not None:
+            return stratified(strata, aside, generator)
+        order = _C.ops.permutation(generator.state, count).numpy()
+        return order[: count - aside], order[count - aside :]
 
     # --- answers
 
@@ -458,6 +451,13 @@ class Net(Estimator):
         if optimizer is not None:
             state["_moments"] = optimizer.state_dict()
         return state
+
+
+def _part(of: Any, which: Any) -> Any:
+    """Some rows of an array, tensor or sparse matrix, or of None."""
+    if isinstance(of, Tensor):
+        return of.index_select(0, _C.from_numpy(which))
+    return None if of is None else of[which]
 
 
 def _is_nested(name: str) -> bool:
