@@ -86,6 +86,9 @@ def test_example(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for other in ("sklearn", "pandas"):
+        if f"import {other}" in path.read_text() or f"from {other}" in path.read_text():
+            pytest.importorskip(other)
     before = os.environ.copy()
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out and os.environ == before
