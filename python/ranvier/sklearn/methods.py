@@ -87,7 +87,7 @@ class OnlyIf:
         return MethodType(self.function, instance)
 
 
-def known_class(name: str, otherwise: type[E]) -> type[E]:
+def known_class(name: str, otherwise: type[E], module: str = "sklearn.exceptions") -> type[E]:
     """scikit-learn's error or warning of this name where a program has imported it."""
-    found = getattr(sys.modules.get("sklearn.exceptions"), name, None)
+    found = getattr(sys.modules.get(module), name, None)
     return otherwise if found is None else found

@@ -130,13 +130,18 @@ def _difference(kept: LastFit, spec: Spec, parameters: list[Tensor]) -> str | No
 
 def _kind(where: str, optimizer: Any) -> type[optim.Optimizer]:
     if isinstance(optimizer, str):
-        return look_up(f"[{where}] optimizer", optimizer, _named())
+        return by_name(where, optimizer)
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         return optimizer
     raise TypeError(
         f"[{where}] optimizer: expected a name ({', '.join(_named())}), or a class or object of "
         f"ranvier.optim, got {optimizer!r:.60}"
     )
+
+
+def by_name(where: str, name: str) -> type[optim.Optimizer]:
+    """The class of this name; a ValueError with near misses otherwise."""
+    return look_up(f"[{where}] optimizer", name, _named())
 
 
 def _named() -> dict[str, type[optim.Optimizer]]:

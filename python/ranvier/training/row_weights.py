@@ -67,9 +67,20 @@ def of_classes(where: str, given: Any, y: Rows, loss: Loss) -> npt.NDArray[np.fl
                 f"{describe_bad(each, bad)}"
             )
     else:
-        each = len(labels) / (len(present) * counts)
+        each = balanced(counts)
     weights: npt.NDArray[np.float64] = each[place.reshape(len(labels))]
     return weights
+
+
+def balanced(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """What a row of each class counts, of so many rows, so that all classes count the same.
+
+    A class without rows counts nothing (King and Zeng, 2001).
+    """
+    present = counts > 0
+    each = np.zeros(len(counts))
+    each[present] = counts.sum() / (present.sum() * counts[present])
+    return each
 
 
 def class_labels(where: str, y: Rows, loss: Loss) -> npt.NDArray[np.int64]:
