@@ -8,6 +8,7 @@ it is recorded, or the function runs as it is.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, TypeVar, overload
@@ -214,6 +215,15 @@ class Entry:
         self.after = [action for action, late in actions if late]
         single = isinstance(form, Place)
         self.rebuild = None if single else functools.partial(together, form)
+        self.layouts = _C.program_results(self.program)
+        self.result_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.layouts)
+        self.results: list[Tensor] = []  # of the last runs, one after the other
+
+    def room(self, count: int) -> list[Tensor]:
+        """Memory for the results of so many runs, which the next call may use again."""
+        if not self.results or self.results[0].shape[0] != count:
+            self.results = [_C.empty((count, *shape), dtype) for shape, dtype in self.layouts]
+        return self.results
 
     def holds(self) -> bool:
         """Whether everything that it depends on is as it was."""

@@ -258,20 +258,13 @@ class Optimizer:
     @classmethod
     def reads_slots(cls) -> bool:
         """Whether a step reads rate and momentum from a group's tensors, not from its settings."""
-        own = (
-            "step",
-            "_update",
-            "_update_group",
-            "_form_of",
-            "_state_of",
-            "attributes",
-            "state_for",
-        )
         return (
             cls.op is not None
             and cls.step is Optimizer.step
             and cls._update is Optimizer._update
-            and all(getattr(cls, name).__module__.startswith("ranvier.") for name in own)
+            and all(map(_is_ours, (cls._update_group, cls._form_of, cls._state_of)))
+            and _is_ours(cls.attributes)
+            and _is_ours(cls.state_for)
         )
 
     @property
@@ -517,6 +510,12 @@ class Optimizer:
             for i, group in enumerate(self.param_groups)
         ]
         return f"{type(self).__name__} (\n" + "\n\n".join(lines) + "\n)"
+
+
+@functools.lru_cache(256)
+def _is_ours(function: Any) -> bool:
+    """Whether a function of a class is Ranvier's own."""
+    return str(function.__module__).startswith("ranvier.")
 
 
 @functools.cache

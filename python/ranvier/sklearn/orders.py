@@ -39,16 +39,16 @@ class DrawnRows(RowBatches):
     ) -> None:
         super().__init__(X, y, weight, batch_size, accumulate, None)
         self.state = state
-        self.order = np.arange(len(X))
+        self.order = _C.from_numpy(np.arange(len(X)))
+        self.places = self.order.numpy()  # the same memory
 
     def drawn(self) -> Drawn:
         """The order of an epoch, and the numbers of the rows in it; None: as they stand."""
         order: Tensor | None = None
         if self.state is not None:
-            places = np.arange(len(self.order))
-            self.state.shuffle(places)
-            self.order = self.order[places]
-            order = _C.from_numpy(self.order)
+            # scikit-learn shuffles 0, 1, ... and takes the order before in it, which is the same.
+            self.state.shuffle(self.places)
+            order = self.order
         return order, self.X.numbers(order), self.y.numbers(order)
 
 

@@ -22,6 +22,11 @@ def is_finite(tensor: Tensor) -> bool:
     return bool(_C.ops.all_finite(tensor).item())
 
 
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Whether no element of any of them is NaN or infinite."""
+    return not tensors or bool(_C.ops.tensors_finite(tensors).item())
+
+
 def describe(tensor: Tensor) -> str:
     """How many elements are not finite, and which is the first."""
     array = tensor.detach().numpy()

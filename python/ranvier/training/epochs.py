@@ -69,12 +69,11 @@ class Epoch:
     def many(self, entry: Entry, start: int, rows: int, count: int) -> list[float]:
         """The losses of as many steps as the time allows; none where the program does not fit."""
         run = self.run
-        layouts = _C.program_results(entry.program)
-        each = sum(int(_C.empty(shape, dtype).numel()) * 8 for shape, dtype in layouts)
-        count = max(1, min(count, _BYTES // max(each, 1)))
-        out = [_C.empty((count, *shape), dtype) for shape, dtype in layouts]
+        count = max(1, min(count, _BYTES // max(entry.result_bytes, 1)))
+        out = entry.room(count)
         run.task.prepare_steps()
-        run.arithmetic.write_keys(self.plan(rows), run.step + 1)
+        if run.task.seed is not None:
+            run.arithmetic.write_keys(self.plan(rows), run.step + 1)
         run.updates.begin()
         try:
             done = _C.run_steps(entry.program, self.lists, start, rows, count, SECONDS, out) or 0

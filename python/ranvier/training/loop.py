@@ -385,7 +385,7 @@ class Run:
 
     def check_parameters(self) -> None:
         """An update of finite numbers can still overflow: seen at the end of the epoch."""
-        if all(map(diagnosis.is_finite, self.changing)):  # a walk through the modules costs more
+        if diagnosis.all_finite(self.changing):  # a walk through the modules costs more
             return
         found = diagnosis.bad_parameter(self.model)
         if found:
