@@ -24,8 +24,9 @@ from ranvier.sklearn.task import MLPTask, Reported, total
 from ranvier.training import callbacks as events
 from ranvier.training import losses, optimizers, schedules
 from ranvier.training.errors import NonFiniteError
-from ranvier.training.inputs import Rows, SparseRows
+from ranvier.training.inputs import Rows
 from ranvier.training.loop import Run
+from ranvier.training.preparation import refuse_batch_norm
 from ranvier.training.progress import lines
 from ranvier.training.row_weights import normalised
 
@@ -117,7 +118,7 @@ class MLP(Estimator):
         """What each row counts, given what the caller says of it."""
         return weight
 
-    def _loss(self, outputs: int) -> Reported | losses.Loss:
+    def _loss(self) -> Reported | losses.Loss:
         """What is learned."""
         if isinstance(self.loss, str) and self.loss in self._losses:
             binary = self.loss == "log_loss" and self.out_activation_ == "logistic"
@@ -167,14 +168,23 @@ class MLP(Estimator):
         weight = sample_weights(sample_weight, X.shape[0])
         learned = self._learned_targets(y, incremental)
         weight = self._weights_of(learned, weight, incremental)
+        others = self._checked_others(validation_data)
         state = self._random_state = random_state(self.random_state)
         self.n_outputs_, out = self._outputs(learned)
+        self._check_chosen(learned)
         if first:
             self.out_activation_ = out
             units = (int(X.shape[1]), *hidden, self.n_outputs_)
-            self._begin(self._form(units, X.dtype), state, validation_data is not None)
-        self._train(X, learned, weight, validation_data, listeners, incremental)
+            self._begin(self._form(units, X.dtype), state, others is not None)
+        self._train(X, learned, weight, others, listeners, incremental)
         return self
+
+    def _check_chosen(self, y: Any) -> None:
+        """An error for a loss or optimizer that cannot be, before anything is begun anew."""
+        if isinstance(self.optimizer, str):
+            optimizers.by_name(type(self).__name__, self.optimizer)
+        if not (isinstance(self.loss, str) and self.loss in self._losses):
+            _check_loss(self, losses.resolve("fit", self.loss), y)
 
     def _form(self, units: tuple[int, ...], dtype: Any) -> Form:
         """What the parameters say of the network."""
@@ -247,18 +257,21 @@ class MLP(Estimator):
         X: Any,
         y: Any,
         weight: Any,
-        validation_data: Any,
+        others: Any,
         listeners: tuple[Any, ...],
         incremental: bool,
     ) -> None:
         network, state = self._now(), self._random_state
-        chosen = self._loss(self.n_outputs_)
-        _check_loss(self, chosen, y)
+        if self.accumulate > 1:
+            refuse_batch_norm(network.model)
+        chosen = self._loss()
         data = self._rows_of(network, X, y)
         stochastic = self._is_stochastic()
         measured = None
-        if validation_data is not None:
-            measured = self._other_rows(network, validation_data, chosen)
+        if others is not None:
+            rest, learned, counted = others
+            held = self._rows_of(network, rest, learned)[0]
+            measured = functools.partial(self._measure, held, learned, counted, chosen)
         elif self.early_stopping and stochastic:
             data, weight, measured = self._aside(data, y, weight, state)
         each = None if weight is None else _weight(weight, network, chosen)
@@ -289,9 +302,9 @@ class MLP(Estimator):
             raise ValueError(_NOT_FINITE)
 
     def _rows_of(self, network: Network, X: Any, y: Any) -> tuple[Rows, Rows]:
-        if not isinstance(X, np.ndarray):
-            return SparseRows.of("fit", "X", X, network.dtype), _targets(network, y)
-        return network.rows(np.ascontiguousarray(X)), _targets(network, y)
+        if isinstance(X, np.ndarray):
+            X = np.ascontiguousarray(X)
+        return network.rows(X, "fit"), _targets(network, y)
 
     def _aside(
         self, data: tuple[Rows, Rows], y: Any, weight: Any, state: np.random.RandomState
@@ -312,10 +325,10 @@ class MLP(Estimator):
         chosen = None if weight is None else weight[kept]
         return (X.only(part), targets.only(part)), chosen, measured
 
-    def _other_rows(
-        self, network: Network, given: Any, chosen: Reported | losses.Loss
-    ) -> Callable[[], dict[str, float]]:
-        """What measures rows that the caller gave besides."""
+    def _checked_others(self, given: Any) -> Any:
+        """Rows that the caller gave besides, their targets and what they count; None without."""
+        if given is None:
+            return None
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise ValueError(
                 f"[{type(self).__name__}.fit] validation_data: expected (X, y) or (X, y, "
@@ -323,13 +336,8 @@ class MLP(Estimator):
             )
         X, y = given[:2]
         X, y = rows_and_targets(self, X, y, "fit", numeric=self._numeric, reset=False)
-        learned = self._known_targets(y)
-        each = sample_weights(given[2], X.shape[0]) if len(given) == 3 else None
-        data = self._rows_of(network, X, learned)
-        return functools.partial(self._measure, data[0], learned, each, chosen)
-
-    def _known_targets(self, y: Any) -> Any:
-        return self._learned_targets(y, True)
+        weight = sample_weights(given[2], X.shape[0]) if len(given) == 3 else None
+        return X, self._learned_targets(y, True), weight
 
     def _measure(self, X: Rows, y: Any, weight: Any, chosen: Any) -> dict[str, float]:
         """The score of some rows, and with a loss also that."""
@@ -536,10 +544,8 @@ def _is_loss(value: Any) -> bool:
     return callable(value)
 
 
-def _check_loss(estimator: Any, chosen: Reported | losses.Loss, y: Any) -> None:
+def _check_loss(estimator: Any, chosen: losses.Loss, y: Any) -> None:
     """A ValueError where a loss takes other targets than these."""
-    if isinstance(chosen, Reported):
-        return
     who = f"[{type(estimator).__name__}] loss"
     if chosen.kind == "labels" and y.ndim == 2:
         raise ValueError(

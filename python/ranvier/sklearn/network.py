@@ -17,6 +17,7 @@ import numpy as np
 
 from ranvier import _C, nn
 from ranvier._C import Tensor
+from ranvier.nn._sparse import takes_sparse
 from ranvier.nn._start import without_weights
 from ranvier.training import inputs, predictions
 from ranvier.training.evaluation import outputs
@@ -107,6 +108,7 @@ class Network:
     ) -> None:
         self.form, self.dtype = form, _C.float32 if form.dtype == np.float32 else _C.float64
         self.layers: list[nn.Linear] = []
+        self.shares = True  # its memory is that of the arrays it was given
         parts: list[nn.Module] = []
         last = len(form.units) - 2
         for i, sizes in enumerate(zip(form.units, form.units[1:], strict=False)):
@@ -131,7 +133,8 @@ class Network:
         if given is None:
             weight, bias = _C.zeros(sizes, self.dtype), _C.zeros(sizes[1:], self.dtype)
         else:
-            arrays = (np.asarray(part, self.form.dtype) for part in given)
+            arrays = [np.asarray(part, self.form.dtype) for part in given]
+            self.shares &= all(map(_is, arrays, given))
             weight, bias = map(_C.from_numpy, arrays)
         layer.weight, layer.bias = nn.Parameter(weight.transpose(0, 1)), nn.Parameter(bias)
         return layer
@@ -156,7 +159,8 @@ class Network:
     def shows(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
         """Whether these lists hold the network's own arrays, and these its memory."""
         return (
-            len(coefs) == len(self.coefs)
+            self.shares
+            and len(coefs) == len(self.coefs)
             and len(intercepts) == len(self.intercepts)
             and all(map(_is, coefs, self.coefs))
             and all(map(_is, intercepts, self.intercepts))
@@ -215,7 +219,7 @@ class Network:
     def rows(self, X: Any, where: str = "predict") -> Rows:
         """Rows as the network takes them."""
         if inputs.is_sparse(X):
-            return SparseRows.of(where, "X", X, self.dtype)
+            return SparseRows.of(where, "X", X, self.dtype, takes_sparse(self.answering))
         return Rows(_C.from_numpy(X), self.dtype, X.shape[1:])
 
     def quick(self, X: Any) -> npt.NDArray[Any] | None:

@@ -19,7 +19,6 @@ from ranvier.sklearn.network import Network
 from ranvier.sklearn.orders import DrawnRows
 from ranvier.training import losses
 from ranvier.training.batches import Batch, RowBatches, Step
-from ranvier.training.inputs import Rows
 from ranvier.training.penalties import Penalties
 from ranvier.training.task import Task
 
@@ -112,7 +111,7 @@ class MLPTask(Task):
         # (inputs, outputs), as they lie in memory
         self.weights = [weight.detach().T for weight in network.weights()]
         self.parameters = network.weights()
-        self.share: float | Tensor = 0.0  # of the weights in their gradients, in this step
+        self.share: float | Tensor | None = None  # of the weights in their gradients
         # L-BFGS asks for loss and gradients several times a step: all of them by backward alone.
         self.by_backward = isinstance(optimizer, optim.LBFGS)
 
@@ -123,7 +122,7 @@ class MLPTask(Task):
     def rows_in_memory(self) -> RowBatches | None:
         batches = self.batches
         assert isinstance(batches, RowBatches)
-        return batches if type(batches.X) is Rows else None
+        return batches if batches.X.by_numbers else None
 
     # --- the arithmetic of a step
 
@@ -160,25 +159,30 @@ class MLPTask(Task):
 
     def squares(self, count: Any) -> Tensor:
         """alpha / 2 times the sum of squared weights, over what the rows count."""
-        self.share = self.alpha / count
-        weights = self.parameters if self.by_backward else self.weights
-        flat = [weight.T if self.by_backward else weight for weight in weights]
-        found = [ops.dot(part, part) for part in (weight.reshape(-1) for weight in flat)]
-        squares = found[0]
+        share = self.alpha / count
+        weights = self.weights
+        if self.by_backward:
+            weights = [parameter.T for parameter in self.parameters]
+        else:
+            self.share = share  # for `limit_gradients`
+        found = [ops.dot(part, part) for part in (weight.reshape(-1) for weight in weights)]
+        squares: Tensor = found[0]
         for other in found[1:]:
             squares = squares + other
-        return squares * (0.5 * self.share)
+        penalty: Tensor = squares * (0.5 * share)
+        return penalty
 
     def limit_gradients(self) -> None:
-        if self.alpha and not self.by_backward:
+        share, self.share = self.share, None  # a step that keeps a tensor cannot be replayed
+        if share is not None:
             with no_grad():
                 for parameter in self.parameters:
                     grad = parameter.grad
                     assert grad is not None
-                    if isinstance(self.share, Tensor):
-                        grad.add_(parameter.detach() * self.share)
+                    if isinstance(share, Tensor):
+                        grad.add_(parameter.detach() * share)
                     else:
-                        grad.add_(parameter.detach(), alpha=self.share)
+                        grad.add_(parameter.detach(), alpha=share)
         self.penalties.limit(self.trained, self.optimizer)
 
     def whole_loss(self) -> float:
