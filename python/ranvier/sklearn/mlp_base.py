@@ -94,6 +94,12 @@ class MLP(Estimator):
         progress: bool
         dtype: Any
 
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Parameters, as `__init__` was given them."""
+        for name in given:
+            if name != "self":
+                setattr(self, name, given[name])
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
 
@@ -277,8 +283,9 @@ class MLP(Estimator):
         each = None if weight is None else _weight(weight, network, chosen)
         count = len(data[0])
         size = self._batch_size(count) if stochastic else count
-        shuffles = state if self.shuffle and stochastic else None
-        batches = DrawnRows(*data, each, size, self.accumulate, shuffles)
+        batches = DrawnRows(*data, each, size, self.accumulate, None)
+        if self.shuffle and stochastic:
+            batches.draw_by(state)
         optimizer = self._updates(network, incremental)
         task = MLPTask(
             network,
@@ -379,32 +386,19 @@ class MLP(Estimator):
             told.append(lines(task.epochs, 1, frozenset({"val_score"})))
         self.n_iter_ = 0
         run = Run(task, told)
-        try:
-            run.train()
-        except NonFiniteError as error:
-            raise ValueError(f"{_NOT_FINITE} {error}") from error
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=_outside())
-        else:
-            if not (incremental or run.stopping) and self.n_iter_ == self.max_iter:
-                self._warn(
-                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                    "optimization hasn't converged yet."
-                )
+        ended = _trained(run)
+        if ended and not (incremental or run.stopping) and self.n_iter_ == self.max_iter:
+            self._warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet."
+            )
         self.history_ = run.history
         if kept.best is not None:
             network.restore(kept.best)
 
     def _run_lbfgs(self, task: MLPTask) -> None:
         """One step of L-BFGS, of as many iterations as it needs."""
-        run = Run(task)
-        task.optimizer.stepped = False
-        try:
-            run.train()
-        except NonFiniteError as error:
-            raise ValueError(f"{_NOT_FINITE} {error}") from error
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=_outside())
+        _trained(Run(task))
         state = next(iter(task.optimizer.state.values()), {})
         self.n_iter_ = int(state.get("n_iter", 0))
         self.loss_ = float(task.whole_loss())
@@ -507,6 +501,18 @@ _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+
+
+def _trained(run: Run) -> bool:
+    """Runs to the end; False where the user interrupted it."""
+    try:
+        run.train()
+    except NonFiniteError as error:
+        raise ValueError(f"{_NOT_FINITE} {error}") from error
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=_outside())
+        return False
+    return True
 
 
 def _targets(network: Network, y: Any) -> Rows:

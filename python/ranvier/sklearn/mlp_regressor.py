@@ -30,92 +30,13 @@ class MLPRegressor(MLP, Regressor):
     loss : "squared_error", "poisson", str, Module or callable
         Half the mean of squares; half the Poisson deviance of e to the power of the last sums, for
         numbers of 0 or more; or another loss, as in `ranvier.fit`.
-    hidden_layer_sizes : int or sequence of int
-        The sizes of the hidden layers.
-    activation : str, Module, or a list of them
-        Of the hidden layers: "relu", "tanh", "logistic", "identity"; or another of ranvier.nn by
-        name ("gelu", "leaky_relu", ...) or as an object, or a list with one for each layer.
-    solver : {"adam", "sgd", "lbfgs"}
-    alpha : float
-        Half of it times the sum of all squared weights is added to the loss of a step, over the
-        number of its rows.
-    batch_size : int or "auto"
-        Rows of a step; "auto" is 200, or all of fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}
-        Of "sgd": constant; learning_rate_init / rows^power_t, after each epoch; or a fifth whenever
-        `n_iter_no_change` epochs brought nothing better.
-    learning_rate_init, power_t : float
-    max_iter : int
-        The most epochs; for "lbfgs" the most iterations.
-    shuffle : bool
-        Whether each epoch has an order of its own.
-    random_state : int, RandomState or None
-        Of weights, orders, splits and dropout, drawn in scikit-learn's order.
-    tol : float
-        What counts as better.
-    verbose : bool or int
-        Whether each epoch prints its loss.
-    warm_start : bool
-        Whether `fit` goes on from the weights of before.
-    momentum, nesterovs_momentum : float, bool
-        Of "sgd".
-    early_stopping : bool
-        Whether the score of rows that are set aside, or of `validation_data`, ends the fit; the
-        weights are then those of the best score.
-    validation_fraction : float
-        The share of rows that is set aside.
-    beta_1, beta_2, epsilon : float
-        Of "adam".
-    n_iter_no_change : int
-        Epochs in a row that bring nothing better, after one more of which the fit ends.
-    max_fun : int
-        The most evaluations of the loss in "lbfgs".
-    dropout : float or a list of them
-        The share of each hidden layer's outputs that a step leaves out.
-    norm : {"batch", "layer"}, optional
-        What stands between a hidden layer and its activation.
-    optimizer : str, class or callable, optional
-        In place of `solver`: one of ranvier.optim by name, its class, or a function of the
-        parameters that makes one.
-    schedule : str, callable or Schedule, optional
-        How the learning rate changes, as in `ranvier.fit`.
-    clip_norm : float, optional
-        The largest norm that all gradients together may have.
-    accumulate : int
-        Batches to a step.
-    callbacks : Callback or a list of them
-        Who listens to the fit, as in `ranvier.fit`.
-    progress : bool
-        Whether a bar shows how far the fit is.
-    dtype : {"float64", "float32"}, optional
-        What it computes in; that of X if left out.
+    hidden_layer_sizes, activation, solver, ... :
+        As those of `MLPClassifier`, but for `class_weight`, which numbers have none of.
 
     Attributes
     ----------
-    coefs_, intercepts_ : list of array
-        Weights (inputs, outputs) and biases (outputs,) of each layer. They may be written to, or
-        replaced: the next prediction goes by them.
-    loss_ : float
-        The loss of the last epoch; of the end for "lbfgs".
-    best_loss_ : float or None
-    loss_curve_ : list of float
-        The loss of each epoch.
-    validation_scores_ : list of float or None
-        The score of each epoch on rows that are set aside, or of `validation_data`.
-    validation_loss_curve_ : list of float
-        The loss of `validation_data` after each epoch; only with it.
-    best_validation_score_ : float or None
-    history_ : History
-        What was measured in each epoch of the last fit, and why it ended.
-    n_iter_ : int
-        Epochs, or iterations.
-    t_ : int
-        Rows that were learned from so far.
-    n_layers_, n_outputs_ : int
-    out_activation_ : str
-    n_features_in_ : int
-    feature_names_in_ : array of str
-        Only where all columns had names.
+    coefs_, intercepts_, loss_curve_, ... :
+        As those of `MLPClassifier`, but for `classes_`; scores are R squared.
 
     Examples
     --------
@@ -166,39 +87,7 @@ class MLPRegressor(MLP, Regressor):
         progress: bool = False,
         dtype: Any = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.norm = norm
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.accumulate = accumulate
-        self.callbacks = callbacks
-        self.progress = progress
-        self.dtype = dtype
+        self._keep(locals())
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None

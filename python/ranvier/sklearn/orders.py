@@ -10,36 +10,20 @@ import numpy as np
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier.training.batches import Drawn, RowBatches
-from ranvier.training.inputs import Rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
 class DrawnRows(RowBatches):
-    """Rows whose order each epoch shuffles anew, beginning with that of the epoch before.
+    """Rows whose order each epoch shuffles anew, beginning with that of the epoch before."""
 
-    Parameters
-    ----------
-    X, y : Rows
-    weight : Tensor, (N,), optional
-    batch_size, accumulate : int
-    state : RandomState, optional
-        Draws; None: rows stay in order.
-    """
+    state: np.random.RandomState | None = None
 
-    def __init__(
-        self,
-        X: Rows,
-        y: Rows,
-        weight: Tensor | None,
-        batch_size: int,
-        accumulate: int,
-        state: np.random.RandomState | None,
-    ) -> None:
-        super().__init__(X, y, weight, batch_size, accumulate, None)
+    def draw_by(self, state: np.random.RandomState) -> None:
+        """From now on this generator shuffles; until then rows stay in order."""
         self.state = state
-        self.order = _C.from_numpy(np.arange(len(X)))
+        self.order = _C.from_numpy(np.arange(len(self.X)))
         self.places = self.order.numpy()  # the same memory
 
     def drawn(self) -> Drawn:
