@@ -18,11 +18,16 @@ CHILD = Path(__file__).with_name("checkpoint_child.py")
 
 
 def train(
-    path: Path, epochs: int, threads: int, delay: float | None, by: signal.Signals = signal.SIGKILL
+    path: Path,
+    epochs: int,
+    threads: int,
+    delay: float | None,
+    by: signal.Signals = signal.SIGKILL,
+    script: Path = CHILD,
 ) -> tuple[str | None, int]:
     """What a process says at its end, None where it was ended so long after its first step."""
     child = subprocess.Popen(
-        [sys.executable, "-B", CHILD, str(path), str(epochs)],
+        [sys.executable, "-B", script, str(path), str(epochs)],
         stdout=subprocess.PIPE,
         stderr=None if by is signal.SIGKILL else subprocess.DEVNULL,  # the trace of an interrupt
         text=True,
@@ -45,12 +50,19 @@ def train(
     return (said[1] if said else None), int(begun[1])
 
 
-def kills(tmp_path: Path, epochs: int, count: int, longest: float, by: signal.Signals) -> None:
+def kills(
+    tmp_path: Path,
+    epochs: int,
+    count: int,
+    longest: float,
+    by: signal.Signals,
+    script: Path = CHILD,
+) -> None:
     """End a run so often, with one thread and with two in turn, and let it come to its end."""
-    whole, _ = train(tmp_path / "whole.ckpt", epochs, 1, None)
+    whole, _ = train(tmp_path / "whole.ckpt", epochs, 1, None, script=script)
     path, draw, killed, begun = tmp_path / "run.ckpt", random.Random(1), 0, [0]
     while killed < count:
-        said, first = train(path, epochs, 1 + killed % 2, draw.uniform(0, longest), by)
+        said, first = train(path, epochs, 1 + killed % 2, draw.uniform(0, longest), by, script)
         assert first >= begun[-1]  # nothing that was kept is lost
         begun.append(first)
         if said is not None:
@@ -58,7 +70,7 @@ def kills(tmp_path: Path, epochs: int, count: int, longest: float, by: signal.Si
         killed += 1
         if path.exists():
             assert rv.load(path)["step"] >= first  # whole, whenever it was
-    last, first = train(path, epochs, 2, None)
+    last, first = train(path, epochs, 2, None, script=script)
     print(f"killed {killed} times, at steps {begun[1:]} and {first}")
     assert last == whole and first > 0
     assert path.read_bytes() == (tmp_path / "whole.ckpt").read_bytes()

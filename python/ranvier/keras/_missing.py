@@ -17,7 +17,6 @@ _ELSEWHERE = {
 
 
 _PARTS_ELSEWHERE = {
-    ("callbacks", "BackupAndRestore"): "keras.callbacks.ModelCheckpoint writes weights",
     ("callbacks", "ProgbarLogger"): "fit prints by itself; verbose says how much",
     ("datasets", "california_housing"): "arrays of any origin go into fit as they are",
     ("datasets", "boston_housing"): "arrays of any origin go into fit as they are",

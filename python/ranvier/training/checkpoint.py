@@ -194,6 +194,12 @@ class Files:
         older = os.path.basename(self.name_of(max(steps)))
         return f"to go on from the state before, rename {older} to {name}; {anew}"
 
+    def remove(self) -> None:
+        """Remove them all: the run has ended, and nobody is to go on from it."""
+        for path in (self.path, *map(self.name_of, self.older)):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
     def went_on(self, step: int, older: list[int]) -> None:
         """The run goes on from the file at `path`."""
         self.step, self.older = step, older

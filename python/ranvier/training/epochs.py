@@ -121,7 +121,7 @@ class Epoch:
 
 def values_of(form: Any, out: list[Tensor], done: int) -> list[float]:
     """The losses of steps, each in the order in which `value_of` adds one up."""
-    arrays = [t.numpy() for t in out]
+    arrays = [(t.float() if t.dtype is _C.bfloat16 else t).numpy() for t in out]
 
     def numbers(part: Any) -> list[float]:
         if isinstance(part, Place):

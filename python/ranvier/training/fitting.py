@@ -207,7 +207,10 @@ def fit(
         key = preparation.key_of(seed)
         task = FitTask(model, batches, chosen, updates, number, measures, others, penalties, key)
         if keeper is not None:
-            keeper.compare(task, listeners, how, spec, schedule, seed)
+            from ranvier.training import sameness  # most runs do without
+
+            settings = sameness.of_fit(task, how, spec, schedule, seed)
+            keeper.compare(task, listeners, how.generator, settings)
     task.kept = optimizers.last_fit(model).kept
     last = optimizers.remember(model, chosen, spec, updates)
     fractions = {name for m in measures if m.fraction for name in (m.name, f"val_{m.name}")}

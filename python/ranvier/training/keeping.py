@@ -8,7 +8,7 @@ back, so that what follows is bit by bit what would have followed. Nothing here 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,12 @@ from ranvier.training import diagnosis, sameness
 from ranvier.training.callbacks import Weights, name_of
 from ranvier.training.checkpoint import Checkpoint, Files
 from ranvier.training.errors import warn
-from ranvier.training.loaders import LoaderBatches
+from ranvier.training.loaders import generators_of
 from ranvier.training.modes import Moves
 
 if TYPE_CHECKING:
     from ranvier.training.loop import Run, Sums
-    from ranvier.training.optimizers import Spec
-    from ranvier.training.preparation import FitTask, How
+    from ranvier.training.task import Task
 
 # What the state holds, and of which type each part is.
 _PARTS: dict[str, Any] = {
@@ -64,6 +63,7 @@ class Keeper:
         self.generators: list[Generator] = [default]
         self.foreign = False  # whether Python's and NumPy's random numbers belong to the state
         self._before = self.start
+        self._begun: Any = _foreign() if self.saved is None else self.saved.get("begun")
         self.settings: dict[str, Any] = {}
         self.written: tuple[int, bool] | None = None  # the step, and whether within an epoch
         self._epoch: dict[str, Any] = {}  # random numbers before the order of the epoch is drawn
@@ -97,25 +97,37 @@ class Keeper:
         """Random numbers are where they were when the run began; on an error, where they are."""
         default = _C.default_generator()
         self._before = before = default.get_state()
+        others = _foreign()
         try:
             if self.saved is not None and not seeded:
                 default.set_state(self.start)
+            if self.saved is not None and self._begun is not None:
+                _put_foreign(self._begun)
             yield
         except BaseException:
             default.set_state(before)
+            _put_foreign(others)
             raise
 
     def compare(
         self,
-        task: FitTask,
-        callbacks: list[Any],
-        how: How,
-        spec: Spec | None,
-        schedule: Any,
-        seed: Any,
+        task: Task,
+        callbacks: Iterable[Any],
+        own: Generator,
+        settings: Mapping[str, Any],
     ) -> None:
-        """A ValueError unless this run is the one whose state there is."""
-        self._listen_to(task, how.generator)
+        """A ValueError unless this run is the one whose state there is.
+
+        Parameters
+        ----------
+        task : Task
+        callbacks : iterable
+        own : Generator
+            What the orders of epochs are drawn by.
+        settings : mapping of str to object
+            What the run was given, as `sameness` describes it.
+        """
+        self._listen_to(task, own)
         for metric in task.metrics:
             if not with_state([metric.start()]):
                 raise TypeError(
@@ -123,14 +135,7 @@ class Keeper:
                     "load_state_dict beside a checkpoint, got one without"
                 )
         kinds = [name_of(callback) for callback in with_state(callbacks)]
-        self.settings = sameness.of_task(task) | {
-            "callbacks with a state": kinds,
-            "schedule": sameness.of_schedule(schedule),
-            "lr": None if spec is None else spec.lr,
-            "accumulate": how.accumulate,
-            "shuffle": bool(how.shuffle),
-            "seed": seed,
-        }
+        self.settings = {**settings, "callbacks with a state": kinds}
         if self.saved is None:
             return
         found = sameness.differences(self.saved["settings"], self.settings)
@@ -143,15 +148,15 @@ class Keeper:
                 f"{'; '.join(found)}; give fit the same, or another path, or start anew with "
                 "rv.Checkpoint(..., resume=False)"
             )
-        task.seed = self.saved["key"]
+        if task.seed is not None:
+            task.seed = self.saved["key"]
 
-    def _listen_to(self, task: FitTask, own: Generator) -> None:
+    def _listen_to(self, task: Task, own: Generator) -> None:
         """Whose random numbers belong to the state."""
-        found = [own]
-        for batches in (task.batches, task.validation):
-            if isinstance(batches, LoaderBatches):
-                self.foreign = True
-                found += _generators_of(batches.loader)
+        found = [own, *task.generators()]
+        for source in task.sources():
+            self.foreign = True
+            found += generators_of(source)
         for generator in found:
             memory = [known.state.data_ptr() for known in self.generators]
             if generator.state.data_ptr() not in memory:
@@ -166,7 +171,7 @@ class Keeper:
             run.tell("on_train_begin", {})
         else:
             sums = self._go_on(run, self.saved)
-        self._loose = {name for name, t in _buffers(run.model) if not diagnosis.is_finite(t)}
+        self._loose = {name for name, t in _buffers(run) if not diagnosis.is_finite(t)}
         if self.saved is None:
             self.write(run, None)
         self.saved = None
@@ -218,7 +223,7 @@ class Keeper:
 
     def _is_finite(self, run: Run) -> bool:
         run.check_parameters()
-        for name, buffer in _buffers(run.model):
+        for name, buffer in _buffers(run):
             if name not in self._loose and not diagnosis.is_finite(buffer):
                 run.fail(name, diagnosis.describe(buffer), "the checkpoint stays as it was:")
         for state in run.optimizer.state.values():
@@ -240,9 +245,10 @@ class Keeper:
 
     def _state(self, run: Run, sums: Sums | None) -> dict[str, Any]:
         """All of it, as a nested value; tensors are not copied."""
-        model, optimizer = run.model, run.optimizer
-        kept = model.state_dict()
-        function = run.task.loss.function
+        task, optimizer = run.task, run.optimizer
+        kept = task.model_state()
+        function = task.loss.function
+        own = task.state_dict(sums is not None)
         return {
             "epoch": run.epoch,
             "step": run.step,
@@ -251,10 +257,10 @@ class Keeper:
             "logs": run.logs,
             "sums": None if sums is None else sums.state_dict(),
             "model": kept,
-            "buffers": {name: t for name, t in _all_buffers(model) if name not in kept},
+            "buffers": {name: t for name, t in task.named_buffers() if name not in kept},
             "modes": {
-                "evaluating": [name for name, m in model.named_modules() if not m.training],
-                "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+                "evaluating": [name for name, m in task.named_modules() if not m.training],
+                "frozen": [name for name, p in task.named_parameters() if not p.requires_grad],
             },
             "optimizer": {**optimizer.state_dict(), "stepped": optimizer.stepped},
             "others": [t.detach() for t in _others(run)],
@@ -262,9 +268,11 @@ class Keeper:
             "callbacks": [c.state_dict() for c in with_state(run.callbacks)],
             "random": {"epoch": self._epoch, "now": self._random()},
             "start": self.start,
-            "key": run.task.seed,
+            "key": task.seed or 0,
             "settings": self.settings,
             "older": self.files.following(run.step),
+            **({"task": own} if own else {}),
+            **({"begun": self._begun} if self.foreign else {}),
         }
 
     def _go_on(self, run: Run, saved: dict[str, Any]) -> Sums | None:
@@ -293,7 +301,8 @@ class Keeper:
             sums.load_state_dict(saved["sums"])
         if saved["stopped"] is not None:
             run.stop(saved["stopped"])
-        self._put_model(run.model, saved)
+        self._put_model(run.task, saved)
+        run.task.load_state_dict(saved.get("task", {}))
         optimizer = run.optimizer
         optimizer.load_state_dict(saved["optimizer"])
         optimizer.stepped = bool(saved["optimizer"]["stepped"])
@@ -312,16 +321,16 @@ class Keeper:
         self.files.went_on(run.step, saved["older"])
         return sums
 
-    def _put_model(self, model: Module, saved: dict[str, Any]) -> None:
-        model.load_state_dict(saved["model"])
-        buffers = dict(_all_buffers(model))
+    def _put_model(self, task: Task, saved: dict[str, Any]) -> None:
+        task.load_model_state(saved["model"])
+        buffers = dict(task.named_buffers())
         with no_grad():
             for name, value in saved["buffers"].items():
                 buffers[name].copy_(value)
         evaluating, frozen = set(saved["modes"]["evaluating"]), set(saved["modes"]["frozen"])
-        for name, module in model.named_modules():
+        for name, module in task.named_modules():
             Moves().set(module, name not in evaluating)
-        for name, parameter in model.named_parameters():
+        for name, parameter in task.named_parameters():
             if parameter.requires_grad is (name in frozen):
                 parameter.requires_grad_(name not in frozen)
 
@@ -329,17 +338,13 @@ class Keeper:
 
     def _random(self) -> dict[str, Any]:
         state: dict[str, Any] = {"generators": [g.get_state() for g in self.generators]}
-        if self.foreign:
-            state["python"] = random.getstate()
-            state["numpy"] = np.random.get_state(legacy=False)
-        return state
+        return state | (_foreign() if self.foreign else {})
 
     def _put_random(self, state: Mapping[str, Any]) -> None:
         for generator, kept in zip(self.generators, state["generators"], strict=True):
             generator.set_state(kept)
         if self.foreign:
-            random.setstate(state["python"])
-            np.random.set_state(_arrays(state["numpy"]))
+            _put_foreign(state)
 
 
 def with_state(callbacks: Any) -> list[Any]:
@@ -348,12 +353,14 @@ def with_state(callbacks: Any) -> list[Any]:
     return [one for one in callbacks if all(callable(getattr(one, name, None)) for name in both)]
 
 
-def _generators_of(loader: Any) -> list[Generator]:
-    """What a DataLoader draws its order by, where these are generators of ours."""
-    batches = getattr(loader, "batch_sampler", None)
-    holders = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
-    found = [getattr(holder, "generator", None) for holder in holders]
-    return [generator for generator in found if isinstance(generator, Generator)]
+def _foreign() -> dict[str, Any]:
+    """The states of Python's and NumPy's own random numbers."""
+    return {"python": random.getstate(), "numpy": np.random.get_state(legacy=False)}
+
+
+def _put_foreign(state: Mapping[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(_arrays(state["numpy"]))
 
 
 def _arrays(value: Any) -> Any:
@@ -363,12 +370,8 @@ def _arrays(value: Any) -> Any:
     return value.numpy() if isinstance(value, Tensor) else value
 
 
-def _all_buffers(model: Module) -> list[tuple[str, Tensor]]:
-    return [(name, buffer.detach()) for name, buffer in model.named_buffers()]
-
-
-def _buffers(model: Module) -> list[tuple[str, Tensor]]:
-    return [(name, t) for name, t in _all_buffers(model) if t.dtype.is_floating_point]
+def _buffers(run: Run) -> list[tuple[str, Tensor]]:
+    return [(name, t) for name, t in run.task.named_buffers() if t.dtype.is_floating_point]
 
 
 def _others(run: Run) -> list[Tensor]:

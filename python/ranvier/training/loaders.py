@@ -50,6 +50,14 @@ def _is_dataset(data: Any) -> bool:
     return "Dataset" in kinds or "IterableDataset" in kinds
 
 
+def generators_of(loader: Any) -> list[_C.Generator]:
+    """What a DataLoader draws its order by, where these are generators of ours."""
+    batches = getattr(loader, "batch_sampler", None)
+    holders = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+    found = [getattr(holder, "generator", None) for holder in holders]
+    return [generator for generator in found if isinstance(generator, _C.Generator)]
+
+
 class LoaderBatches:
     """The batches of a DataLoader, or of a Dataset for which one is made.
 

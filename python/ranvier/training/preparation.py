@@ -126,6 +126,10 @@ class FitTask(Task):
     def after_update(self) -> None:
         self.penalties.apply(self.optimizer)
 
+    def sources(self) -> list[Any]:
+        given = (self.batches, self.validation)
+        return [one.loader for one in given if isinstance(one, loaders.LoaderBatches)]
+
     @property
     def validates(self) -> bool:
         return self.validation is not None

@@ -20,7 +20,8 @@ from ranvier.training.inputs import Rows, SparseRows
 from ranvier.training.loaders import LoaderBatches
 
 if TYPE_CHECKING:
-    from ranvier.training.preparation import FitTask, Others
+    from ranvier.training.optimizers import Spec
+    from ranvier.training.preparation import FitTask, How, Others
 
 _HASHED = 1 << 26  # bytes of an array; of larger ones every so manyth row
 _NAMED = 3  # differences
@@ -34,12 +35,12 @@ def of_module(module: Any) -> dict[str, Any]:
     """The layers of a module by their names, and the tensors of its state."""
     if not isinstance(module, Module):
         return {}
-    known = {f"layer {name or '(model)'}": _layer(one) for name, one in module.named_modules()}
+    known = {f"layer {name or '(model)'}": layer_of(one) for name, one in module.named_modules()}
     state = [*module.named_parameters(), *module.named_buffers()]
     return known | {name: f"{t.dtype.name} {tuple(t.shape)}" for name, t in state}
 
 
-def _layer(module: Module) -> dict[str, Any]:
+def layer_of(module: Module) -> dict[str, Any]:
     """A layer by its class, and one of ours by its settings: others may keep what changes there."""
     kind = type(module)
     settings: dict[str, Any] = {"class": kind.__name__}
@@ -125,6 +126,17 @@ def _length(loader: Any) -> str:
 
 
 # --- together -------------------------------------------------------------------------------------
+
+
+def of_fit(task: FitTask, how: How, spec: Spec | None, schedule: Any, seed: Any) -> dict[str, Any]:
+    """What `fit` was given."""
+    return of_task(task) | {
+        "schedule": of_schedule(schedule),
+        "lr": None if spec is None else spec.lr,
+        "accumulate": how.accumulate,
+        "shuffle": bool(how.shuffle),
+        "seed": seed,
+    }
 
 
 def of_task(task: FitTask) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier import optim
-from ranvier._C import Tensor
+from ranvier._C import Generator, Tensor
 from ranvier.nn import Module
 from ranvier.training import losses
 from ranvier.training import metrics as metric_names
@@ -154,6 +154,45 @@ class Task:
         """Between steps: the learning rate of each group becomes what `rule` makes of it."""
         for group in self.optimizer.param_groups:
             group["lr"] = rule(float(group["lr"]))
+
+    # --- for checkpoints
+
+    def named_modules(self) -> list[tuple[str, Module]]:
+        """What has a mode, by names that are the same when the run goes on; also of the others."""
+        return list(self.model.named_modules())
+
+    def named_parameters(self) -> list[tuple[str, Tensor]]:
+        """What learns, or could."""
+        return list(self.model.named_parameters())
+
+    def named_buffers(self) -> list[tuple[str, Tensor]]:
+        """What does not learn, and is to stay finite."""
+        return [(name, buffer.detach()) for name, buffer in self.model.named_buffers()]
+
+    def model_state(self) -> dict[str, Any]:
+        """All numbers of the model, or those that its `state_dict` has."""
+        return self.model.state_dict()
+
+    def load_model_state(self, state: dict[str, Any]) -> None:
+        """Puts them back."""
+        self.model.load_state_dict(state)
+
+    def sources(self) -> list[Any]:
+        """What gives batches by code of others, which may draw random numbers of any kind."""
+        return []
+
+    def generators(self) -> list[Generator]:
+        """Generators of the model's own."""
+        return []
+
+    def state_dict(self, within_epoch: bool) -> dict[str, Any]:
+        """What there is beside model, optimizer and batches; `within_epoch`, not behind one."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from that, before random numbers are put back."""
+
+    # --- validation
 
     epoch = 0  # the one that runs, counted from 0, where `validates` is asked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.keras.callbacks.backup import BackupAndRestore
 from ranvier.keras.callbacks.callback import Callback, CallbackList, LambdaCallback
 from ranvier.keras.callbacks.tensorboard import TensorBoard
 from ranvier.keras.callbacks.usual import (
@@ -17,9 +18,9 @@ from ranvier.keras.callbacks.usual import (
 )
 
 __all__ = [
-    "Callback", "CallbackList", "CSVLogger", "EarlyStopping", "History", "LambdaCallback",
-    "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard",
-    "TerminateOnNaN",
+    "BackupAndRestore", "Callback", "CallbackList", "CSVLogger", "EarlyStopping", "History",
+    "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau",
+    "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
 

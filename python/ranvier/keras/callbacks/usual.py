@@ -43,6 +43,14 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.model.history = self
 
+    def state_dict(self) -> dict[str, Any]:
+        """All of it; for a checkpoint."""
+        return {"history": self.history, "epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        self.history, self.epoch = state["history"], state["epoch"]
+
 
 class Monitor(Callback):
     """Base class of callbacks that watch one measured number."""
@@ -172,7 +180,9 @@ class EarlyStopping(Monitor):
 
 
 class ModelCheckpoint(Monitor):
-    """Writes the weights to a file after epochs or steps, or only when they are the best so far.
+    """Writes the model to a file after epochs or steps, or only when it is the best so far.
+
+    `keras.models.load_model` reads it, and `model.load_weights` takes the weights of it.
 
     Parameters
     ----------
@@ -180,8 +190,9 @@ class ModelCheckpoint(Monitor):
         May hold `{epoch}`, which counts from 1, and the names of what is measured.
     monitor : str
     verbose : {0, 1}
-    save_best_only, save_weights_only : bool
-        Files hold weights in either case.
+    save_best_only : bool
+    save_weights_only : bool
+        Whether files hold the weights alone, and neither layers nor the optimizer.
     mode : {"auto", "min", "max"}
     save_freq : "epoch" or int
         After every epoch, or after every so many steps.
@@ -253,7 +264,10 @@ class ModelCheckpoint(Monitor):
         path = rules.formatted(self.who, "filepath", self.filepath, names)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")
-        self.model.save_weights(path)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
 
 
 class ReduceLROnPlateau(Monitor):

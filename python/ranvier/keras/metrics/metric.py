@@ -94,6 +94,18 @@ class Metric:
         for variable in self._variables:
             variable.assign(np.zeros(tuple(variable.shape)))
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered, for a checkpoint: variables, and numbers and arrays in attributes."""
+        kept = {name: value for name, value in vars(self).items() if _counts(value)}
+        return {"variables": [v.detach() for v in self._variables], "attributes": kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state_dict` gave."""
+        for variable, value in zip(self._variables, state["variables"], strict=True):
+            variable.assign(value)
+        for name, value in state["attributes"].items():
+            setattr(self, name, _as_array(value))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Takes a batch in, and gives what was gathered so far."""
         with no_grad():
@@ -111,6 +123,20 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _counts(value: Any) -> bool:
+    """Whether an attribute may hold what was gathered."""
+    if isinstance(value, list):
+        return all(isinstance(part, np.ndarray) for part in value)
+    return isinstance(value, (int, float, np.ndarray)) and not isinstance(value, bool)
+
+
+def _as_array(value: Any) -> Any:
+    """What a checkpoint has made a tensor of."""
+    if isinstance(value, list):
+        return [_as_array(part) for part in value]
+    return value.numpy().copy() if isinstance(value, Tensor) else value
 
 
 def number(value: float) -> Tensor:

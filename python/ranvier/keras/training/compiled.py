@@ -304,6 +304,13 @@ class Compiled:
         for _, mean in self.parts:
             mean.reset_state()
 
+    def counter(self, name: str) -> Metric:
+        """What gathers the number of a name."""
+        for own, metric in (*self.parts, *((known, one) for known, one, *_ in self.measures)):
+            if own == name:
+                return metric
+        raise KeyError(name)
+
     def results(self) -> dict[str, Any]:
         """The values of all metrics, by their names."""
         values: dict[str, Any] = {name: mean.value() for name, mean in self.parts}

@@ -7,7 +7,9 @@ type; whole numbers stay, as they may be labels, and layers that compute cast th
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from ranvier.keras.tensors import flatten, map_structure
 from ranvier.training import inputs
 from ranvier.training.batches import Batch, Drawn, RowBatches, Step
 from ranvier.training.inputs import Rows
+from ranvier.training.loaders import generators_of
 
 SIZE = 32  # rows of a batch, unless somebody says otherwise
 
@@ -166,40 +169,74 @@ class GivenBatches:
         self.steps = steps if steps is not None else _length(source)
         self._limit = steps
         self._running: Iterator[Any] | None = None
-        self._first: list[Any] = []
+        self._first: list[Any] = []  # of an iterator, which gives it only once
+        self._seen: Batch | None = None  # the first batch, where somebody has looked at it
+        self.total = self.begun = 0  # batches that were given, and when the epoch began
 
     def peek(self) -> Batch:
-        """The first batch, which comes again when the epoch begins."""
-        if self._running is None:
-            self._running = iter(self.source)
-        if not self._first:
+        """The first batch, which comes again when the epoch begins.
+
+        What can be gone through again is: random numbers are then where they were.
+        """
+        if self._seen is None:
             try:
-                self._first.append(next(self._running))
+                if iter(self.source) is self.source:
+                    self._running = iter(self.source)
+                    self._first.append(next(self._running))
+                    item = self._first[0]
+                else:
+                    with undrawn(self.source):
+                        item = next(iter(self.source))
             except StopIteration:
                 raise ValueError("[fit] x: expected at least one batch, got none") from None
-        return self.convert(self._first[0])
+            self._seen = self.convert(item)
+        return self._seen
 
     def __iter__(self) -> Iterator[Step]:
-        endless = self._limit is not None
-        if self._running is None:
-            self._running = iter(self.source)
-        done = 0
+        self.begun, done = self.total, 0
         while self._limit is None or done < self._limit:
-            if self._first:
-                item = self._first.pop()
-            else:
-                try:
-                    item = next(self._running)
-                except StopIteration:
-                    self._running = iter(self.source)
-                    if not endless:
-                        return
-                    try:
-                        item = next(self._running)
-                    except StopIteration:
-                        return  # a generator that has run out
+            items = list(self._next())
+            if not items:
+                return
             done += 1
-            yield [self.convert(item)]
+            self.total += 1
+            yield [self.convert(items[0])]
+
+    def _next(self) -> Iterator[Any]:
+        """The next item, if there is one; with a limit, the source begins again where it ends."""
+        if self._first:
+            yield self._first.pop()
+            return
+        for _ in range(1 if self._limit is None else 2):
+            if self._running is None:
+                self._running = iter(self.source)
+            try:
+                yield next(self._running)
+            except StopIteration:
+                self._running = None
+            else:
+                return
+
+    def skip(self, count: int) -> None:
+        """Leaves behind what was given before; without a limit, epochs begin anew by themselves."""
+        self.total = self.begun = count
+        for _ in range(count if self._limit is not None else 0):
+            list(self._next())
+
+
+@contextmanager
+def undrawn(source: Any) -> Iterator[None]:
+    """Behind it, random numbers are where they were."""
+    generators = [_C.default_generator(), *generators_of(source)]
+    states = [generator.get_state() for generator in generators]
+    others = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        random.setstate(others[0])
+        np.random.set_state(others[1])
 
 
 def _iterable(source: Any) -> Iterable[Any]:

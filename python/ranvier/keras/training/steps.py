@@ -165,6 +165,19 @@ class OwnSteps(KerasTask):
     def values_of_epoch(self, loss: float, meters: dict[str, Any]) -> dict[str, Any]:
         return dict(self.logs)
 
+    def state_dict(self, within_epoch: bool) -> dict[str, Any]:
+        model: Any = self.model
+        metrics = [metric.state_dict() for metric in model.metrics]
+        logs = getattr(self, "logs", {})
+        return {**super().state_dict(within_epoch), "metrics": metrics, "logs": logs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        model: Any = self.model
+        self.logs = state["logs"]
+        for metric, kept in zip(model.metrics, state["metrics"], strict=True):
+            metric.load_state_dict(kept)
+
 
 def measure_steps(
     where: str, model: Any, steps: Iterable[Step], listener: Any = None, fresh: bool = True

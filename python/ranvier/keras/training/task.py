@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ranvier._C import ShapeError, Tensor
+from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._grad import no_grad
 from ranvier._recording import token_of
 from ranvier.keras.layers.layer import penalty_of
 from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
+from ranvier.keras.random import SeedGenerator
 from ranvier.keras.tensors import KerasTensor, flatten, map_structure
 from ranvier.keras.training.compiled import Compiled
-from ranvier.keras.training.data import ArrayBatches
+from ranvier.keras.training.data import ArrayBatches, GivenBatches
+from ranvier.nn import Module
 from ranvier.training import losses, predictions
 from ranvier.training.batches import Batch, Batches, RowBatches, Step
 from ranvier.training.inputs import Rows
@@ -107,6 +109,14 @@ class _Meter:
     def result(self) -> Any:
         """The value now."""
         return self.compiled.results()[self.name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered, for a checkpoint."""
+        return self.compiled.counter(self.name).state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from that."""
+        self.compiled.counter(self.name).load_state_dict(state)
 
 
 class KerasTask(Task):
@@ -236,6 +246,65 @@ class KerasTask(Task):
 
     def values_of_epoch(self, loss: float, meters: dict[str, Any]) -> dict[str, Any]:
         return {"loss": loss, **self.compiled.results()}
+
+    # --- for checkpoints: by place, as names that are counted differ from program to program
+
+    def named_modules(self) -> list[tuple[str, Module]]:
+        return [(f"{i:03d}", module) for i, module in enumerate(self.model.modules())]
+
+    def named_parameters(self) -> list[tuple[str, Tensor]]:
+        found = self.model.named_parameters()
+        return [(f"{i:03d}", parameter) for i, (_, parameter) in enumerate(found)]
+
+    def named_buffers(self) -> list[tuple[str, Tensor]]:
+        still = [(n, p.detach()) for n, p in self.named_parameters() if not p.requires_grad]
+        found = enumerate(self.model.named_buffers())
+        return still + [(f"buffer {i:03d}", buffer.detach()) for i, (_, buffer) in found]
+
+    def model_state(self) -> dict[str, Any]:
+        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+
+    def load_model_state(self, state: dict[str, Any]) -> None:
+        own = self.named_parameters()
+        if [name for name, _ in own] != list(state):
+            raise ValueError(f"expected {len(own)} weights, got {len(state)}")
+        for (name, parameter), value in zip(own, state.values(), strict=True):
+            if (parameter.shape, parameter.dtype) != (value.shape, value.dtype):
+                raise ValueError(f"weight {name}: expected shape {tuple(parameter.shape)}")
+        with no_grad():
+            for (_, parameter), value in zip(own, state.values(), strict=True):
+                parameter.copy_(value)
+
+    def sources(self) -> list[Any]:
+        return [one.source for one in self._given()]
+
+    def _given(self) -> list[GivenBatches]:
+        """Batches that somebody else makes."""
+        both = (self.batches, self.validation)
+        return [one for one in both if isinstance(one, GivenBatches)]
+
+    def generators(self) -> list[Generator]:
+        model: Any = self.model
+        held = [value for layer in model.flat_layers() for value in vars(layer).values()]
+        found = [v.generator if isinstance(v, SeedGenerator) else v for v in held]
+        return [one for one in found if isinstance(one, Generator)]
+
+    def state_dict(self, within_epoch: bool) -> dict[str, Any]:
+        chosen = self.keras_optimizer
+        trained = isinstance(self.batches, GivenBatches) and within_epoch
+        taken = [one.begun if trained and one is self.batches else one.total
+                 for one in self._given()]  # fmt: skip
+        rate = chosen._rate.detach() if chosen.has_one_rate else None
+        return {"steps": chosen._steps, "rate": rate, "given": chosen._given, "taken": taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        chosen = self.keras_optimizer
+        chosen._steps = int(state["steps"])
+        if state["rate"] is not None:
+            chosen.learning_rate = state["rate"].item()
+        chosen._given = state["given"]
+        for batches, count in zip(self._given(), state["taken"], strict=True):
+            batches.skip(int(count))
 
     @property
     def lr(self) -> float:

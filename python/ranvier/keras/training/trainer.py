@@ -7,6 +7,7 @@ Everything is checked on the first rows before anything changes; the loop is tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from ranvier.keras.callbacks.progress import ProgressLines, values
 from ranvier.keras.callbacks.usual import History
 from ranvier.keras.metrics.metric import Mean, Metric
 from ranvier.keras.tensors import flatten, map_structure
-from ranvier.keras.training import data, noting
+from ranvier.keras.training import data, noting, resuming
 from ranvier.keras.training.advice import warn_of_losses, warn_of_one_class
 from ranvier.keras.training.compiled import Compiled
 from ranvier.keras.training.steps import OwnSteps, Steps, measure_steps, overridden
@@ -30,6 +31,7 @@ from ranvier.training.callbacks.protocol import is_of_keras
 from ranvier.training.inputs import positive_int
 from ranvier.training.loop import Run
 from ranvier.training.modes import evaluating
+from ranvier.training.progress import goes_on
 
 _SAMPLE = 2  # rows that are tried out before anything begins
 
@@ -135,6 +137,7 @@ class Trainer(Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        checkpoint: Any = None,
     ) -> History:
         """Trains the model.
 
@@ -161,6 +164,9 @@ class Trainer(Steps):
         steps_per_epoch, validation_steps, validation_batch_size : int, optional
         validation_freq : int or list of int
             After which epochs to validate.
+        checkpoint : path or ranvier.Checkpoint, optional
+            Where the state of the run is kept, so that the same call goes on where the last one was
+            interrupted, and ends with the same bytes; as `keras.callbacks.BackupAndRestore` does.
 
         Returns
         -------
@@ -169,20 +175,38 @@ class Trainer(Steps):
         Raises
         ------
         TypeError, ValueError
-            If something does not fit; nothing has changed then.
+            If something does not fit; nothing has changed then. If a checkpoint is damaged or that
+            of another run.
         NonFiniteError
             If the loss, a gradient or a weight becomes NaN or infinite.
         """
         self._need_compile("fit")
-        epochs = positive_int("fit", "epochs", epochs)
-        weights = (sample_weight, class_weight)
+        level, listeners = _verbosity(verbose), _callbacks(callbacks, in_fit=True)
+        backup = resuming.backup_of(checkpoint, listeners)
+        with nullcontext() if backup is None else backup.keeper.beginning(False):
+            task = self._fit_task(
+                x, y, (sample_weight, class_weight), batch_size, shuffle, steps_per_epoch,
+                positive_int("fit", "epochs", epochs), initial_epoch,
+                (validation_split, validation_data, validation_batch_size or batch_size,
+                 validation_steps, validation_freq),
+            )  # fmt: skip
+            told = self._told(task, listeners, level)
+            if backup is not None:
+                backup.compare(task, told, shuffle)
+        return self._run(task, told, backup, level)
+
+    def _fit_task(
+        self, x: Any, y: Any, weights: tuple[Any, Any], batch_size: Any, shuffle: bool,
+        steps_per_epoch: int | None, epochs: int, initial_epoch: int, validating: tuple[Any, ...],
+    ) -> KerasTask:  # fmt: skip
+        """What `fit` was given, checked on the first rows."""
+        validation_split, validation_data, size, validation_steps, validation_freq = validating
         held: Any = None
         if validation_split and validation_data is None:
             train, held = self._split(x, y, weights, validation_split)
             batches = self._arrays("fit", train, batch_size, shuffle, steps_per_epoch)
         else:
             batches = self._batches("fit", x, y, weights, batch_size, shuffle, steps_per_epoch)
-        size = validation_batch_size or batch_size
         validation = None
         if held is not None:
             validation = self._arrays("fit", held, size, False, validation_steps)
@@ -196,21 +220,30 @@ class Trainer(Steps):
             warn_of_one_class(self._compiled, batches.y)
         if validation is not None:
             self._try("fit", validation)
-        task = self._task(batches, epochs, initial_epoch, validation, validation_freq)
-        return self._run(task, callbacks, verbose, batches.steps)
+        return self._task(batches, epochs, initial_epoch, validation, validation_freq)
 
-    def _run(self, task: KerasTask, callbacks: Any, verbose: Any, steps: int | None) -> History:
-        level = _verbosity(verbose)
-        history = History()
+    def _told(self, task: KerasTask, callbacks: list[Any], level: int) -> list[Any]:
+        """Who listens to the run; the last one is its history."""
+        steps, history = task.batches.steps, History()
         history.model = self
         lines = [ProgressLines(level, task.epochs, steps)] if level else []
-        listeners: list[Any] = [*lines, *_callbacks(callbacks, in_fit=True), history]
         params = {"verbose": level, "epochs": task.epochs, "steps": steps}
+        return bridged([*lines, *callbacks, history], self, params)
+
+    def _run(
+        self, task: KerasTask, told: list[Any], backup: resuming.Backup | None, level: int
+    ) -> History:
+        history: History = told[-1].told
         self.stop_training = False
         self.history = history
-        run = Run(task, bridged(listeners, self, params))
+        keeper = None if backup is None else backup.keeper
+        if keeper is not None and keeper.saved is not None:
+            goes_on(level, keeper.files.given, keeper.saved["epoch"], keeper.saved["step"])
+        run = Run(task, told, keeper)
         noting.note(self, task, run.history)
         run.train()
+        if backup is not None:
+            backup.ended()
         return history
 
     def evaluate(
