@@ -159,6 +159,9 @@ RUNS: dict[str, Run] = {
     "momentum": (classifier, {"optimizer": functools.partial}),
     "dropout and batch norm": (stateful, {"seed": 7}),
     "dropout, default seed": (stateful, {}),
+    "bfloat16": (lambda: stateful().bfloat16(), {"validation": 0.2, "metrics": ["accuracy"]}),
+    "bfloat16, a step at a time": (lambda: classifier().bfloat16(), {"clip_norm": 0.1, "l1": 0.01}),
+    "float64": (lambda: stateful().double(), {}),
     "draws of its own": (noisy, {}),
     "in order": (stateful, {"shuffle": False, "seed": 2}),
     "validation": (stateful, {"validation": 0.2}),
@@ -199,7 +202,8 @@ DRAWN = {"data set", "loader", "stream", "validation loader"}  # by NumPy's and 
 def bits(values: Any) -> Any:
     """A nested value with the bytes of its tensors."""
     if isinstance(values, rv.Tensor):
-        return values.detach().numpy().tobytes()
+        whole = values.detach().contiguous().reshape(-1)
+        return values.dtype.name, tuple(values.shape), whole.view(rv.uint8).numpy().tobytes()
     if isinstance(values, dict):
         return {name: bits(value) for name, value in values.items()}
     if isinstance(values, (list, tuple)):

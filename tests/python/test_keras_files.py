@@ -218,6 +218,8 @@ def test_other_dtypes(dtype: str, path: Path) -> None:
     assert again.layers[0].dtype == dtype and again.layers[1].kernel.dtype.name == dtype
     x = rv.tensor(X)
     assert rv.equal(again(x).float(), model(x).float()) and again(x).dtype.name == dtype
+    assert predicted(again) == predicted(model)
+    assert bits(again.get_weights()) == bits(model.get_weights())
     again.save(path.with_name("again"))
     assert path.with_name("again").read_bytes() == path.read_bytes()
 
@@ -603,6 +605,39 @@ def copies(model: Any) -> dict[str, Any]:
     return {**found, "joblib": joblib.load(file)}
 
 
+@pytest.mark.filterwarnings("ignore:.fit. model. steps run as Python code")
+@pytest.mark.parametrize("name", [n for n in LAYERS if n != "Lambda"])
+def test_copies_of_every_layer(name: str) -> None:
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((6,)), LAYERS[name](), L.Flatten(), L.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(X, Y, epochs=1, verbose=0)
+    made = {**copies(model), "itself": model}
+    wanted = predicted(model)
+    for how, one in made.items():
+        assert predicted(one) == wanted, how
+        paths = [(w.path, w.dtype, w.requires_grad, w.wanted) for w in one.weights]
+        assert paths == [(w.path, w.dtype, w.requires_grad, w.wanted) for w in model.weights]
+        for mine, other in zip(one.weights, model.weights, strict=True):
+            assert (mine.regularizer is None) == (other.regularizer is None)
+            assert (mine.constraint is None) == (other.constraint is None)
+            assert mine is not other or how == "itself"
+    for one in made.values():
+        keras.utils.set_random_seed(2)
+        one.fit(X, Y, epochs=1, verbose=0)
+    for how, one in made.items():
+        assert bits(one.get_weights()) == bits(model.get_weights()), how
+
+
+def test_copies_of_subclasses() -> None:
+    model = Net(4)
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    for how, one in copies(model).items():
+        assert predicted(one) == predicted(model), how
+        assert rv.io.about(one).input == ((6,), "float32")
+
+
 def test_copies_train_and_predict_alike() -> None:
     model, data = branched()
     model.compile("adam", ["mse", "mae"], metrics=[["mae"], ["mse"]])
@@ -616,3 +651,85 @@ def test_copies_train_and_predict_alike() -> None:
     for name, one in made.items():
         assert predicted(one, data) == wanted, name
         assert len(one.weights) == len(model.weights)
+
+
+# --- weights of others, and what is known of a model ----------------------------------------------
+
+
+def test_weights_by_the_names_of_others(path: Path) -> None:
+    def made() -> Any:
+        layers = [L.Dense(3, name="b"), L.BatchNormalization(name="a"), L.Dense(1, name="c")]
+        return keras.Sequential([keras.Input((6,)), *layers])
+
+    model, other = made(), made()
+    numbered = {f"{i:03d}/x/{v.path}": v.detach() for i, v in enumerate(model.weights)}
+    by_path = {v.path: v.detach() for v in model.weights}
+    for state in (numbered, by_path, model.state_dict()):
+        other.set_weights([w * 0 for w in other.get_weights()])
+        tensors.write(path, state, {})
+        other.load_weights(path)
+        assert bits(other.get_weights()) == bits(model.get_weights())
+    tensors.write(path, {f"w{i}": v.detach() for i, v in enumerate(model.weights)}, {})
+    with pytest.raises(ValueError, match="expected the names of its weights, such as 'b/kernel'"):
+        other.load_weights(path)
+    many = keras.Sequential([keras.Input((1,)), *[L.Dense(1) for _ in range(600)]])
+    for i, weight in enumerate(many.weights):
+        weight.assign(np.full(weight.shape, i))
+    wanted = bits(many.get_weights())
+    many.save_weights(path)
+    many.set_weights([w * 0 for w in many.get_weights()])
+    many.load_weights(path)
+    assert bits(many.get_weights()) == wanted
+
+
+def test_files_of_keras_itself(path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, "{}")
+    with pytest.raises(ValueError, match=r"(?s)a Keras model \(\.keras\); convert .*load_weights"):
+        keras.models.load_model(path)
+
+
+def test_fit_notes_rows_and_training() -> None:
+    model = Net(3)
+    model.compile("adam", ["mse"], metrics=["mae"])
+    model.fit(X, Y, epochs=2, verbose=0)
+    about = rv.io.about(model)
+    assert about.input == ((6,), "float32") and about.training is not None
+    told = {key: about.training[key] for key in ("loss", "optimizer", "lr", "batch_size", "epochs")}
+    assert told == {"loss": "mse", "optimizer": "Adam", "lr": 0.001, "batch_size": 32, "epochs": 2}
+    assert set(about.training["history"]) == {"loss", "mae"}
+    two, data = branched()
+    two.compile("adam", "mse")
+    two.fit(data, [Y @ [[1, 2]], X[:, :3]], verbose=0)
+    assert rv.io.about(two).input is None
+    loaded = rv.utils.data.TensorDataset(rv.from_numpy(X), rv.from_numpy(Y))
+    loader = rv.utils.data.DataLoader(loaded, batch_size=8)
+    other = Net(3)
+    other.compile("adam", "mse")
+    other.fit(loader, verbose=0)
+    assert rv.io.about(other).input == ((6,), "float32")
+
+
+def test_rv_fit_notes_the_rows_of_loaders(path: Path) -> None:
+    class Rows(rv.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, i: int) -> Any:
+            return X[i].astype(np.float64), Y[i]
+
+    for data in (Rows(), rv.utils.data.DataLoader(Rows(), batch_size=4)):
+        net = rv.nn.Linear(6, 1)
+        rv.fit(net, data, loss="mse", epochs=1, verbose=0)
+        assert rv.io.about(net).input == ((6,), "float32")
+        rv.save(net, path)
+        assert rv.io.about(rv.load(path)).input == ((6,), "float32")
+
+
+def test_layers_are_not_converted() -> None:
+    model = keras.Sequential([keras.Input((6,)), L.Dense(1)])
+    with pytest.raises(TypeError, match="made with dtype='bfloat16'"):
+        model.bfloat16()

@@ -133,11 +133,12 @@ TORCHSCRIPT = Kind(
 )
 KERAS = Kind(
     "a Keras model (.keras)",
-    "convert its weights where Keras and safetensors are installed:",
+    "convert its weights where Keras and safetensors are installed, and give them to load_weights "
+    "of the same model of ranvier.keras:",
     "import keras, numpy\n"
     + _SAVE_ARRAYS
-    + "model = keras.models.load_model({old})\n"
-    + "save_file({{w.path: numpy.array(w) for w in model.weights}}, {new})",
+    + "weights = enumerate(keras.models.load_model({old}).weights)\n"
+    + 'save_file({{f"{{i:03d}}/{{w.path}}": numpy.array(w) for i, w in weights}}, {new})',
 )
 HDF5 = Kind(
     "an HDF5 file, such as Keras' .h5",

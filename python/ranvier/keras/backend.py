@@ -104,6 +104,11 @@ def to_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     return tensor if tensor.dtype is dtype else _C.ops.cast(tensor, dtype)
 
 
+def as_array(tensor: Tensor) -> Any:
+    """The numbers of a tensor as an array; those of bfloat16, which NumPy lacks, as float32."""
+    return (tensor.float() if tensor.dtype is _C.bfloat16 else tensor).numpy()
+
+
 def _from_numbers(value: Any) -> Tensor:
     """A tensor of an array, a list or a number; types that the core lacks become wider ones."""
     array = np.asarray(value)

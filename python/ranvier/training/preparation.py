@@ -471,8 +471,8 @@ def _ranges(X: Rows) -> tuple[Any, Any]:
     with no_grad():
         for start in range(0, len(X), _PART):
             part = X.batch(start, min(start + _PART, len(X)), numbers)
-            lows.append(_C.ops.amin(part, 0).numpy())
-            highs.append(_C.ops.amax(part, 0).numpy())
+            lows.append(_C.ops.cast(_C.ops.amin(part, 0), _C.float64).numpy())
+            highs.append(_C.ops.cast(_C.ops.amax(part, 0), _C.float64).numpy())
     return np.min(lows, 0).astype(np.float64), np.max(highs, 0).astype(np.float64)
 
 

@@ -17,7 +17,7 @@ from ranvier._C import ShapeError, Tensor, ops
 from ranvier._grad import no_grad
 from ranvier.keras import constraints, initializers, regularizers
 from ranvier.keras._names import auto_name, near, snake
-from ranvier.keras.backend import to_dtype, to_tensor
+from ranvier.keras.backend import as_array, to_dtype, to_tensor
 from ranvier.keras.layers.calls import calls, parameters_of
 from ranvier.keras.tensors import (
     KerasTensor,
@@ -372,6 +372,13 @@ class Layer(Module):
                 name += "_"
         return iter(list(taken.items()))
 
+    def _convert(self, dtype: Any, wanted: Any) -> Any:
+        raise TypeError(
+            f"[{type(self).__name__}] {self.name}: expected layers that are made with "
+            f"dtype={dtype.name!r}, or after keras.config.set_floatx({dtype.name!r}), got to(...) "
+            "of a layer that has its weights"
+        )
+
     def flat_layers(self) -> list[Layer]:
         """This layer and all inside it."""
         return [module for module in self.modules() if isinstance(module, Layer)]
@@ -440,8 +447,8 @@ class Layer(Module):
         return found + [p for v in self.weights if (p := penalty_of(v)) is not None]
 
     def get_weights(self) -> list[Any]:
-        """The weights as NumPy arrays, in the order of `weights`."""
-        return [v.detach().numpy().copy() for v in self.weights]
+        """The weights as NumPy arrays, in the order of `weights`; bfloat16 as float32."""
+        return [as_array(v.detach()).copy() for v in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Takes over weights in the order of `get_weights`: all, or none on an error.

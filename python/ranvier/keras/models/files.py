@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
 
 from ranvier import io
 from ranvier._C import ShapeError, Tensor
+
+_NUMBERED = re.compile(r"[0-9]{1,9}/")
 
 
 def _names(model: Any) -> list[str]:
@@ -38,13 +41,13 @@ def save_weights(model: Any, path: Any, overwrite: bool) -> None:
     io.save(dict(zip(_names(model), tensors, strict=True)), path)
 
 
-def _in_order(where: str, path: str) -> list[Tensor]:
+def _in_order(where: str, path: str, model: Any) -> list[Tensor]:
     """The weights of a file in the order of `weights`.
 
     Raises
     ------
     ValueError
-        If it has no weights.
+        If it has no weights, or nobody knows in which order.
     """
     from ranvier.io import kinds, models, tensors
 
@@ -59,7 +62,16 @@ def _in_order(where: str, path: str) -> list[Tensor]:
     state = models.state_of(path, named, metadata)
     if not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{where}: expected a file of weights, got one of other values too")
-    return [state[name] for name in sorted(state)]
+    if all(_NUMBERED.match(name) for name in state):
+        return [state[name] for name in sorted(state, key=lambda name: int(name.split("/")[0]))]
+    for names in ([v.path for v in model.weights], list(model.state_dict())):
+        if set(names) == set(state):
+            return [state[name] for name in names]
+    wanted = model.weights[0].path if model.weights else "none"
+    raise ValueError(
+        f"{where}: expected the names of its weights, such as {wanted!r:.60} or '000/{wanted:.60}', "
+        f"got {next(iter(state), 'none')!r:.60}"
+    )
 
 
 def _of_layers(path: str, description: Any, named: Any) -> list[Tensor]:
@@ -88,7 +100,7 @@ def load_weights(model: Any, path: Any, skip_mismatch: bool) -> None:
     """
     own = model.weights
     where = f"[load_weights] {model.name}"
-    values = _in_order(where, os.fspath(path))
+    values = _in_order(where, os.fspath(path), model)
     if len(values) != len(own):
         built = "" if model.built else "; build the model first, by calling it"
         raise ValueError(f"{where}: expected {len(own)} weights, got {len(values)}{built}")

@@ -11,6 +11,7 @@ import numpy as np
 from ranvier._C import Generator, ShapeError, Tensor
 from ranvier._grad import no_grad
 from ranvier._recording import token_of
+from ranvier.keras.backend import as_array
 from ranvier.keras.layers.layer import penalty_of
 from ranvier.keras.losses.functions import checked_labels
 from ranvier.keras.optimizers.optimizer import Optimizer, constrain
@@ -68,7 +69,7 @@ def whole_output(where: str, model: Any, steps: Any) -> Any:
         return None
     whole = predictions.Outputs(model, steps.x, functools.partial(call_model, where))
     with no_grad():
-        return whole.all(steps.size).numpy()
+        return as_array(whole.all(steps.size))
 
 
 class Penalties:
@@ -370,7 +371,7 @@ def predict(where: str, model: Any, steps: Sequence[Step] | Any, listener: Any =
                 listener.on_predict_batch_begin(number)
             for batch in step:
                 outputs = output_of(where, model, batch.x)
-                parts.append([t.numpy() for t in flatten(outputs)])
+                parts.append([as_array(t) for t in flatten(outputs)])
             if listener is not None:
                 listener.on_predict_batch_end(number, {"outputs": outputs})
     if not parts:
