@@ -7,25 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import time
-from typing import Any
 
 import numpy as np
+from checkpoint_child import Slow
 
 import ranvier as rv
 from ranvier import keras
 
 L = keras.layers
-
-
-class Slow(rv.Callback):
-    """Gives a killer time, and says when there is something to kill; epochs stay native."""
-
-    def on_train_begin(self, run: Any, logs: dict[str, float]) -> None:
-        print("training", run.step, flush=True)
-
-    def on_progress(self, run: Any, logs: dict[str, float]) -> None:
-        time.sleep(0.002)
 
 
 def main(path: str, epochs: int) -> None:

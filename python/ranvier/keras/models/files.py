@@ -69,8 +69,8 @@ def _in_order(where: str, path: str, model: Any) -> list[Tensor]:
             return [state[name] for name in names]
     wanted = model.weights[0].path if model.weights else "none"
     raise ValueError(
-        f"{where}: expected the names of its weights, such as {wanted!r:.60} or '000/{wanted:.60}', "
-        f"got {next(iter(state), 'none')!r:.60}"
+        f"{where}: expected the names of its weights, such as {wanted!r:.60}, or numbers in "
+        f"front of them, got {next(iter(state), 'none')!r:.60}"
     )
 
 
