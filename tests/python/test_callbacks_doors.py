@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from training_setup import VALUES, X, classifier, fit, weights
 
 import ranvier as rv
 from ranvier import _C, keras, nn
+from ranvier.sklearn import MLPRegressor
 from ranvier.training.recorded import RecordedSteps
 
 
@@ -35,8 +37,23 @@ def in_keras_fit(callbacks: list[Any], **named: Any) -> dict[str, list[float]]:
     return compiled().fit(X, VALUES, callbacks=callbacks, **how).history
 
 
+def in_sklearn(callbacks: list[Any], **named: Any) -> dict[str, list[float]]:
+    runs: list[Any] = []
+    note = rv.callbacks.LambdaCallback(on_train_begin=lambda run, logs: runs.append(run))
+    net = MLPRegressor(
+        hidden_layer_sizes=(8,), activation="identity", solver="sgd", momentum=0.0,
+        learning_rate_init=0.1, batch_size=25,
+        max_iter=named.get("epochs", 3), tol=0.0, n_iter_no_change=99, random_state=0,
+        callbacks=[*callbacks, note],
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
+        net.fit(X, VALUES)
+    return runs[0].history.history
+
+
 Door = Callable[..., dict[str, list[float]]]
-doors = pytest.mark.parametrize("door", [in_rv_fit, in_keras_fit])
+doors = pytest.mark.parametrize("door", [in_rv_fit, in_keras_fit, in_sklearn])
 
 
 class Own(rv.Callback):
@@ -187,7 +204,8 @@ def test_numbers_that_are_not_finite_end_every_door_with_a_history(door: Door) -
         jump = rv.callbacks.LambdaCallback(on_epoch_begin=explode)
         history = door([jump, callback, note], epochs=9)
         assert len(history["loss"]) == 2 and len(ended) == 1
-    with pytest.raises(rv.NonFiniteError):
+    kinds = ValueError if door is in_sklearn else rv.NonFiniteError
+    with pytest.raises(kinds, match="expected finite numbers, got"):
         door([rv.callbacks.LambdaCallback(on_epoch_begin=explode)], epochs=9)
 
 

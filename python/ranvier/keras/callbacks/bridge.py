@@ -73,6 +73,12 @@ class View:
             raise AttributeError("[callbacks] model: expected a run that has begun, got none")
         return self._run.model
 
+    def first_rows(self) -> Any:
+        """Two rows as the model is given them, in a list; None where they do not lie in memory."""
+        from ranvier.training.callbacks.tensorboard import first_rows
+
+        return None if self._run is None else first_rows(self._run)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copy and pickle look for them before there is a run
             raise AttributeError(name)

@@ -83,7 +83,10 @@ class TensorBoard(Callback):
         resumed = bool((self.params or {}).get("resumed"))
         self._board.begin(resumed)
         if self.write_graph and not resumed:
-            self._board.graph(getattr(self.model, "trained", self.model))
+            rows = getattr(self.model, "first_rows", None)  # where the model is not of this door
+            self._board.graph(
+                getattr(self.model, "trained", self.model), None if rows is None else rows()
+            )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Looks at the clock."""

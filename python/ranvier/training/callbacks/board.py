@@ -116,9 +116,12 @@ class Board:
         write = self._writer(TRAIN).add_embedding
         self._try(lambda: write(points, labels, global_step=step, tag=tag))
 
-    def graph(self, model: Module) -> None:
-        """What the model computes, as a graph and as text, where a row's shape is known."""
-        rows = rows_for(model)
+    def graph(self, model: Module, rows: list[Tensor] | None = None) -> None:
+        """What the model computes of some rows, as a graph and as text.
+
+        Without rows, of zeros, where the shape of a row is known; else there is no graph.
+        """
+        rows = rows or rows_for(model)
         if rows is None:
             return
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ranvier._C import Tensor
 from ranvier._grad import enable_grad
 from ranvier._random import get_rng_state, set_rng_state
 from ranvier.training.batches import RowBatches, Step
@@ -30,8 +31,8 @@ class TensorBoard(Callback):
     histogram_freq : int
         Every how many epochs histograms of the weights are written; 0: never.
     write_graph : bool
-        Whether the model is drawn, and listed as text, when the run begins; where the shape of a
-        row is known, as it is for rows in memory.
+        Whether the model is drawn, and listed as text, when the run begins; where rows lie in
+        memory, or `rv.io.about(model).input` says what one looks like.
     write_images : bool
         Whether weights are drawn too, in the epochs of `histogram_freq`.
     update_freq : "epoch", "batch" or int
@@ -92,7 +93,7 @@ class TensorBoard(Callback):
             )
         self._board.begin(run.resumed)
         if self.write_graph and not run.resumed:
-            self._board.graph(run.model)
+            self._board.graph(run.model, first_rows(run))
 
     def _step_end(self, run: Run, logs: Logs) -> None:
         if run.step % self.update_freq == 0:
@@ -143,6 +144,13 @@ def first_step(run: Run) -> Step | None:
     if hasattr(batches, "batch"):  # arrays of the Keras door
         return [batches.batch(0, min(batches.size, batches.rows))]
     return None
+
+
+def first_rows(run: Run) -> list[Tensor] | None:
+    """Two rows as the model is given them; None where they do not lie in memory as one tensor."""
+    step = first_step(run)
+    x = None if step is None else step[0].x
+    return [x[:2]] if isinstance(x, Tensor) else None
 
 
 def gradients_of(run: Run) -> dict[str, Any]:
