@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -173,6 +175,26 @@ def test_a_log_that_was_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
     fit(classifier(), epochs=1, callbacks=log)
     lines = path.read_text().splitlines()
     assert lines[:2] == ['epoch,"a,b",loss', "1,2.0,3"] and lines[2].startswith("1,,")
+
+
+@doors
+def test_callbacks_are_copied_and_pickled(door: Door, tmp_path: Path) -> None:
+    """Before and after a run: estimators with callbacks are cloned and sent to processes."""
+    ours, theirs = rv.callbacks, keras.callbacks
+    given: list[Any] = []
+    for number, family in enumerate((ours, theirs)):
+        given += [
+            family.EarlyStopping("loss", patience=9), family.ReduceLROnPlateau("loss"),
+            family.TerminateOnNaN(), family.CSVLogger(tmp_path / f"{number}.csv"),
+            family.ModelCheckpoint(tmp_path / f"{number}.weights.h5", save_weights_only=True),
+            family.TensorBoard(tmp_path / f"{number}", update_freq=1),
+        ]  # fmt: skip
+    pytest.importorskip("tensorboard")
+    first = door(pickle.loads(pickle.dumps(given)))
+    assert door(given) == first
+    sizes = [len(pickle.dumps(one)) for one in given]
+    assert max(sizes) < 20_000
+    assert door(pickle.loads(pickle.dumps(given))) == first == door(copy.deepcopy(given))
 
 
 def test_columns_of_validation_that_comes_later(tmp_path: Path) -> None:

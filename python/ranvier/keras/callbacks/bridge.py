@@ -210,8 +210,12 @@ class Bridge:
     def on_close(self, run: Any, logs: Any) -> None:
         """At the very end, whatever ended the run."""
         closed = getattr(self.told, "on_close", None)
-        if closed is not None:
-            closed()
+        try:
+            if closed is not None:
+                closed()
+        finally:
+            if self.params is None:  # what the run holds is not for the callback to keep
+                self.told.set_model(run.model)
 
     def _stop(self, run: Any) -> None:
         if self.model.stop_training and not run.stopping:
