@@ -75,7 +75,7 @@ def test_copies() -> None:
 
 def test_frames_that_hold_more_than_numbers() -> None:
     assert is_mixed(TRAIN) and is_mixed(frame(a=["x"])) and is_mixed(frame(a=[nan]))
-    assert is_mixed(frame(a=[True])) and not is_mixed(frame(a=[1, 2], b=[0.5, 1.5]))
+    assert not is_mixed(frame(a=[1, 2], b=[0.5, 1.5], c=[True, False]))
 
 
 def test_refusals() -> None:

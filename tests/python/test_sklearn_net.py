@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,14 @@ def test_the_same_seed_gives_the_same_bits_and_draws_from_nobody() -> None:
     assert rv.rand(3).tolist() == drawn
     np.testing.assert_array_equal(rows, X)
     assert weights(classifier(random_state=1).fit(X, Y)) != weights(classifier().fit(X, Y))
+
+
+def test_fits_in_several_threads_are_those_of_one() -> None:
+    seeds = list(range(6))
+    alone = [weights(classifier(random_state=seed, epochs=5).fit(X, Y)) for seed in seeds]
+    with ThreadPoolExecutor(3) as pool:
+        fits = pool.map(lambda s: classifier(random_state=s, epochs=5).fit(X, Y), seeds)
+        assert [weights(net) for net in fits] == alone
 
 
 def test_weights_of_rows_and_classes() -> None:

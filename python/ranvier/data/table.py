@@ -186,7 +186,7 @@ class Table:
 def is_mixed(frame: Any) -> bool:
     """Whether a DataFrame holds more than numbers: text, or gaps."""
     for name in _names(frame):
-        numbers = _as_numbers(_values(frame, name), "iuf")
+        numbers = _as_numbers(_values(frame, name), "biuf")
         if numbers is None or np.isnan(numbers).any():
             return True
     return False

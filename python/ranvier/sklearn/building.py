@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -229,15 +230,19 @@ def optimizer_of(
     return make(parameters, **{**rate, **nested})
 
 
+_drawing = threading.RLock()  # there is one default generator
+
+
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
     """Random numbers of the default generator follow from a seed; afterwards it is as before."""
-    before = get_rng_state()
-    manual_seed(seed)
-    try:
-        yield
-    finally:
-        set_rng_state(before)
+    with _drawing:
+        before = get_rng_state()
+        manual_seed(seed)
+        try:
+            yield
+        finally:
+            set_rng_state(before)
 
 
 def row_weights(
