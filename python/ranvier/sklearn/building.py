@@ -11,28 +11,22 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ranvier import nn, optim
+from ranvier._C import Tensor
 from ranvier._random import get_rng_state, manual_seed, set_rng_state
 from ranvier.nn import Module
+from ranvier.sklearn.network import ACTIVATIONS
 from ranvier.training import optimizers
 from ranvier.training.errors import look_up, near_misses
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from ranvier.training.inputs import positive
 
 PARTS = ("module", "optimizer")
 # What a function that makes a module may ask for by name.
 OFFERED = ("in_features", "out_features", "shape")
-
-ACTIVATIONS: dict[str, Callable[[], Module]] = {
-    "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "logistic": nn.Sigmoid,
-    "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU, "silu": nn.SiLU,
-    "mish": nn.Mish, "softplus": nn.Softplus, "softsign": nn.Softsign, "identity": nn.Identity,
-}  # fmt: skip
 
 
 def dense(
@@ -203,31 +197,22 @@ def build(
 
 
 def optimizer_of(
-    who: str, module: Module, optimizer: Any, lr: float | None, nested: Mapping[str, Any]
+    who: str, given: Any, trained: list[Tensor], lr: float | None, nested: Mapping[str, Any]
 ) -> optim.Optimizer:
-    """A new optimizer of a module's parameters: by name or class, or from a function of them."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if isinstance(optimizer, optim.Optimizer):
+    """A new optimizer by name or class, or from a function of the parameters."""
+    if isinstance(given, str):
+        given = optimizers.by_name(who, given)
+    if isinstance(given, type) and issubclass(given, optim.Optimizer):
+        make: Callable[..., optim.Optimizer] = given
+        rate = {} if lr is None else {"lr": positive(who, "lr", lr)}
+        return make(trained, **{**rate, **nested})
+    made = given(trained) if callable(given) else None
+    if not isinstance(made, optim.Optimizer):
         raise TypeError(
-            f"[{who}] optimizer: expected a name or class, as the module is made in fit, got an "
-            f"object of {type(optimizer).__name__}; optimizer__momentum=0.9 and the like set its "
-            "arguments"
+            f"[{who}] optimizer: expected a name such as 'adamw', a class of ranvier.optim, or a "
+            f"function of the parameters that makes one, got {given!r:.60}"
         )
-    is_class = isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer)
-    if callable(optimizer) and not is_class:
-        made = optimizer(parameters)
-        if not isinstance(made, optim.Optimizer):
-            raise TypeError(
-                f"[{who}] optimizer: expected a function that makes one, got one that makes "
-                f"{type(made).__name__}"
-            )
-        return made
-    made = optimizers.resolve(who, module, optimizer, lr)[1]
-    if not nested:
-        return made
-    rate = {} if lr is None else {"lr": lr}
-    make: Callable[..., optim.Optimizer] = type(made)
-    return make(parameters, **{**rate, **nested})
+    return made
 
 
 _drawing = threading.RLock()  # there is one default generator
@@ -243,36 +228,3 @@ def drawing(seed: int) -> Iterator[None]:
             yield
         finally:
             set_rng_state(before)
-
-
-def row_weights(
-    who: str, given: Any, places: npt.NDArray[Any], classes: npt.NDArray[Any]
-) -> npt.NDArray[np.float64] | None:
-    """What each row counts by its class: `given` is "balanced", or weights by label."""
-    if given is None:
-        return None
-    if isinstance(given, str) and given == "balanced":
-        counts = np.bincount(places, minlength=len(classes))
-        each = len(places) / (len(classes) * np.maximum(counts, 1))
-    elif isinstance(given, Mapping):
-        known = {label: place for place, label in enumerate(classes.tolist())}
-        unknown = [label for label in given if label not in known]
-        if unknown:
-            raise ValueError(
-                f"[{who}] class_weight: The classes, {unknown}, are not in class_weight: expected "
-                f"labels out of {classes.tolist()!s:.80}, got {unknown[0]!r:.60}"
-            )
-        each = np.ones(len(classes))
-        for label, weight in given.items():
-            each[known[label]] = float(weight)
-        if not (np.isfinite(each) & (each >= 0)).all():
-            raise ValueError(
-                f"[{who}] class_weight: expected finite numbers of 0 or more, got {given!r:.80}"
-            )
-    else:
-        raise ValueError(
-            f"[{who}] class_weight: expected None, 'balanced' or a mapping of labels to weights, "
-            f"got {given!r:.60}"
-        )
-    chosen: npt.NDArray[np.float64] = each[places]
-    return chosen

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ranvier import _C, nn, optim
 from ranvier._C import Tensor
-from ranvier.sklearn import course, parameters
+from ranvier.sklearn import building, course, parameters
 from ranvier.sklearn.base import Estimator, not_fitted, random_state
 from ranvier.sklearn.checks import fits, is_plain, rows, rows_and_targets, sample_weights
 from ranvier.sklearn.methods import known_class
@@ -441,7 +440,7 @@ class MLP(Estimator):
     def _new_optimizer(self, trained: list[Tensor]) -> optim.Optimizer:
         rate, given = self.learning_rate_init, self.optimizer
         if given is not None:
-            return _optimizer_of(type(self).__name__, given, trained, rate)
+            return building.optimizer_of(type(self).__name__, given, trained, rate, {})
         if self.solver == "adam":
             return Adam(trained, rate, (self.beta_1, self.beta_2), self.epsilon)
         if self.solver == "sgd":
@@ -563,22 +562,6 @@ def _check_loss(estimator: Any, chosen: losses.Loss, y: Any) -> None:
             f"{who}: expected one of classes, such as 'cross_entropy', for more than two of them, "
             f"got {chosen.name}"
         )
-
-
-def _optimizer_of(who: str, given: Any, trained: list[Tensor], rate: float) -> optim.Optimizer:
-    """An optimizer by name, by class, or from a function of the parameters."""
-    if isinstance(given, str):
-        given = optimizers.by_name(who, given)
-    if isinstance(given, type) and issubclass(given, optim.Optimizer):
-        make: Callable[..., optim.Optimizer] = given
-        return make(trained, lr=rate)
-    made = given(trained) if callable(given) else None
-    if not isinstance(made, optim.Optimizer):
-        raise TypeError(
-            f"[{who}] optimizer: expected a name such as 'adamw', a class of ranvier.optim, or a "
-            f"function of the parameters that makes one, got {given!r:.60}"
-        )
-    return made
 
 
 def _numpy_dtype(given: Any) -> Any:

@@ -335,7 +335,8 @@ class Net(Estimator):
         if self.__dict__.get("_optimizer") is not None:
             return
         nested = self._nested("optimizer")
-        made = building.optimizer_of(who, self.module_, self.optimizer, self.lr, nested)
+        trained: list[Tensor] = [p for p in self.module_.parameters() if p.requires_grad]
+        made = building.optimizer_of(who, self.optimizer, trained, self.lr, nested)
         if self._moments is not None:
             made.load_state_dict(self._moments)
         self._optimizer, self._moments = made, None

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._grad import no_grad
-from ranvier.sklearn import building, threshold
+from ranvier.sklearn import threshold, weights
 from ranvier.sklearn.base import Classifier, not_fitted
 from ranvier.sklearn.methods import OnlyIf
 from ranvier.sklearn.net import Net
@@ -375,15 +375,8 @@ class NetClassifier(Net, Classifier):
         return loss
 
     def _weights(self, who: str, y: Any, weight: Any) -> Any:
-        if self.class_weight is None:
-            return weight
-        if self._labels.kind == "multilabel-indicator":
-            raise ValueError(
-                f"[{who}] class_weight: expected None for several labels a row, got "
-                f"{self.class_weight!r:.60}"
-            )
-        each = building.row_weights(who, self.class_weight, self._places(who, y), self.classes_)
-        return each if weight is None or each is None else each * weight
+        learned = self._labels.places(who, y)
+        return weights.of_rows(self, self._labels, learned, weight, who.endswith("partial_fit"))
 
     def _strata(self, y: Any) -> Any:
         if self._labels.kind == "multilabel-indicator":
