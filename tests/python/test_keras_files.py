@@ -733,3 +733,31 @@ def test_layers_are_not_converted() -> None:
     model = keras.Sequential([keras.Input((6,)), L.Dense(1)])
     with pytest.raises(TypeError, match="made with dtype='bfloat16'"):
         model.bfloat16()
+
+
+def test_weights_that_somebody_has_exchanged(path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), L.Dense(6, name="a"), L.Dense(6, name="b")])
+    model.get_layer("b").kernel = model.get_layer("a").kernel
+    with pytest.warns(rv.RanvierWarning, match=r"b \(Dense\): another weight stands in the place"):
+        model.save(path)
+    assert rv.predict(rv.load(path), X).numpy().tobytes() == model.predict(X, verbose=0).tobytes()
+    dots = keras.Sequential([keras.Input((6,)), L.Dense(2, name="a.b"), L.Dense(1, name="x/y z")])
+    assert_same(dots, path)
+
+
+def test_saving_draws_no_random_number(path: Path) -> None:
+    class Noisy(L.Layer):
+        def call(self, x: Any) -> Any:
+            return x + keras.random.normal(x.shape)
+
+    model = keras.Sequential([keras.Input((6,)), Noisy(), L.Dense(1)])
+    state = rv.get_rng_state()
+    model.save(path)
+    assert rv.equal(rv.get_rng_state(), state)
+    with pytest.raises(ValueError, match="got Noisy, of your own"):
+        rv.load(path)
+    again = keras.models.load_model(path, custom_objects={"Noisy": Noisy})
+    keras.utils.set_random_seed(1)
+    wanted = predicted(model)
+    keras.utils.set_random_seed(1)
+    assert predicted(again) == wanted

@@ -357,3 +357,15 @@ def test_changed_descriptions(path: Path, parts: Any, data: st.DataObject) -> No
         assert repr(made)
         assert len(made.state_dict()) >= 8
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_one_tensor_for_two_weights(path: Path) -> None:
+    """What is two weights in the model stays two."""
+    square = {"class": "Dense", "config": {"units": 2, "use_bias": False}, "build": [[None, 2]],
+              "weights": ["kernel"]}  # fmt: skip
+    tree = {"class": "Sequential", "config": {"name": "m"}, "chain": [0, 1],
+            "layers": [{"name": "a", **square}, {"name": "b", **square}]}  # fmt: skip
+    named = {"a.kernel": rv.ones(2, 2)}
+    made = load(path, named, {**of(tree), "tied": {"b.kernel": "a.kernel"}})
+    made.layers[0].kernel.assign(np.zeros((2, 2)))
+    assert made.layers[1].kernel.tolist() == [[1, 1], [1, 1]]

@@ -240,7 +240,9 @@ def test_checkpoint_as_an_argument(tmp_path: Path) -> None:
     assert run("everything", checkpoint=keep, before=4) == whole  # it has ended
     more = run("everything", checkpoint=keep, epochs=5)
     assert more == run("everything", epochs=5)
-    with pytest.raises(ValueError, match="checkpoint= or one BackupAndRestore, got 1 of these"):
+    with pytest.raises(
+        ValueError, match="expected it, or one BackupAndRestore, got 1 beside checkpoint="
+    ):
         run("everything", C.BackupAndRestore(tmp_path), checkpoint=keep)
 
 
@@ -346,3 +348,25 @@ def test_a_few_kills(tmp_path: Path, by: signal.Signals) -> None:
 @pytest.mark.slow
 def test_fifty_kills(tmp_path: Path) -> None:
     kills(tmp_path, epochs=400, count=50, longest=0.4, by=signal.SIGKILL, script=CHILD)
+
+
+def test_the_callback_in_rv_fit(tmp_path: Path) -> None:
+    def train(*callbacks: Any, seed: int = 0) -> list[Any]:
+        rv.manual_seed(seed)
+        net = rv.nn.Sequential(rv.nn.Linear(6, 4), rv.nn.Dropout(0.2), rv.nn.Linear(4, 1))
+        rv.fit(net, X, Y, loss="mse", epochs=3, batch_size=8, verbose=0, callbacks=callbacks)
+        return [t.tolist() for t in net.parameters()]
+
+    whole = train()
+    with pytest.raises(EndError):
+        train(EndAt(9), C.BackupAndRestore(tmp_path / "b", save_freq=4))
+    assert train(C.BackupAndRestore(tmp_path / "b", save_freq=4), seed=3) == whole
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_the_callback_where_no_state_is_kept(tmp_path: Path) -> None:
+    from ranvier.sklearn import MLPClassifier
+
+    model = MLPClassifier(max_iter=2, callbacks=[C.BackupAndRestore(tmp_path / "b")])
+    with pytest.raises(ValueError, match="got a run of an estimator that keeps no state"):
+        model.fit(X, LABELS)

@@ -8,7 +8,8 @@ grow with them: the list then runs for any number. Nothing of the class's Python
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,7 +171,7 @@ def described(
 
     if _lacks_forward(model):
         raise ForwardError("it has no forward")
-    with evaluating(model), no_grad():
+    with evaluating(model), no_grad(), undrawn():
         try:
             first, second = (_recorded(model, _example(rows, shape, dtype)) for rows in _ROWS)
         except ForwardError:
@@ -187,6 +188,17 @@ def described(
         made = {f"{PREFIX}{number}": tensor for number, tensor in constants.items()}
         _try(model, description, made, tensors, shape, dtype)
     return description, made
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Behind it the default generator is where it was: writing a model down is no part of a run."""
+    default = _C.default_generator()
+    before = default.get_state()
+    try:
+        yield
+    finally:
+        default.set_state(before)
 
 
 class _Recording(NamedTuple):

@@ -6,6 +6,7 @@ of its kind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -194,9 +195,7 @@ def fit(
     ]
     given = preparation.Given(X, y, validation, sample_weight, class_weight)
     how = preparation.How(batch_size, together, shuffle, preparation.generator(seed))
-    keeper = keeper_of(checkpoint)
-    if keeper is not None:
-        events.check_files("fit", [keeper.checkpoint, *listeners])
+    keeper = keeper_of(checkpoint, listeners)
     with (
         nullcontext() if keeper is None else keeper.beginning(seed is not None),
         preparation.prepared(model, given, how, chosen, measures) as ready,
@@ -220,18 +219,36 @@ def fit(
     run = Run(task, told, keeper)
     _note(model, task, run.history)
     history = run.train()
+    if keeper is not None:
+        keeper.ended()
     last.kept = task.kept
     return history
 
 
-def keeper_of(checkpoint: Any) -> Keeper | None:
-    """What keeps the state of a run; one without a checkpoint has none."""
-    if checkpoint is None:
+def keeper_of(checkpoint: Any, listeners: Sequence[Any]) -> Keeper | None:
+    """What keeps the state of a run; one without a checkpoint, or a callback for it, has none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the checkpoint is none, there are two, or a callback writes to its path.
+    """
+    told = [getattr(one, "told", one) for one in listeners]
+    backups = [one for one in told if callable(getattr(one, "checkpoint", None))]
+    if len(backups) > 1 or (backups and checkpoint is not None):
+        both = " beside checkpoint=" if checkpoint is not None else ""
+        raise ValueError(
+            f"[fit] checkpoint: expected it, or one BackupAndRestore, got {len(backups)}{both}"
+        )
+    if checkpoint is None and not backups:
         return None
     from ranvier.training.checkpoint import resolve  # most runs do without
     from ranvier.training.keeping import Keeper
 
-    return Keeper(resolve(checkpoint))
+    keeper = Keeper(resolve(backups[0].checkpoint() if backups else checkpoint))
+    keeper.backup = backups[0] if backups else None
+    events.check_files("fit", [keeper.checkpoint, *told])
+    return keeper
 
 
 def _note(model: Module, task: FitTask, history: History) -> None:

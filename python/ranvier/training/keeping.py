@@ -54,6 +54,7 @@ class Keeper:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint, self.every = checkpoint, checkpoint.every
+        self.backup: Any = None  # a callback for which the state is kept
         self.files = Files(checkpoint.path, checkpoint.keep)
         self.saved = self.files.read() if checkpoint.resume else None
         if self.saved is not None:
@@ -89,6 +90,11 @@ class Keeper:
     def wrong(self, problem: str) -> ValueError:
         """What to raise for a whole file that `fit` did not write so."""
         return self.files.damaged(f"{self.files.path}: {problem}")
+
+    def ended(self) -> None:
+        """The run has ended by itself: where a callback kept its state, that may be removed."""
+        if self.backup is not None:
+            self.backup.ended(self.files)
 
     # --- before the run
 

@@ -142,6 +142,7 @@ class _Builder:
         self.made: dict[str, Layer] = {}
         self.slots: dict[str, tuple[Layer, Variable]] = {}
         self.learning: list[tuple[Layer, JSON]] = []
+        self.listed: list[str] = []  # names of weights in the description
 
     @contextmanager
     def at(self, path: str, node: JSON) -> Iterator[None]:
@@ -232,6 +233,7 @@ class _Builder:
             if not isinstance(parameter, Variable):
                 raise ValueError(f"expected weights of keras, got {type(parameter).__name__}")
             self.slots[full] = layer, parameter
+        self.listed += [f"{path}.{name}" if path else name for name in node.get("weights", ())]
         self.learning.append((layer, node))
 
     def draw_on(self, layer: Layer, node: JSON) -> None:
@@ -344,7 +346,8 @@ class _Builder:
         sources = {name: name if name in tensors else tied.get(name, name) for name in self.slots}
         missing = [plain(name) for name, source in sources.items() if source not in tensors]
         used = set(sources.values())
-        unexpected = [plain(name) for name in tensors if name not in used]
+        named = dict.fromkeys([*tensors, *self.listed])
+        unexpected = [plain(name) for name in named if name not in used and name not in self.slots]
         wrong = [
             f"{plain(name)} {_told(variable)}, got {_told(tensors[sources[name]])}"
             for name, (_, variable) in self.slots.items()
@@ -354,6 +357,7 @@ class _Builder:
         if told:
             raise ValueError(f"expected the weights that its layers have, got {told}")
         new: dict[int, Variable] = {}
+        taken: set[str] = set()  # by weights that are not one in the model, though in the file
         for name, (layer, variable) in list(self.slots.items()):
             value = tensors[sources[name]]
             if not variable.hollow:
@@ -361,7 +365,9 @@ class _Builder:
                     variable.copy_(value)
                 continue
             if id(variable) not in new:
-                new[id(variable)] = variable.filled(value)
+                source = sources[name]
+                new[id(variable)] = variable.filled(value.clone() if source in taken else value)
+                taken.add(source)
             _replace(layer, variable, new[id(variable)])
             self.slots[name] = layer, new[id(variable)]
         for layer, node in self.learning:

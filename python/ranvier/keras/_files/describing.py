@@ -13,7 +13,7 @@ from typing import Any
 from ranvier._C import Tensor
 from ranvier.io.description import DEPTH
 from ranvier.keras._files import lambdas
-from ranvier.keras._files.values import OWN, DescribeError, Out, Ref, encoded, place_of
+from ranvier.keras._files.values import OWN, DescribeError, Out, Ref, encoded, place_of, table
 from ranvier.keras.layers.core import InputLayer, Lambda
 from ranvier.keras.layers.layer import Layer
 from ranvier.keras.layers.regularization import RandomLayer
@@ -24,6 +24,9 @@ from ranvier.keras.tensors import Item, KerasTensor, Method, Operation, flatten,
 
 JSON = dict[str, Any]
 CALLS = 100_000
+
+
+_OURS = {kind for kind in table("layers").values() if isinstance(kind, type)}
 
 
 class Described:
@@ -101,6 +104,9 @@ class Described:
         kind = type(layer)
         if "call" in vars(layer):
             raise DescribeError("it has a call of its own")
+        held = {id(value) for value in vars(layer).values()}
+        if type(layer) in _OURS and any(id(variable) not in held for variable in layer._own):
+            raise DescribeError("another weight stands in the place of one that it made")
         module, name = place_of(kind) if kind not in (Model, Sequential) else ("", kind.__name__)
         node: JSON = {"class": name}
         if module == OWN:
@@ -134,6 +140,8 @@ class Described:
             full = f"{path}.{name}" if path else name
             names.append(name)
             if self.names.setdefault(id(variable), full) == full:
+                if full in self.tensors or full in self.tied:
+                    raise DescribeError(f"two of its weights are called {full}")
                 self.tensors[full] = variable.detach()
             else:
                 self.tied[full] = self.names[id(variable)]

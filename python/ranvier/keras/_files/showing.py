@@ -49,7 +49,7 @@ def lines(view: Any, path: str, description: JSON, named: Mapping[str, Tensor]) 
         yield from view.said("Forward: in the file as instructions, for any number of rows")
     tied = description["tied"].items()
     yield from view.listed("Tied", (f"{plain(a)} is {plain(b)}" for a, b in tied))
-    if parts.get("compile") is not None:
+    if isinstance(parts.get("compile"), dict):
         yield from view.listed("Compiled", _compiled(parts["compile"]))
 
 
@@ -106,7 +106,8 @@ def _shapes(tree: JSON) -> dict[str, str]:
 def _outs(value: Any) -> str:
     """Shapes in the structure of what comes out."""
     if isinstance(value, dict) and value.get("is") == "out":
-        return plain(str(tuple(value.get("shape") or ())))
+        shape = value.get("shape")
+        return plain(str(tuple(shape))) if isinstance(shape, list) else "-"
     if not isinstance(value, (dict, list, tuple)):
         return "-"
     return ", ".join(_outs(part) for part in (value.values() if isinstance(value, dict) else value))
@@ -116,9 +117,11 @@ def _compiled(parts: JSON) -> Iterator[str]:
     """Optimizer, loss and metrics."""
     told = parts.get("optimizer")
     if isinstance(told, dict):
-        rate = (told.get("config") or {}).get("learning_rate")
-        shown = f"{rate:g}" if isinstance(rate, (int, float)) else _value(rate)
-        yield f"{plain(str(told.get('class')))} learning rate {shown}, {told.get('steps', 0)} steps"
+        config = told.get("config")
+        rate = config.get("learning_rate") if isinstance(config, dict) else None
+        shown = f"{rate:g}" if isinstance(rate, float) else _value(rate)
+        steps = plain(str(told.get("steps", 0)), 20)
+        yield f"{plain(str(told.get('class')))} learning rate {shown}, {steps} steps"
     for name in ("loss", "metrics", "weighted_metrics"):
         given = parts.get(name)
         if given:

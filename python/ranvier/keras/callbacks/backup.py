@@ -66,18 +66,24 @@ class BackupAndRestore(Callback):
         self.backup_dir, self.save_freq = os.fspath(backup_dir), save_freq
         self.delete_checkpoint = bool(delete_checkpoint)
         self.double_checkpoint = bool(double_checkpoint)
-        self._broken = False
+        self._broken = self._asked = False
 
     def checkpoint(self) -> Checkpoint:
-        """What keeps the state."""
+        """What keeps the state; whoever runs the training asks for it."""
+        self._asked = True
         os.makedirs(self.backup_dir, exist_ok=True)
         path = os.path.join(self.backup_dir, "backup.ckpt")
         every: Any = self.save_freq
         return Checkpoint(path, every=every, keep=2 if self.double_checkpoint else 1)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Nothing has gone wrong yet."""
-        self._broken = False
+        """Raises where nobody keeps the state of this run."""
+        if not self._asked:
+            raise ValueError(
+                "[BackupAndRestore] expected fit of a Keras model or rv.fit, got a run of an "
+                "estimator that keeps no state; NetClassifier and NetRegressor do"
+            )
+        self._broken = self._asked = False
 
     def on_not_finite(self, error: Exception) -> bool:
         """The state before that stays, whoever takes this for an end."""

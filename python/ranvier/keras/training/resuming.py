@@ -10,55 +10,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import _C
-from ranvier.keras.callbacks.backup import BackupAndRestore
 from ranvier.keras.tensors import flatten
 from ranvier.keras.training.data import ArrayBatches
 from ranvier.training import sameness
-from ranvier.training.callbacks import check_files
-from ranvier.training.fitting import keeper_of
 from ranvier.training.keeping import Keeper
 
 _NAMES = ("name", "built", "stop_training", "loss")  # of a layer: no matter of what it computes
 
 
-class Backup:
-    """What keeps the state of one run of `fit`.
-
-    Parameters
-    ----------
-    keeper : Keeper
-    callback : BackupAndRestore, optional
-        That it is kept for.
-    """
-
-    def __init__(self, keeper: Keeper, callback: BackupAndRestore | None) -> None:
-        self.keeper, self.callback = keeper, callback
-
-    def compare(self, task: Any, told: Iterable[Any], shuffle: bool) -> None:
-        """A ValueError unless the run is the one whose state there is."""
-        settings = {**of_task(task), "shuffle": bool(shuffle)}
-        self.keeper.compare(task, told, _C.default_generator(), settings)
-
-    def ended(self) -> None:
-        """The run has ended by itself."""
-        if self.callback is not None:
-            self.callback.ended(self.keeper.files)
-
-
-def backup_of(checkpoint: Any, callbacks: Iterable[Any]) -> Backup | None:
-    """What keeps the state of a run; None where nobody asked for it."""
-    given = list(callbacks)
-    found = [one for one in given if isinstance(one, BackupAndRestore)]
-    if len(found) > 1 or (found and checkpoint is not None):
-        raise ValueError(
-            f"[fit] expected checkpoint= or one BackupAndRestore, got {len(found)} of these"
-            f"{' and checkpoint=' if checkpoint is not None else ''}"
-        )
-    keeper = keeper_of(found[0].checkpoint() if found else checkpoint)
-    if keeper is None:
-        return None
-    check_files("fit", [keeper.checkpoint, *given])
-    return Backup(keeper, found[0] if found else None)
+def compare(keeper: Keeper, task: Any, told: Iterable[Any], shuffle: bool) -> None:
+    """A ValueError unless the run is the one whose state there is."""
+    settings = {**of_task(task), "shuffle": bool(shuffle)}
+    keeper.compare(task, told, _C.default_generator(), settings)
 
 
 def of_task(task: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier._C import ShapeError
 from ranvier._grad import no_grad
@@ -28,10 +28,14 @@ from ranvier.keras.training.task import KerasTask, call_model, measure, predict
 from ranvier.training.batches import Batch
 from ranvier.training.callbacks import Callback, check_files
 from ranvier.training.callbacks.protocol import is_of_keras
+from ranvier.training.fitting import keeper_of
 from ranvier.training.inputs import positive_int
 from ranvier.training.loop import Run
 from ranvier.training.modes import evaluating
 from ranvier.training.progress import goes_on
+
+if TYPE_CHECKING:
+    from ranvier.training.keeping import Keeper
 
 _SAMPLE = 2  # rows that are tried out before anything begins
 
@@ -182,8 +186,8 @@ class Trainer(Steps):
         """
         self._need_compile("fit")
         level, listeners = _verbosity(verbose), _callbacks(callbacks, in_fit=True)
-        backup = resuming.backup_of(checkpoint, listeners)
-        with nullcontext() if backup is None else backup.keeper.beginning(False):
+        keeper = keeper_of(checkpoint, listeners)
+        with nullcontext() if keeper is None else keeper.beginning(False):
             task = self._fit_task(
                 x, y, (sample_weight, class_weight), batch_size, shuffle, steps_per_epoch,
                 positive_int("fit", "epochs", epochs), initial_epoch,
@@ -191,9 +195,9 @@ class Trainer(Steps):
                  validation_steps, validation_freq),
             )  # fmt: skip
             told = self._told(task, listeners, level)
-            if backup is not None:
-                backup.compare(task, told, shuffle)
-        return self._run(task, told, backup, level)
+            if keeper is not None:
+                resuming.compare(keeper, task, told, shuffle)
+        return self._run(task, told, keeper, level)
 
     def _fit_task(
         self, x: Any, y: Any, weights: tuple[Any, Any], batch_size: Any, shuffle: bool,
@@ -230,20 +234,17 @@ class Trainer(Steps):
         params = {"verbose": level, "epochs": task.epochs, "steps": steps}
         return bridged([*lines, *callbacks, history], self, params)
 
-    def _run(
-        self, task: KerasTask, told: list[Any], backup: resuming.Backup | None, level: int
-    ) -> History:
+    def _run(self, task: KerasTask, told: list[Any], keeper: Keeper | None, level: int) -> History:
         history: History = told[-1].told
         self.stop_training = False
         self.history = history
-        keeper = None if backup is None else backup.keeper
         if keeper is not None and keeper.saved is not None:
             goes_on(level, keeper.files.given, keeper.saved["epoch"], keeper.saved["step"])
         run = Run(task, told, keeper)
         noting.note(self, task, run.history)
         run.train()
-        if backup is not None:
-            backup.ended()
+        if keeper is not None:
+            keeper.ended()
         return history
 
     def evaluate(
