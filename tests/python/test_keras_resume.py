@@ -370,3 +370,26 @@ def test_the_callback_where_no_state_is_kept(tmp_path: Path) -> None:
     model = MLPClassifier(max_iter=2, callbacks=[C.BackupAndRestore(tmp_path / "b")])
     with pytest.raises(ValueError, match="got a run of an estimator that keeps no state"):
         model.fit(X, LABELS)
+
+
+def test_states_that_are_damaged(tmp_path: Path) -> None:
+    """Parts of other types: an error that says so, and the model and its numbers are as before."""
+    from ranvier.io import kinds, nested, tensors
+    from ranvier.training.checkpoint import _checksum
+
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(EndError):
+        run("endless batches", EndAt(9), checkpoint=rv.Checkpoint(path, every=4))
+    right = rv.load(path)
+    for part, bad in (
+        ("task", []), ("task", {}), ("task", {**right["task"], "taken": [1]}),
+        ("task", {**right["task"], "steps": "many"}), ("begun", 3), ("begun", {}),
+        ("begun", {"python": (1,), "numpy": {}}), ("model", {}),
+        ("model", {**right["model"], "000": rv.ones(1)}),
+    ):  # fmt: skip
+        named, description = nested.described({**right, part: bad})
+        metadata = kinds.metadata(kinds.CHECKPOINT, description)
+        metadata |= {"checksum": _checksum(named, metadata)}
+        tensors.write(path, named, metadata)
+        with pytest.raises(ValueError, match=r"\[fit\] checkpoint: .*expected"):
+            run("endless batches", checkpoint=rv.Checkpoint(path, every=4))

@@ -36,6 +36,7 @@ _PARTS: dict[str, Any] = {
     "sums": (dict, type(None)), "history": dict, "logs": dict, "stopped": (str, type(None)),
     "key": int, "start": Tensor, "settings": dict, "older": list,
 }  # fmt: skip
+_LATER: dict[str, Any] = {"task": dict, "begun": dict}  # which not every state has
 _SETTINGS = {"model", "loss", "optimizer", "batch_size", "seed"}  # that every version writes
 
 
@@ -73,7 +74,8 @@ class Keeper:
         self._warned = False
 
     def _check_parts(self, saved: Mapping[str, Any]) -> None:
-        for name, kind in _PARTS.items():
+        later = {name: kind for name, kind in _LATER.items() if name in saved}
+        for name, kind in {**_PARTS, **later}.items():
             value = saved.get(name, ...)
             if not isinstance(value, kind) or isinstance(value, bool):
                 got = "none" if value is ... else type(value).__name__
@@ -108,7 +110,7 @@ class Keeper:
             if self.saved is not None and not seeded:
                 default.set_state(self.start)
             if self.saved is not None and self._begun is not None:
-                _put_foreign(self._begun)
+                self._put_begun(self._begun)
             yield
         except BaseException:
             default.set_state(before)
@@ -341,6 +343,13 @@ class Keeper:
                 parameter.requires_grad_(name not in frozen)
 
     # --- random numbers
+
+    def _put_begun(self, state: Mapping[str, Any]) -> None:
+        """Puts Python's and NumPy's random numbers to where they were before the run."""
+        try:
+            _put_foreign(state)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise self.wrong(f"expected random numbers, got others ({error!s:.200})") from error
 
     def _random(self) -> dict[str, Any]:
         state: dict[str, Any] = {"generators": [g.get_state() for g in self.generators]}

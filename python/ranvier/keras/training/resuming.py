@@ -50,6 +50,9 @@ def of_model(model: Any) -> dict[str, Any]:
     for i, layer in enumerate(model.modules()):
         told = sameness.layer_of(layer)
         known[f"layer {i}"] = {key: value for key, value in told.items() if key not in _NAMES}
+        activation = getattr(getattr(layer, "activation", None), "__name__", None)
+        if activation is not None:
+            known[f"layer {i}"]["activation"] = str(activation)
     for i, weight in enumerate(model.weights):
         known[f"weight {i}"] = f"{weight.dtype.name} {tuple(weight.shape)}"
     return known
