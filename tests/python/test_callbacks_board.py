@@ -136,6 +136,16 @@ def test_gradients_are_those_of_the_first_rows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write_grads: expected rows in memory"):
         rv.fit(net, loader, loss="mse", verbose=0, callbacks=log)
 
+    class Own(keras.Model):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            return {"loss": 0.0}
+
+    inputs = keras.Input((4,))
+    model = Own(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="got a train_step of your own"):
+        model.fit(X, X[:, :1], verbose=0, callbacks=[log])
+
 
 def test_pictures_of_weights() -> None:
     assert picture_of(rv.tensor([1.0, 2.0, 3.0])).shape == (1, 1, 3, 1)

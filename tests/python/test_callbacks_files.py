@@ -75,11 +75,14 @@ def test_a_model_that_is_not_finite_takes_no_place(tmp_path: Path) -> None:
         if run.epoch == 2:
             run.model.mean.fill_(float("nan"))
 
-    net, path = Broken(), tmp_path / "net.safetensors"
-    keep = ModelCheckpoint(path, save_weights_only=True)
-    with pytest.warns(RanvierWarning, match="others in mean; the file stays as it was"):
-        fit(net, epochs=3, callbacks=[rv.callbacks.LambdaCallback(on_epoch_end=spoil), keep])
-    assert rv.load(path)["mean"].tolist() == [0.0]
+    path = tmp_path / "net.safetensors"
+    for family in (rv.callbacks, keras.callbacks):
+        keep = family.ModelCheckpoint(path, save_weights_only=True)
+        spoils = rv.callbacks.LambdaCallback(on_epoch_end=spoil)
+        with pytest.warns(RanvierWarning, match="others in mean; the file stays as it was"):
+            fit(Broken(), epochs=3, callbacks=[spoils, keep])
+        assert rv.load(path)["mean"].tolist() == [0.0]
+        path.unlink()
 
 
 @doors
@@ -89,7 +92,8 @@ def test_a_folder_that_takes_no_file(door: Door, tmp_path: Path, folder: str) ->
     path = tmp_path / folder / "log"
     seen: list[int] = []
     note = rv.callbacks.LambdaCallback(on_step_begin=lambda run, logs: seen.append(1))
-    makers = [CSVLogger, ModelCheckpoint, keras.callbacks.CSVLogger]
+    makers: list[Any] = [CSVLogger, ModelCheckpoint, keras.callbacks.CSVLogger]
+    makers += [keras.callbacks.ModelCheckpoint] * (folder != "nowhere")  # which it makes
     for make in makers:
         with pytest.raises(OSError) as info:
             door([note, make(path)])
@@ -195,6 +199,21 @@ def test_callbacks_are_copied_and_pickled(door: Door, tmp_path: Path) -> None:
     sizes = [len(pickle.dumps(one)) for one in given]
     assert max(sizes) < 20_000
     assert door(pickle.loads(pickle.dumps(given))) == first == door(copy.deepcopy(given))
+
+
+def test_keras_checkpoints_in_other_doors(tmp_path: Path) -> None:
+    net, save = classifier(), keras.callbacks.ModelCheckpoint
+    folder = tmp_path / "made" / "here"
+    fit(net, epochs=2, callbacks=[
+        save(folder / "{epoch}" / "net.safetensors", "loss"),
+        save(folder / "net.weights.h5", "loss", save_weights_only=True, save_best_only=True),
+    ])  # fmt: skip
+    assert weights(rv.load(folder / "2" / "net.safetensors")) == weights(net)
+    assert (folder / "1" / "net.safetensors").exists()
+    other = classifier(1)
+    other.load_state_dict(rv.io.state_of(folder / "net.weights.h5"))
+    with pytest.raises(TypeError, match=r"BackupAndRestore, which belongs to Keras' fit"):
+        fit(net, callbacks=keras.callbacks.BackupAndRestore(tmp_path / "backup"))
 
 
 def test_columns_of_validation_that_comes_later(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from ranvier._arguments import number_in
 from ranvier.keras.callbacks.callback import Callback
 from ranvier.training.callbacks import rules
+from ranvier.training.callbacks.files import Good, check_folder
 from ranvier.training.callbacks.rates import checked_schedule, positional
 from ranvier.training.callbacks.table import Table
 from ranvier.training.errors import warn
@@ -182,12 +183,15 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """Writes the model to a file after epochs or steps, or only when it is the best so far.
 
-    `keras.models.load_model` reads it, and `model.load_weights` takes the weights of it.
+    `keras.models.load_model` reads it, and `model.load_weights` takes the weights of it. It is
+    replaced whole or not at all, and a model that has become NaN or infinite never takes the place
+    of a good one. An OSError says when training begins that nothing can be written into the folder.
 
     Parameters
     ----------
     filepath : str or path
-        May hold `{epoch}`, which counts from 1, and the names of what is measured.
+        In a folder, which is made. May hold `{epoch}`, which counts from 1, and the names of what
+        is measured.
     monitor : str
     verbose : {0, 1}
     save_best_only : bool
@@ -222,6 +226,7 @@ class ModelCheckpoint(Monitor):
             )
         self.save_freq = save_freq
         self.best: float | None = initial_value_threshold
+        self._good = Good(self.who)
         self._epoch = self._steps = 0
         if save_freq != "epoch":
             self.on_train_batch_end = self._batch_end  # type: ignore[method-assign]
@@ -229,6 +234,11 @@ class ModelCheckpoint(Monitor):
     def writes(self) -> tuple[str, ...]:
         """The path, with the names in it: two that write to one are refused."""
         return (self.filepath,)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Makes the folder; an OSError where nothing can be written into it."""
+        check_folder(self.who, "filepath", self.filepath, make=True)
+        self._good.begin(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Keeps the number of the epoch."""
@@ -262,6 +272,9 @@ class ModelCheckpoint(Monitor):
         if batch is not None:
             names["batch"] = batch + 1
         path = rules.formatted(self.who, "filepath", self.filepath, names)
+        if not self._good.allows(self.model, path):
+            return
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")
         if self.save_weights_only:

@@ -53,8 +53,7 @@ class Board:
         self._mark = f".{os.urandom(4).hex()}"  # of the files of this run
         folder = os.path.join(self.log_dir, TRAIN)
         if resumed:
-            os.makedirs(folder, exist_ok=True)
-            check_folder(self.who, "log_dir", os.path.join(folder, "events"))
+            check_folder(self.who, "log_dir", os.path.join(folder, "events"), make=True)
         else:
             self._writer(TRAIN)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ranvier.nn import Module
 from ranvier.training.callbacks.protocol import Callback, Logs
 from ranvier.training.callbacks.rules import Mode, formatted, whole_number
 from ranvier.training.callbacks.stopping import Watch
@@ -72,9 +73,7 @@ class ModelCheckpoint(Callback):
         self.path = os.fspath(path)
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.every = max(1, whole_number(who, "every", every))
-        self._watch = Watch(who, monitor, mode)
-        self._loose: set[str] = set()  # what is not finite from the start
-        self._told: set[str] = set()
+        self._watch, self._good = Watch(who, monitor, mode), Good(who)
 
     def writes(self) -> tuple[str, ...]:
         """The path, with the names in it."""
@@ -82,33 +81,21 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, run: Run, logs: Logs) -> None:
         check_folder(type(self).__name__, "path", self.path)
-        self._loose, self._told = set(_not_finite(run)), set()
+        self._good.begin(run.model)
 
     def on_epoch_end(self, run: Run, logs: Logs) -> None:
         if run.epoch % self.every:
             return
         if self.save_best_only and not self._watch.better(logs):
             return
-        who = type(self).__name__
-        path = formatted(who, "path", self.path, {"epoch": run.epoch, **logs})
-        bad = [name for name in _not_finite(run) if name not in self._loose]
-        if bad:
-            self._tell(
-                f"[{who}] {path}: expected finite numbers, got others in {bad[0]}; the file stays "
-                "as it was"
-            )
+        path = formatted(self._good.who, "path", self.path, {"epoch": run.epoch, **logs})
+        if not self._good.allows(run.model, path):
             return
         from ranvier import io  # it imports json, which a mere `import ranvier` does without
 
         words = io.write(run.model.state_dict() if self.save_weights_only else run.model, path)
         if words:
-            self._tell(words)
-
-    def _tell(self, words: str) -> None:
-        """Warn, once for each thing."""
-        if words not in self._told:
-            self._told.add(words)
-            warn(words)
+            self._good.tell(words)
 
     def state_dict(self) -> dict[str, Any]:
         """The best value so far; for a checkpoint."""
@@ -173,8 +160,8 @@ class CSVLogger(Callback):
         self._table.load_state_dict(state)
 
 
-def check_folder(who: str, argument: str, path: str) -> None:
-    """An OSError unless a file can be made in the folder of a path.
+def check_folder(who: str, argument: str, path: str, make: bool = False) -> None:
+    """An OSError unless a file can be made in the folder of a path, which is made if asked.
 
     One whose name holds numbers of epochs is not known yet, and not looked at.
     """
@@ -184,6 +171,8 @@ def check_folder(who: str, argument: str, path: str) -> None:
     import tempfile  # most runs do without
 
     try:
+        if make:
+            os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -196,9 +185,45 @@ def check_folder(who: str, argument: str, path: str) -> None:
         ) from None
 
 
-def _not_finite(run: Run) -> list[str]:
-    """Names of buffers that are not finite; the loop has looked at the parameters."""
+def not_finite(model: Module) -> list[str]:
+    """Names of the parameters and buffers of a model that are not finite."""
     from ranvier.training.diagnosis import is_finite
 
-    floats = ((n, t.detach()) for n, t in run.model.named_buffers() if t.dtype.is_floating_point)
+    named = [*model.named_parameters(), *model.named_buffers()]
+    floats = ((name, t.detach()) for name, t in named if t.dtype.is_floating_point)
     return [name for name, tensor in floats if not is_finite(tensor)]
+
+
+class Good:
+    """Keeps a model that has become NaN or infinite from taking the place of a good one.
+
+    Parameters
+    ----------
+    who : str
+        What messages begin with.
+    """
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        self._loose: set[str] = set()  # what is not finite from the start
+        self._told: set[str] = set()
+
+    def begin(self, model: Module) -> None:
+        """A run begins."""
+        self._loose, self._told = set(not_finite(model)), set()
+
+    def allows(self, model: Module, path: str) -> bool:
+        """Whether the model may be written; a warning where it may not."""
+        bad = [name for name in not_finite(model) if name not in self._loose]
+        if bad:
+            self.tell(
+                f"[{self.who}] {path}: expected finite numbers, got others in {bad[0]}; the file "
+                "stays as it was"
+            )
+        return not bad
+
+    def tell(self, words: str) -> None:
+        """Warn, once for each thing."""
+        if words not in self._told:
+            self._told.add(words)
+            warn(words)

@@ -86,11 +86,14 @@ class TensorBoard(Callback):
         return (self.log_dir,)
 
     def on_train_begin(self, run: Run, logs: Logs) -> None:
-        if self.write_grads and self.histogram_freq and first_step(run) is None:
-            raise ValueError(
-                f"[{type(self).__name__}] write_grads: expected rows in memory, got batches that "
-                "come one by one"
-            )
+        if self.write_grads and self.histogram_freq:
+            got = "a train_step of your own" if run.task.steps_itself else ""
+            got = got or ("batches that come one by one" if first_step(run) is None else "")
+            if got:
+                raise ValueError(
+                    f"[{type(self).__name__}] write_grads: expected rows in memory and steps of "
+                    f"fit, got {got}"
+                )
         self._board.begin(run.resumed)
         if self.write_graph and not run.resumed:
             self._board.graph(run.model, first_rows(run))
