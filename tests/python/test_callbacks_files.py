@@ -212,8 +212,6 @@ def test_keras_checkpoints_in_other_doors(tmp_path: Path) -> None:
     assert (folder / "1" / "net.safetensors").exists()
     other = classifier(1)
     other.load_state_dict(rv.io.state_of(folder / "net.weights.h5"))
-    with pytest.raises(TypeError, match=r"BackupAndRestore, which belongs to Keras' fit"):
-        fit(net, callbacks=keras.callbacks.BackupAndRestore(tmp_path / "backup"))
 
 
 def test_columns_of_validation_that_comes_later(tmp_path: Path) -> None:

@@ -125,11 +125,6 @@ def resolve(where: str, callbacks: Any) -> tuple[Any, ...]:
                 f"[{where}] callbacks: expected objects, got the class {item.__name__}; write "
                 f"{item.__name__}()"
             )
-        if type(item).__name__ == "BackupAndRestore":
-            raise TypeError(
-                f"[{where}] callbacks: expected a callback that listens, got BackupAndRestore, "
-                "which belongs to Keras' fit; rv.fit takes checkpoint=rv.Checkpoint(path)"
-            )
         if is_of_keras(item) or isinstance(item, Callback):
             continue
         if any(hasattr(item, event) for event in EVENTS):
