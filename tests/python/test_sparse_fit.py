@@ -219,3 +219,23 @@ def test_keeps_its_parts_as_they_are() -> None:
     assert isinstance(rows, inputs.SparseRows) and rows.held is not None
     for tensor, array in zip(rows.held, (CSR.indptr, CSR.indices, CSR.data), strict=False):
         assert tensor.data_ptr() == array.ctypes.data
+
+
+def test_the_keras_door_takes_sparse_rows() -> None:
+    keras = rv.keras
+    y = np.arange(50) % 3
+    results = []
+    for form in (np.asarray, sparse.csr_matrix, sparse.coo_matrix):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        how = {"epochs": 2, "verbose": 0, "batch_size": 8}
+        first = model.fit(form(X), y, validation_split=0.2, **how).history
+        second = model.fit(form(X), y, validation_data=(form(X[:9]), y[:9]), **how).history
+        results.append(
+            (first, second, model.evaluate(form(X), y, verbose=0),
+             model.predict(form(X), verbose=0).tobytes())
+        )  # fmt: skip
+    assert results[0] == results[1] == results[2]
+    with pytest.raises(TypeError, match="expected numbers, got csr_matrix"):
+        model.fit(X, sparse.csr_matrix(y[:, None]), verbose=0)

@@ -85,6 +85,10 @@ class Rows:
         """All rows in use, in memory that is nobody else's."""
         return self.own_batch(0, len(self), self.numbers())
 
+    def between(self, start: int, stop: int) -> Rows:
+        """The rows from one place to another, as data of their own."""
+        return replace(self, tensor=self.tensor[start:stop])
+
     def only(self, index: Tensor) -> Rows:
         """The same data with these rows in use."""
         return replace(self, index=index)
@@ -121,6 +125,9 @@ class SparseRows(Rows):
     @property
     def total(self) -> int:
         return int(self.matrix.shape[0])
+
+    def between(self, start: int, stop: int) -> Rows:
+        return replace(self, matrix=self.matrix[start:stop], held=None)
 
     def check_finite(self, where: str, name: str) -> None:
         values = _from_array(where, name, self.matrix.data)

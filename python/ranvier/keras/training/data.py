@@ -21,7 +21,7 @@ from ranvier._random import state_of
 from ranvier.keras.tensors import flatten, map_structure
 from ranvier.training import inputs
 from ranvier.training.batches import Batch, Drawn, RowBatches, Step
-from ranvier.training.inputs import Rows
+from ranvier.training.inputs import Rows, SparseRows
 from ranvier.training.loaders import generators_of
 
 SIZE = 32  # rows of a batch, unless somebody says otherwise
@@ -31,6 +31,8 @@ def array_rows(where: str, name: str, value: Any, dtype: DType) -> Rows:
     """One array as rows; of floats in the model's type, of truth values as well."""
     if hasattr(value, "to_numpy"):  # a table of pandas'
         value = value.to_numpy()
+    if inputs.is_sparse(value) and name.startswith("x"):  # dense, a batch at a time
+        return SparseRows.of(where, name, value, dtype)
     tensor = inputs.rows(where, name, value)
     floats = tensor.dtype.is_floating_point or tensor.dtype is _C.bool_
     return Rows(tensor, dtype if floats else tensor.dtype, tuple(tensor.shape[1:]))
@@ -49,12 +51,15 @@ def structured(where: str, name: str, value: Any, dtype: DType) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, Tensor)) or hasattr(value, "to_numpy")
+    known = isinstance(value, (np.ndarray, Tensor)) or hasattr(value, "to_numpy")
+    return known or inputs.is_sparse(value)
 
 
 def is_batches(x: Any) -> bool:
     """Whether something gives batches: a loader, a generator, a sequence of batches."""
     if isinstance(x, (np.ndarray, Tensor, list, tuple, Mapping, str)) or hasattr(x, "to_numpy"):
+        return False
+    if inputs.is_sparse(x):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__next__") or hasattr(x, "__getitem__")
 
@@ -343,9 +348,7 @@ def split(where: str, parts: tuple[Any, Any, Any], share: float) -> tuple[Any, A
     def cut(structure: Any, start: int, stop: int) -> Any:
         if structure is None:
             return None
-        return map_structure(
-            lambda rows: Rows(rows.tensor[start:stop], rows.dtype, rows.shape), structure
-        )
+        return map_structure(lambda rows: rows.between(start, stop), structure)
 
     return (
         tuple(cut(part, 0, place) for part in parts),
