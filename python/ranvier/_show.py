@@ -25,6 +25,7 @@ _WORDS = 12  # labels, ties
 _COLUMNS = 6  # numbers of a layer that prepares data
 _WIDEST = 1000  # however much is asked for
 _NARROW = 60  # letters in a line
+_LEARNED = ("n_features_in_", "n_iter_", "loss_", "best_validation_score_", "converged_")
 _TRIED = 10_000_000  # numbers that go into a model to find its shapes
 
 _WHAT = {
@@ -32,6 +33,7 @@ _WHAT = {
     kinds.VALUE: "a nested value",
     kinds.MODEL: "a model",
     kinds.CHECKPOINT: "a checkpoint",
+    kinds.ESTIMATOR: "an estimator",
     kinds.FOREIGN: "tensors by name, of another program",
 }
 
@@ -71,6 +73,9 @@ def _lines(path: str, everything: bool, width: int) -> Iterator[str]:
     yield ""
     if kind == kinds.MODEL:
         yield from view.model(path, named, metadata)
+        return
+    if kind == kinds.ESTIMATOR:
+        yield from view.estimator(path, named, metadata)
         return
     yield from view.tensors(named)
     if kind == kinds.FOREIGN:
@@ -195,6 +200,22 @@ class _View:
         yield from self.about(about)
         yield from self.others(layers, named)
 
+    def estimator(
+        self, path: str, named: Mapping[str, Tensor], metadata: Mapping[str, str]
+    ) -> Iterator[str]:
+        """How it was made, and what it has learned."""
+        from ranvier.io import estimators
+
+        estimator = estimators.load(path, named, metadata)
+        yield from self.said(plain(repr(estimator), 1000 * self.more))
+        yield ""
+        yield from self.tensors(named)
+        learned = vars(estimator)
+        for what, name in (("Labels", "classes_"), ("Columns", "feature_names_in_")):
+            yield from self.listed(what, (plain(str(one)) for one in _each(learned.get(name))))
+        facts = {k: v for k, v in learned.items() if k in _LEARNED and v is not None}
+        yield from self.listed("Training", _facts(facts))
+
     def about(self, about: notes.About) -> Iterator[str]:
         """What is known beside the layers."""
         if about.input is not None:
@@ -307,6 +328,13 @@ def _dtypes(named: Mapping[str, Tensor]) -> list[str]:
     for tensor in named.values():
         counts[tensor.dtype.name] = counts.get(tensor.dtype.name, 0) + 1
     return [f"{name} x {count:,}" for name, count in counts.items()]
+
+
+def _each(labels: Any) -> list[Any]:
+    """The labels of an estimator, which has a list of arrays for several outputs."""
+    if labels is None:
+        return []
+    return list(labels) if isinstance(labels, list) else list(labels.tolist())
 
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,13 @@ def save(
 
     Parameters
     ----------
-    obj : Module, Tensor, or dict, list or tuple
+    obj : Module, estimator, Tensor, or dict, list or tuple
         A model: its layers with their arguments, modes and weights, preprocessing at its front, and
         what `rv.io.about` knows of it; of a class of your own its weights and what it predicts, as
-        a list of operations. Or dicts,
-        lists and tuples, in each other as they like, of tensors, numbers (whole ones of any size,
-        inf and nan), text, bytes, True, False and None. Keys of dicts are text, numbers, None or
-        tuples of them. Tensors may have any layout; NumPy's arrays come back as tensors, its
+        a list of operations. Or an estimator of `ranvier.sklearn`: its parameters and what it has
+        learned. Or dicts, lists and tuples, in each other as they like, of tensors, numbers (whole
+        ones of any size, inf and nan), text, bytes, True, False and None. Keys of dicts are text,
+        numbers, None or tuples of them. Tensors may have any layout; NumPy's arrays come back as tensors, its
         numbers as Python's.
     path : str, path-like, or binary file
         Where to write, under any name. The folder must exist. A file that is open is written from
@@ -152,9 +153,9 @@ def load(
 
     Returns
     -------
-    Module, dict of str to Tensor, or the value
-        The model of a file that holds one, in the mode that it was in; no random number is drawn to
-        make it. For weights and files of others the tensors by name, in the order of the file's
+    Module, estimator, dict of str to Tensor, or the value
+        The estimator or the model of a file that holds one, in the mode that it was in; no random
+        number is drawn to make it. For weights and files of others the tensors by name, in the order of the file's
         header, which a model takes with `load_state_dict`. For a nested value the value, with dicts
         in their order.
 
@@ -280,6 +281,11 @@ def _content(obj: Any, labels: Any, input: Any) -> tuple[Mapping[str, Any], dict
             raise TypeError(f"[save] {name}: expected it beside a model only, got {value!r:.60}")
     from ranvier.io import kinds
 
+    base = sys.modules.get("ranvier.sklearn.base")  # who has an estimator has imported it
+    if base is not None and isinstance(obj, base.Estimator):
+        from ranvier.io import estimators
+
+        return estimators.content(obj)
     named = isinstance(obj, Mapping) and all(
         isinstance(name, str) and name != "__metadata__" and isinstance(value, Tensor)
         for name, value in obj.items()
@@ -303,6 +309,10 @@ def _loaded(path: Path, named: dict[str, Tensor], entries: Mapping[str, str]) ->
         from ranvier.io import models
 
         return models.load(path, named, entries)
+    if kind == kinds.ESTIMATOR:
+        from ranvier.io import estimators
+
+        return estimators.load(path, named, entries)
     from ranvier.io import nested
 
     return nested.value_of(path, named, kinds.described(path, entries))

@@ -15,7 +15,9 @@ from ranvier import _C
 Path = str | os.PathLike[str]
 
 VERSION = 1  # of the format; a larger one is refused
-STATE, VALUE, MODEL, CHECKPOINT = KINDS = ("state", "value", "model", "checkpoint")
+STATE, VALUE, MODEL, CHECKPOINT, ESTIMATOR = KINDS = (
+    "state", "value", "model", "checkpoint", "estimator",
+)  # fmt: skip
 FOREIGN = "foreign"  # of files that somebody else wrote
 
 

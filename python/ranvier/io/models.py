@@ -136,9 +136,10 @@ def load_into(
 def state_of(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Any:
     """The tensors of a file under all their names, as `load_state_dict` takes them."""
     kind = kinds.kind_of(path, metadata)
-    if kind in (kinds.VALUE, kinds.CHECKPOINT):
+    if kind in (kinds.VALUE, kinds.CHECKPOINT, kinds.ESTIMATOR):
+        what = "an estimator" if kind == kinds.ESTIMATOR else "a nested value"
         raise ValueError(
-            f"[load] {os.fspath(path)}: expected a model, or tensors by name, got a nested value; "
+            f"[load] {os.fspath(path)}: expected a model, or tensors by name, got {what}; "
             "take what you need of rv.load(path)"
         )
     if kind != kinds.MODEL:

@@ -123,6 +123,9 @@ class Estimator:
     def __getstate__(self) -> dict[str, Any]:
         return {key: v for key, v in self.__dict__.items() if key not in self.transient}
 
+    def _check_learned(self) -> None:
+        """A ValueError where what a file says was learned cannot be."""
+
     # --- what scikit-learn's tools ask
 
     def __sklearn_tags__(self) -> Any:

@@ -221,6 +221,22 @@ class Perceptron(Classifier):
         eta = weights.dtype.type(self.eta0)
         self.coef_, self.intercept_ = weights * eta, biases * eta
 
+    def _check_learned(self) -> None:
+        if not hasattr(self, "n_iter_"):
+            return
+        weights, biases = self._weights, self._biases
+        many = 1 if len(self.classes_) == 2 else len(self.classes_)
+        wide = (self.n_features_in_,)
+        if not (
+            isinstance(self.coef_, np.ndarray)
+            and self.coef_.shape == (many, *wide)
+            and self.intercept_.shape == (many,)
+            and len(weights) == len(biases) == many
+            and all(w.shape == wide and w.dtype is weights[0].dtype for w in weights)
+            and all(b.shape == (1,) and b.dtype is weights[0].dtype for b in biases)
+        ):
+            raise ValueError(f"weights of {wide[0]} columns for {many} rules, got others")
+
     def _say_why(self) -> None:
         cycle = next((cycle for cycle in self._cycles if cycle is not None), None)
         if cycle is not None:
