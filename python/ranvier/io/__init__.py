@@ -48,8 +48,8 @@ def save(
         a list of operations. Or an estimator of `ranvier.sklearn`: its parameters and what it has
         learned. Or dicts, lists and tuples, in each other as they like, of tensors, numbers (whole
         ones of any size, inf and nan), text, bytes, True, False and None. Keys of dicts are text,
-        numbers, None or tuples of them. Tensors may have any layout; NumPy's arrays come back as tensors, its
-        numbers as Python's.
+        numbers, None or tuples of them. Tensors may have any layout; NumPy's arrays come back as
+        tensors, its numbers as Python's.
     path : str, path-like, or binary file
         Where to write, under any name. The folder must exist. A file that is open is written from
         where it stands.
@@ -155,9 +155,9 @@ def load(
     -------
     Module, estimator, dict of str to Tensor, or the value
         The estimator or the model of a file that holds one, in the mode that it was in; no random
-        number is drawn to make it. For weights and files of others the tensors by name, in the order of the file's
-        header, which a model takes with `load_state_dict`. For a nested value the value, with dicts
-        in their order.
+        number is drawn to make it. For weights and files of others the tensors by name, in the
+        order of the file's header, which a model takes with `load_state_dict`. For a nested value
+        the value, with dicts in their order.
 
     Raises
     ------
