@@ -65,6 +65,8 @@ class Perceptron(Classifier):
     (6, [0, 0, 0, 1])
     """
 
+    n_features_in_: int
+
     def __init__(
         self,
         eta0: float = 1.0,
