@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,25 @@ LABELS = np.array(["no", "perhaps", "yes"])[(X[:, 0] > 0).astype(int) + (X[:, 1]
 
 CASES: dict[str, Any] = {
     "Perceptron": lambda: sklearn.Perceptron(max_iter=20, shuffle=True, random_state=3),
-}
-pytestmark = pytest.mark.filterwarnings("ignore:.*rows still changed the weights")
+    "MLPClassifier": lambda: sklearn.MLPClassifier((5,), max_iter=3, random_state=3),
+    "MLPClassifier, more": lambda: sklearn.MLPClassifier(
+        (5, 4), ["tanh", rv.nn.LeakyReLU(0.2)], max_iter=3, norm="batch", dropout=0.2,
+        class_weight={"no": 1.0, "perhaps": 2.0, "yes": 0.5}, random_state=np.random.RandomState(1),
+    ),
+    "MLPClassifier, two": lambda: sklearn.MLPClassifier(
+        (5,), solver="sgd", max_iter=3, random_state=3
+    ),
+    "MLPClassifier, several": lambda: sklearn.MLPClassifier((5,), max_iter=3, random_state=3),
+    "MLPRegressor": lambda: sklearn.MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, random_state=3),
+    "MLPRegressor, several": lambda: sklearn.MLPRegressor(
+        hidden_layer_sizes=(6,), solver="lbfgs", max_iter=3, random_state=3
+    ),
+}  # fmt: skip
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*rows still changed the weights"),
+    pytest.mark.filterwarnings("ignore:.*the optimization hasn't converged"),
+    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
+]
 
 
 @pytest.fixture
@@ -37,7 +55,16 @@ def fitted(name: str) -> Any:
 
 
 def target(name: str) -> Any:
-    return LABELS if "Regressor" not in name else X[:, 0] - X[:, 1]
+    if "Regressor" in name:
+        return X[:, :2] if "several" in name else X[:, 0] - X[:, 1]
+    if "several" in name:
+        return (X[:, :3] > 0).astype(int)
+    return X[:, 0] > 0 if "two" in name else LABELS
+
+
+def shown(estimator: Estimator) -> str:
+    """How it was made, but for the places of objects in memory."""
+    return re.sub("0x[0-9A-F]+", "", repr(estimator))
 
 
 def parts(estimator: Estimator) -> tuple[Any, dict[str, str]]:
@@ -51,8 +78,8 @@ def parts(estimator: Estimator) -> tuple[Any, dict[str, str]]:
 
 def test_every_estimator_is_in_the_table() -> None:
     public = [getattr(sklearn, name) for name in sklearn.__all__]
-    kinds = {kind.__name__ for kind in public if isinstance(kind, type)}
-    assert kinds == {name.partition(",")[0] for name in CASES}
+    named = {k.__name__ for k in public if isinstance(k, type) and issubclass(k, Estimator)}
+    assert named == {name.partition(",")[0] for name in CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,7 +88,7 @@ def test_comes_back(path: Path, name: str) -> None:
     one = fitted(name)
     rv.save(one, path)
     again = rv.load(path)
-    assert type(again) is type(one) and repr(again) == repr(one)
+    assert type(again) is type(one) and shown(again) == shown(one)
     assert again.get_params(deep=False).keys() == one.get_params(deep=False).keys()
     learned = one.__getstate__()
     assert again.__getstate__().keys() == learned.keys()
@@ -69,8 +96,9 @@ def test_comes_back(path: Path, name: str) -> None:
         if hasattr(one, method):
             got, wanted = getattr(again, method)(X), getattr(one, method)(X)
             assert got.dtype == wanted.dtype and np.array_equal(got, wanted)
-    one.partial_fit(X, target(name))
-    again.partial_fit(X, target(name))
+    if getattr(one, "solver", "adam") != "lbfgs":
+        one.partial_fit(X, target(name))
+        again.partial_fit(X, target(name))
     rv.save(one, path)
     other = path.with_name("other")
     rv.save(again, other)
@@ -81,7 +109,7 @@ def test_comes_back(path: Path, name: str) -> None:
 def test_not_fitted_yet(path: Path, name: str) -> None:
     rv.save(CASES[name](), path)
     again = rv.load(path)
-    assert repr(again) == repr(CASES[name]()) and not again.__sklearn_is_fitted__()
+    assert shown(again) == shown(CASES[name]()) and not again.__sklearn_is_fitted__()
 
 
 def test_what_is_no_data_is_named(path: Path) -> None:

@@ -8,6 +8,7 @@ and "fitted". What a nested value has no word for is a dict with one name:
     {"dict": {...}}                                a dict
     {"random_state": [...]}                        a numpy.random.RandomState
     {"module": {...}, "tensors": {...}}            a model, as a file of the kind "model" has it
+    {"record": name, "values": {...}}              one of the classes of `_RECORDS`
 
 A file names one of the classes of `ranvier.sklearn`, and no name of it is looked up anywhere else.
 """
@@ -27,8 +28,16 @@ from ranvier.io.description import describe
 from ranvier.io.kinds import plain
 from ranvier.nn import Module
 from ranvier.sklearn.base import Estimator
+from ranvier.sklearn.targets import Labels
+from ranvier.training.history import History
 
 Path = str | os.PathLike[str]
+
+# Objects that are data, and what of them a file holds; how long a run took is none of its results.
+_RECORDS: dict[str, tuple[Any, dict[str, type]]] = {
+    "History": (History, {"history": dict, "stopped": object}),
+    "Labels": (Labels, {"kind": str, "classes": np.ndarray, "sparse": bool}),
+}
 
 _GENERATOR = "MT19937"
 _STATES = 624  # of it
@@ -87,12 +96,12 @@ def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
         if unknown:
             raise _NoDataError(f"parameters of {parts['class']}, got {plain(unknown[0])!r}")
         estimator = kind(**parameters)
-        for name, value in learned.items():
+        for name in learned:
             if not name.isidentifier() or name[:2] == "__" or name in parameters:
                 raise _NoDataError(f"names of attributes, got {plain(name)!r}")
             if hasattr(kind, name):
                 raise _NoDataError(f"attributes that fit makes, got {name!r}")
-            estimator.__dict__[name] = value
+        estimator.__setstate__({**vars(estimator), **learned})
         estimator._check_learned()
     except (_NoDataError, AttributeError, TypeError, ValueError) as error:
         words = str(error)
@@ -163,6 +172,10 @@ def _encoded(value: Any) -> Any:
             if name == _GENERATOR
             else _odd(value)
         )
+    name = type(value).__name__
+    if type(value) is _RECORDS.get(name, (None,))[0]:
+        values = {word: _encoded(getattr(value, word)) for word in _RECORDS[name][1]}
+        return {"record": name, "values": values}
     if isinstance(value, Module):
         found = describe(value)
         if found.own:
@@ -192,27 +205,36 @@ def _array(array: Any) -> dict[str, Any]:
 # --- reading --------------------------------------------------------------------------------------
 
 
+Arrays = dict[int, Any]  # those that are made, by tensor: what was one array is one again
+
+
 def _decoded_all(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _decoded(value) for name, value in values.items()}
+    arrays: Arrays = {}
+    return {name: _decoded(value, arrays) for name, value in values.items()}
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: Any, arrays: Arrays) -> Any:
     """What a value stands for."""
     if isinstance(value, list):
-        return [_decoded(one) for one in value]
+        return [_decoded(one, arrays) for one in value]
     if isinstance(value, tuple):
-        return tuple(_decoded(one) for one in value)
+        return tuple(_decoded(one, arrays) for one in value)
     if not isinstance(value, dict):
         return value
     names = set(value)
     if names == {"array"} and isinstance(value["array"], Tensor):
-        return np.array(value["array"].numpy())  # a copy of its own, which may be written to
+        tensor = value["array"]
+        if id(tensor) not in arrays:  # copied, to be written to
+            arrays[id(tensor)] = np.array(tensor.numpy())
+        return arrays[id(tensor)]
     if names == {"dict"} and isinstance(value["dict"], dict):
-        return {key: _decoded(one) for key, one in value["dict"].items()}
+        return {key: _decoded(one, arrays) for key, one in value["dict"].items()}
     if names == {"labels", "shape", "dtype"}:
         return _labels(**value)
     if names == {"random_state"}:
-        return _random_state(value["random_state"])
+        return _random_state(_decoded(value["random_state"], arrays))
+    if names == {"record", "values"}:
+        return _record(**value, arrays=arrays)
     if names == {"module", "tensors"}:
         return _module(value["module"], value["tensors"])
     raise _NoDataError(f"words that this version knows, got {value!r:.60}")
@@ -234,10 +256,9 @@ def _labels(labels: Any, shape: Any, dtype: Any) -> Any:
     return np.array(labels, dtype=dtype).reshape(shape)
 
 
-def _random_state(parts: Any) -> np.random.RandomState:
-    state = _decoded(parts)
+def _random_state(state: Any) -> np.random.RandomState:
     if not isinstance(state, list) or len(state) != 4 or not isinstance(state[0], np.ndarray):
-        raise _NoDataError(f"a state of {_GENERATOR}, got {parts!r:.60}")
+        raise _NoDataError(f"a state of {_GENERATOR}, got {state!r:.60}")
     keys, place, has_gauss, gauss = state
     if (
         keys.shape != (_STATES,)
@@ -247,10 +268,21 @@ def _random_state(parts: Any) -> np.random.RandomState:
         or has_gauss not in (0, 1)
         or not isinstance(gauss, float)
     ):
-        raise _NoDataError(f"a state of {_GENERATOR}, got {parts!r:.60}")
+        raise _NoDataError(f"a state of {_GENERATOR}, got {state!r:.60}")
     made = np.random.RandomState(0)
     made.set_state((_GENERATOR, keys, place, has_gauss, gauss))
     return made
+
+
+def _record(record: Any, values: Any, arrays: Arrays) -> Any:
+    kind, words = _RECORDS[record] if record in list(_RECORDS) else (None, {})
+    if kind is None or not isinstance(values, dict) or set(values) != set(words):
+        raise _NoDataError(f"words that this version knows, got {record!r:.60}")
+    parts = {word: _decoded(value, arrays) for word, value in values.items()}
+    for word, wanted in words.items():
+        if not isinstance(parts[word], wanted):
+            raise _NoDataError(f"{word} of {record}, got {parts[word]!r:.60}")
+    return kind(**parts)
 
 
 def _module(description: Any, tensors: Any) -> Module:

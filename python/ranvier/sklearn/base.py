@@ -123,6 +123,9 @@ class Estimator:
     def __getstate__(self) -> dict[str, Any]:
         return {key: v for key, v in self.__dict__.items() if key not in self.transient}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     def _check_learned(self) -> None:
         """A ValueError where what a file says was learned cannot be."""
 

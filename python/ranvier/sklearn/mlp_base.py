@@ -6,6 +6,7 @@ The arithmetic is in `task` and `network`; what scikit-learn keeps of a fit is i
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,7 +55,7 @@ class SGD(optim.SGD):
 class MLP(Estimator):
     """Base of the multi-layer perceptrons."""
 
-    transient: ClassVar[tuple[str, ...]] = ("_network", "_optimizer", "_kept", "_staged")
+    transient: ClassVar[tuple[str, ...]] = ("_network", "_optimizer", "_kept", "_staged", "_given")
 
     if TYPE_CHECKING:
         coefs_: list[Any]
@@ -486,6 +487,27 @@ class MLP(Estimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _network=None, _optimizer=None)
+
+    def _check_learned(self) -> None:
+        self._check_parameters()
+        if not hasattr(self, "coefs_"):
+            return
+        coefs, intercepts = self.coefs_, self.intercepts_
+        units = [self.n_features_in_, *(b.shape[0] for b in intercepts)]
+        floats = (np.float32, np.float64)
+        fine = (
+            isinstance(coefs, list)
+            and isinstance(intercepts, list)
+            and len(coefs) == len(intercepts) == self.n_layers_ - 1 > 0
+            and [a.shape for a in coefs] == list(itertools.pairwise(units))
+            and all(b.ndim == 1 and b.size for b in intercepts)
+            and all(a.dtype in floats and a.flags.writeable for a in (*coefs, *intercepts))
+            and units[-1] == self.n_outputs_
+            and self.out_activation_ in ("softmax", "logistic", "exp", "identity")
+        )
+        if not fine:
+            raise ValueError("coefs_ and intercepts_ of a network, got others")
+        self._now()
 
 
 def learns_in_parts(estimator: Any) -> None:

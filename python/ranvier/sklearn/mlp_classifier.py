@@ -288,6 +288,23 @@ class MLPClassifier(MLP, Classifier):
     def _weights_of(self, y: Any, weight: Any, incremental: bool) -> Any:
         return of_rows(self, self._labels, y, weight, incremental)
 
+    def _check_learned(self) -> None:
+        super()._check_learned()
+        if not hasattr(self, "coefs_"):
+            return
+        own = self._labels
+        one_out = own.kind != "multiclass"
+        if not (
+            own.outputs == self.n_outputs_
+            and isinstance(own.classes, np.ndarray)
+            and own.classes.ndim == 1
+            and np.array_equal(own.classes, self.classes_)
+            and own.kind in ("binary", "multiclass", "multilabel-indicator")
+            and len(own.classes) >= 1
+            and self.out_activation_ == ("logistic" if one_out else "softmax")
+        ):
+            raise ValueError("as many labels as there are outputs, got others")
+
     # --- answers
 
     def predict(self, X: Any) -> Any:
