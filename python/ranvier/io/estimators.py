@@ -64,7 +64,8 @@ def content(estimator: Estimator) -> tuple[dict[str, Tensor], dict[str, str], st
         )
     left_out: list[str] = []
     parameters = estimator.get_params(deep=False)
-    learned = {k: v for k, v in estimator.__getstate__().items() if k not in parameters}
+    state = estimator.__getstate__()
+    learned = {name: state[name] for name in sorted(state) if name not in parameters}
     value = {
         "class": kind.__name__,
         "parameters": _encoded_all(parameters, left_out),
@@ -103,7 +104,7 @@ def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
                 raise _NoDataError(f"attributes that fit makes, got {name!r}")
         estimator.__setstate__({**vars(estimator), **learned})
         estimator._check_learned()
-    except (_NoDataError, AttributeError, TypeError, ValueError) as error:
+    except (_NoDataError, AttributeError, LookupError, TypeError, ValueError) as error:
         words = str(error)
         raise ValueError(
             f"[load] {os.fspath(path)}: {'' if words.startswith('expected') else 'expected '}"

@@ -58,6 +58,7 @@ class MLP(Estimator):
     transient: ClassVar[tuple[str, ...]] = ("_network", "_optimizer", "_kept", "_staged", "_given")
 
     if TYPE_CHECKING:
+        n_features_in_: int
         coefs_: list[Any]
         intercepts_: list[Any]
         hidden_layer_sizes: Any
