@@ -33,7 +33,9 @@ CASES: dict[str, Any] = {
         (5,), solver="sgd", max_iter=3, random_state=3
     ),
     "MLPClassifier, several": lambda: sklearn.MLPClassifier((5,), max_iter=3, random_state=3),
-    "MLPRegressor": lambda: sklearn.MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, random_state=3),
+    "MLPRegressor": lambda: sklearn.MLPRegressor(
+        hidden_layer_sizes=(6,), max_iter=3, random_state=3
+    ),
     "MLPRegressor, several": lambda: sklearn.MLPRegressor(
         hidden_layer_sizes=(6,), solver="lbfgs", max_iter=3, random_state=3
     ),
