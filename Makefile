@@ -4,12 +4,13 @@
 PYTHON = python3
 ARGS =
 
-.PHONY: help demo test test-slow lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean
+.PHONY: help demo test test-slow test-interop lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean
 
 help:
 	@echo 'make demo       build into .venv (once) and learn to read handwritten digits'
 	@echo 'make test       build, then run the Python tests and the C++ tests'
 	@echo 'make test-slow  the tests that take minutes; RANVIER_DATA=... names the data sets'
+	@echo 'make test-interop     what `make test` skips where scikit-learn, pandas or TensorBoard are missing'
 	@echo 'make lint       ruff, mypy and clang-format'
 	@echo 'make sanitize   tests and random calls under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan       tests of threads under the thread sanitizer'
@@ -22,7 +23,7 @@ help:
 	@echo 'make bench-selftest  that a kernel slowed down on purpose is noticed, and noise is not'
 	@echo 'make clean      remove build, .venv and caches'
 
-demo test test-slow lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean:
+demo test test-slow test-interop lint sanitize tsan fuzz fuzz-files bench bench-peers bench-selftest clean:
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo 'Ranvier needs Python 3.10 or newer and a C++20 compiler:'; \
 	  echo '    sudo apt-get install -y g++ python3-dev python3-venv'; \

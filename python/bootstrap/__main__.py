@@ -74,6 +74,20 @@ def slow_tests(arguments: list[str]) -> int:
     return run_pytest(["-m", "slow", *arguments])
 
 
+def interop_tests(arguments: list[str]) -> int:
+    """The tests that `test` skips where scikit-learn, pandas, SciPy or TensorBoard are missing."""
+    build("test-interop")
+    install_extra("test", "test-interop")
+    install_extra("interop", "test-interop")
+    calls = [f'importorskip("{name}' for name in ("sklearn", "pandas", "scipy", "tensorboard")]
+    files = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests" / "python").glob("test_*.py"))
+        if any(call in path.read_text(encoding="utf-8") for call in calls)
+    ]
+    return run_pytest([*files, *arguments])
+
+
 def lint() -> int:
     install_extra("lint", "lint")
     sources = [
@@ -193,8 +207,8 @@ def main() -> int:
         )
     commands = {"demo": demo, "lint": lint, "sanitize": sanitize, "tsan": thread_tests}
     commands["clean"] = clean
-    with_arguments = {"test": test, "test-slow": slow_tests, "fuzz": fuzz, "bench": bench}
-    with_arguments["fuzz-files"] = fuzz_files
+    with_arguments = {"test": test, "test-slow": slow_tests, "test-interop": interop_tests}
+    with_arguments |= {"fuzz": fuzz, "fuzz-files": fuzz_files, "bench": bench}
     with_arguments |= {"bench-peers": bench_peers, "bench-selftest": bench_selftest}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=[*commands, *with_arguments, "build"])
