@@ -16,13 +16,15 @@ A file names one of the classes of `ranvier.sklearn`, and no name of it is looke
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ranvier import sklearn
 from ranvier._C import Tensor
+from ranvier.data.preprocess import Impute, OneHot
+from ranvier.data.table import Table
 from ranvier.io import building, kinds, nested
 from ranvier.io.description import describe
 from ranvier.io.kinds import plain
@@ -33,12 +35,33 @@ from ranvier.training.history import History
 
 Path = str | os.PathLike[str]
 
-# Objects that are data, and what of them a file holds; how long a run took is none of its results.
-_RECORDS: dict[str, tuple[Any, dict[str, type]]] = {
-    "History": (History, {"history": dict, "stopped": object}),
-    "Labels": (Labels, {"kind": str, "classes": np.ndarray, "sparse": bool}),
-}
 
+class _Record(NamedTuple):
+    """Objects of a class that are data: what of them a file holds, and how they are made of it."""
+
+    kind: type
+    parts: dict[str, Any]
+    make: Callable[..., Any]
+
+
+def _table(numbers: Any, missing: Any, **learned: Any) -> Table:
+    made = Table(numbers, missing)
+    if type(learned["_scale"]) is not type(made._scale):
+        raise _NoDataError(f"a {numbers} of a table, got {type(learned['_scale']).__name__}")
+    vars(made).update(learned)
+    return made
+
+
+_TABLE = {
+    "numbers": object, "missing": object, "_impute": Impute, "_scale": object, "_hot": OneHot,
+    "_of_numbers": list, "_categories": (dict, type(None)),
+}  # fmt: skip
+_RECORDS = {
+    # How long a run took is none of its results.
+    "History": _Record(History, {"history": dict, "stopped": object}, History),
+    "Labels": _Record(Labels, {"kind": str, "classes": np.ndarray, "sparse": bool}, Labels),
+    "Table": _Record(Table, _TABLE, _table),
+}
 _GENERATOR = "MT19937"
 _STATES = 624  # of it
 _MOST = 2**24  # labels of an array that is made of a file's shape
@@ -54,7 +77,8 @@ def content(estimator: Estimator) -> tuple[dict[str, Tensor], dict[str, str], st
     Raises
     ------
     TypeError
-        For a class that is not one of `ranvier.sklearn`.
+        For a class that is not one of `ranvier.sklearn`, and for one that has learned what is no
+        data: a module of somebody's class.
     """
     kind = type(estimator)
     if classes().get(kind.__name__) is not kind:
@@ -71,6 +95,13 @@ def content(estimator: Estimator) -> tuple[dict[str, Tensor], dict[str, str], st
         "parameters": _encoded_all(parameters, left_out),
         "fitted": _encoded_all(learned, left_out),
     }
+    lost = [what for what in left_out if what.partition(" ")[0].endswith("_")]
+    if lost:
+        raise TypeError(
+            f"[save] {kind.__name__}: expected layers of ranvier.nn and ranvier.data alone, got "
+            f"{', '.join(lost)!s:.300}; rv.save(estimator.module_, path) writes the module, and "
+            "joblib.dump the estimator"
+        )
     tensors, description = nested.described(value, kind.__name__)
     words = ""
     if left_out:
@@ -93,9 +124,6 @@ def load(path: Path, named: Mapping[str, Tensor], metadata: Mapping[str, str]) -
     kind = classes()[parts["class"]]
     try:
         parameters, learned = _decoded_all(parts["parameters"]), _decoded_all(parts["fitted"])
-        unknown = [name for name in parameters if name not in kind._names()]
-        if unknown:
-            raise _NoDataError(f"parameters of {parts['class']}, got {plain(unknown[0])!r}")
         estimator = kind(**parameters)
         for name in learned:
             if not name.isidentifier() or name[:2] == "__" or name in parameters:
@@ -174,8 +202,8 @@ def _encoded(value: Any) -> Any:
             else _odd(value)
         )
     name = type(value).__name__
-    if type(value) is _RECORDS.get(name, (None,))[0]:
-        values = {word: _encoded(getattr(value, word)) for word in _RECORDS[name][1]}
+    if name in _RECORDS and type(value) is _RECORDS[name].kind:
+        values = {word: _encoded(getattr(value, word)) for word in _RECORDS[name].parts}
         return {"record": name, "values": values}
     if isinstance(value, Module):
         found = describe(value)
@@ -276,14 +304,14 @@ def _random_state(state: Any) -> np.random.RandomState:
 
 
 def _record(record: Any, values: Any, arrays: Arrays) -> Any:
-    kind, words = _RECORDS[record] if record in list(_RECORDS) else (None, {})
-    if kind is None or not isinstance(values, dict) or set(values) != set(words):
+    known = _RECORDS.get(record) if isinstance(record, str) else None
+    if known is None or not isinstance(values, dict) or set(values) != set(known.parts):
         raise _NoDataError(f"words that this version knows, got {record!r:.60}")
     parts = {word: _decoded(value, arrays) for word, value in values.items()}
-    for word, wanted in words.items():
+    for word, wanted in known.parts.items():
         if not isinstance(parts[word], wanted):
             raise _NoDataError(f"{word} of {record}, got {parts[word]!r:.60}")
-    return kind(**parts)
+    return known.make(**parts)
 
 
 def _module(description: Any, tensors: Any) -> Module:

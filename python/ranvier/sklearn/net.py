@@ -41,7 +41,7 @@ _MOST_AUTO = 200  # rows of a batch
 class Net(Estimator):
     """Base of the estimators around a module."""
 
-    transient: ClassVar[tuple[str, ...]] = ("_optimizer",)
+    transient: ClassVar[tuple[str, ...]] = ("_optimizer", "_loss")
     _numeric = False  # targets are numbers, and no labels
 
     if TYPE_CHECKING:
@@ -452,6 +452,17 @@ class Net(Estimator):
         if optimizer is not None:
             state["_moments"] = optimizer.state_dict()
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_row_of_output" in state:
+            self._loss = self._resolve_loss(type(self).__name__, self._row_of_output)
+
+    def _check_learned(self) -> None:
+        if not hasattr(self, "module_"):
+            return
+        if not (isinstance(self.module_, Module) and isinstance(self.history_, History)):
+            raise ValueError("a module and the course of its training, got something else")
 
 
 def _part(of: Any, which: Any) -> Any:
