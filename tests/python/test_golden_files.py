@@ -172,6 +172,24 @@ def test_a_model_of_keras(folder: Path) -> None:
             np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
 
 
+def test_an_estimator(folder: Path) -> None:
+    """What it predicts, and what it predicts when it has learned more."""
+    net = rv.load(folder / "estimator.safetensors")
+    expected = rv.load(folder / "estimator.expected.safetensors")
+    assert type(net) is rv.sklearn.MLPClassifier and net.classes_.tolist() == [
+        "no", "perhaps", "yes",
+    ]  # fmt: skip
+    assert net.class_weight == {"no": 1.0, "perhaps": 2.0, "yes": 0.5} and net.n_iter_ == 3
+    rows = expected["rows"].numpy()
+    assert_same(rv.tensor(net.predict_proba(rows)), expected["first"], "first")
+    net.partial_fit(rows, net.classes_[expected["numbers"].numpy()])
+    then = net.predict_proba(rows)
+    if rv.cpu_info()["isa"] != "base":
+        assert_same(rv.tensor(then), expected["then"], "then")
+    else:  # Adam makes steps of roundings, where a gradient is nearly 0
+        np.testing.assert_allclose(then, expected["then"].numpy(), atol=5e-3)
+
+
 def test_every_dtype(folder: Path) -> None:
     state = rv.load(folder / "dtypes.safetensors")
     floats = {"float64": "<f8", "float32": "<f4", "float16": "<f2"}

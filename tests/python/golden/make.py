@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,29 @@ def write_keras(folder: Path) -> None:
     )
 
 
+def write_estimators(folder: Path) -> None:
+    """A perceptron of many layers with labels of text, and what it predicts, then and later."""
+    random = np.random.default_rng(10)
+    rows = random.normal(size=(40, 5)).astype(np.float32)
+    labels = np.array(["no", "perhaps", "yes"])[(rows[:, 0] > 0).astype(int) + (rows[:, 1] > 0)]
+    net = rv.sklearn.MLPClassifier(
+        (6, 4), ["tanh", nn.LeakyReLU(0.2)], norm="batch", dropout=0.1, batch_size=8, max_iter=3,
+        tol=0.0, random_state=11, class_weight={"no": 1.0, "perhaps": 2.0, "yes": 0.5},
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        net.fit(rows, labels)
+    rv.save(net, folder / "estimator.safetensors")
+    found = {"rows": rows, "numbers": np.searchsorted(net.classes_, labels).astype(np.int64)}
+    found["first"] = net.predict_proba(rows)
+    net.partial_fit(rows, labels)
+    found["then"] = net.predict_proba(rows)
+    rv.save(
+        {name: rv.tensor(value) for name, value in found.items()},
+        folder / "estimator.expected.safetensors",
+    )
+
+
 # What is written by whom. More may be added; what is there is left alone.
 FILES: list[tuple[tuple[str, ...], Callable[[Path], None]]] = [
     (("dense", "dense.expected"), write_dense),
@@ -188,6 +212,7 @@ FILES: list[tuple[tuple[str, ...], Callable[[Path], None]]] = [
     (("own",), write_own),
     (("dtypes",), lambda folder: rv.save(every_dtype(), folder / "dtypes.safetensors")),
     (("keras", "keras.expected"), write_keras),
+    (("estimator", "estimator.expected"), write_estimators),
     (("nested",), lambda folder: rv.save(nested(), folder / "nested.safetensors")),
 ]
 
