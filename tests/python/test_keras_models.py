@@ -427,7 +427,7 @@ def test_names_that_are_elsewhere_say_where():
     for part, name, where in (
         ("callbacks", "ProgbarLogger", "verbose"),
         ("utils", "PyDataset", "__getitem__"),
-        ("models", "model_from_json", "clone_model"),
+        ("callbacks", "ProgbarLogger", "prints by itself"),
         ("utils", "to_categoric", "did you mean 'to_categorical'"),
     ):
         with pytest.raises(AttributeError, match=where):

@@ -23,7 +23,6 @@ _PARTS_ELSEWHERE = {
     ("utils", "Sequence"): "any object with __len__ and __getitem__ gives fit its batches",
     ("utils", "PyDataset"): "any object with __len__ and __getitem__ gives fit its batches",
     ("utils", "plot_model"): "model.summary() prints the layers and how they are joined",
-    ("models", "model_from_json"): "keras.models.clone_model makes another of a model",
 }  # fmt: skip
 
 

@@ -80,12 +80,15 @@ def deserialize_keras_object(
     ValueError
         For a name that nobody knows.
     """
-    if config is None or isinstance(config, (bool, int, float)):
+    if isinstance(config, (list, tuple)):
+        parts = [deserialize_keras_object(part, custom_objects) for part in config]
+        return parts if isinstance(config, list) else tuple(parts)
+    if not isinstance(config, (str, Mapping)):
         return config
     with known_as(custom_objects):
         if isinstance(config, str):
             return searched(config)
-        if not isinstance(config, Mapping) or "class_name" not in config:
+        if "class_name" not in config:
             raise ValueError(
                 "[deserialize_keras_object] config: expected a name, or class_name and config, got "
                 f"{config!r:.60}"

@@ -105,7 +105,17 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> npt.NDArray[Any]:
     return np.asarray(array / np.expand_dims(lengths, axis))
 
 
+_OF_SAVING = (  # and here too, as in Keras
+    "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_registered_name",
+    "get_registered_object", "serialize_keras_object",
+)  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
+    if name in _OF_SAVING:  # which is made of much more
+        from ranvier.keras import saving
+
+        return getattr(saving, name)
     from ranvier.keras._missing import refuse
 
     raise refuse("utils", name, __all__)

@@ -35,6 +35,7 @@ from ranvier.keras._files.values import (
     words_of_missing,
 )
 from ranvier.keras._names import custom_objects
+from ranvier.keras.backend import as_array
 from ranvier.keras.layers.core import InputLayer
 from ranvier.keras.layers.layer import Layer
 from ranvier.keras.layers.regularization import RandomLayer
@@ -61,7 +62,8 @@ _KEYS: dict[str, Any] = {
     "name": str, "class": str, "own": bool, "config": dict, "dtype": str, "called": str,
     "trainable": bool, "autocast": bool, "training": bool, "activity_regularizer": object,
     "drawn": int, "build": object, "weights": list, "fixed": list, "frozen": list, "layers": list,
-    "calls": list, "inputs": object, "outputs": object, "chain": list, "built": bool, "same": str,
+    "build_config": object, "state": dict, "calls": list, "inputs": object, "outputs": object,
+    "chain": list, "built": bool, "same": str,
 }  # fmt: skip
 _ERRORS = (
     TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
@@ -222,7 +224,11 @@ class _Builder:
             self.match(layer, node, path, whole=False)
             if "build" in node and not layer.built:
                 with self.room(node):
-                    layer._build_by(_shapes(node["build"]))
+                    if "build_config" in node and node.get("own"):
+                        layer.build_from_config(decoded(node["build_config"]))
+                    layer._build_shapes = _shapes(node["build"] or [])
+                    if not layer.built:
+                        layer._build_by(layer._build_shapes)
             self.match(layer, node, path, whole=True)
             if isinstance(layer, Sequential) and is_joined(layer) and layer._graph is None:
                 layer.built = bool(node.get("built", False))
@@ -372,6 +378,9 @@ class _Builder:
             self.slots[name] = layer, new[id(variable)]
         for layer, node in self.learning:
             _learn(layer, node)
+            if node.get("own") and "state" in node:
+                with self.at(layer.name, node):
+                    layer.load_own_variables(_store(layer, node["state"]))
         _C.structure_changed()
 
 
@@ -484,6 +493,18 @@ def _replace(layer: Layer, old: Variable, new: Variable) -> None:
     for name, value in list(vars(layer).items()):
         if value is old:
             object.__setattr__(layer, name, new)
+
+
+def _store(layer: Layer, state: JSON) -> dict[str, Any]:
+    """What `load_own_variables` takes: arrays by name."""
+    weights, store = dict(layer._own_parameters()), {}
+    for key, value in state.items():
+        given = value if isinstance(value, dict) else {}
+        tensor = given.get("array", weights.get(given.get("weight", "")))
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"state: expected arrays and weights, got {value!r:.60}")
+        store[key] = as_array(tensor.detach())
+    return store
 
 
 def _learn(layer: Layer, node: JSON) -> None:

@@ -21,6 +21,10 @@ from ranvier.keras.variables import Variable
 
 JSON = dict[str, Any]
 
+_ERRORS = (
+    TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
+    RecursionError,
+)  # fmt: skip
 _GIVEN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 _KEYS = {"is", "module", "class", "config", "steps", "stepped", "trains", "state", "not_decayed"}
 
@@ -42,7 +46,12 @@ def written(model: Any, names: Mapping[int, str]) -> JSON | None:
     if not isinstance(model, Trainer) or model._compiled is None:
         return None
     if type(model).compile is not Trainer.compile:
-        raise DescribeError(f"{type(model).__name__} has a compile of its own")
+        if type(model).get_compile_config is Trainer.get_compile_config:
+            raise DescribeError(
+                f"{type(model).__name__} has a compile of its own, and no get_compile_config and "
+                "compile_from_config"
+            )
+        return {"own": encoded(model.get_compile_config())}
     parts: JSON = {}
     for name, given in zip(_GIVEN, model._compiled._given, strict=True):
         try:
@@ -92,10 +101,13 @@ def compile_by(model: Any, parts: Any, weights: Mapping[str, Variable]) -> None:
     ValueError
         For what `written` does not write.
     """
-    if not isinstance(parts, dict) or not {"optimizer", *_GIVEN} >= set(parts):
-        raise ValueError(f"compile: expected optimizer, loss and metrics, got {parts!r:.60}")
     if not isinstance(model, Trainer):
         raise ValueError(f"compile: expected a model, got {type(model).__name__}")
+    if isinstance(parts, dict) and set(parts) == {"own"}:
+        _own_compile(model, parts["own"])
+        return
+    if not isinstance(parts, dict) or not {"optimizer", *_GIVEN} >= set(parts):
+        raise ValueError(f"compile: expected optimizer, loss and metrics, got {parts!r:.60}")
     told = parts.get("optimizer")
     if not isinstance(told, dict) or not set(told) <= _KEYS or "class" not in told:
         raise ValueError(f"compile: expected an optimizer, got {told!r:.60}")
@@ -106,8 +118,17 @@ def compile_by(model: Any, parts: Any, weights: Mapping[str, Variable]) -> None:
         given = {name: decoded(parts.get(name)) for name in _GIVEN}
         model.compile(optimizer=optimizer, **given)
         _put_state(optimizer, told, weights)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError,
-            OverflowError, RecursionError) as error:  # fmt: skip
+    except _ERRORS as error:
+        raise ValueError(f"compile: {plain(str(error), 400)}") from None
+
+
+def _own_compile(model: Trainer, config: Any) -> None:
+    """Compiles a model that has a way of its own."""
+    if type(model).compile_from_config is Trainer.compile_from_config:
+        raise ValueError(f"compile: expected compile_from_config, got none of {model.name}")
+    try:
+        model.compile_from_config(decoded(config))
+    except _ERRORS as error:
         raise ValueError(f"compile: {plain(str(error), 400)}") from None
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ranvier._C import Tensor
 from ranvier.io.description import DEPTH
 from ranvier.keras._files import lambdas
@@ -131,6 +133,8 @@ class Described:
             node["drawn"] = int(layer._generator.state[1].item())
         if layer.built and not is_joined(layer) and not isinstance(layer, InputLayer):
             node["build"] = encoded(layer._build_shapes)
+            if _overrides(layer, "build_from_config"):
+                node["build_config"] = encoded(layer.get_build_config())
         return node
 
     def _weights(self, layer: Layer, path: str, node: JSON) -> None:
@@ -152,6 +156,8 @@ class Described:
                 frozen.append(name)
         lists = {"weights": names, "fixed": fixed, "frozen": frozen}
         node |= {key: value for key, value in lists.items() if value}
+        if _overrides(layer, "load_own_variables"):
+            node["state"] = _state(layer)
 
     # --- models that are made of inputs and outputs
 
@@ -172,6 +178,26 @@ def is_joined(layer: Any) -> bool:
     if isinstance(layer, Sequential):
         return makes is Sequential.__init__
     return isinstance(layer, Model) and makes is Model.__init__ and layer._graph is not None
+
+
+def _overrides(layer: Layer, name: str) -> bool:
+    """Whether a class of one's own does this in its own way."""
+    return getattr(type(layer), name) is not getattr(Layer, name)
+
+
+def _state(layer: Layer) -> JSON:
+    """What a layer of one's own keeps beside its weights, and its weights by their names."""
+    names = {id(variable): name for name, variable in layer._own_parameters()}
+    store: dict[str, Any] = {}
+    layer.save_own_variables(store)
+    return {
+        str(key): {"weight": names[id(value)]} if id(value) in names else {"array": _array(value)}
+        for key, value in store.items()
+    }
+
+
+def _array(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def layers_in(layer: Layer) -> list[tuple[str, Layer]]:

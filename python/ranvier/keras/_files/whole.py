@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ranvier import _C
 from ranvier._C import Tensor
+from ranvier._dtypes import as_dtype
 from ranvier.io import kinds, nested
 from ranvier.io.building import layers_of
 from ranvier.keras._files import building, compiling, describing
@@ -16,6 +21,7 @@ from ranvier.keras._files.values import (
     missing_in,
     words_of_missing,
 )
+from ranvier.keras.backend import as_array
 from ranvier.keras.layers.layer import Layer
 
 JSON = dict[str, Any]
@@ -241,6 +247,44 @@ def load_model(
 
         warn(words)
     return model
+
+
+def to_json(model: Layer, **kwargs: Any) -> str:
+    """A model without its weights, as text."""
+    tree = describing.Described(model).tree
+    extra, value = nested.described(tree, "model")
+    numbers = {name: [t.dtype.name, as_array(t).tolist()] for name, t in extra.items()}
+    return json.dumps({"model": value["value"], "tensors": numbers}, **kwargs)
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The model of what `model.to_json()` gave, with new weights.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such description, or names classes that nobody knows.
+
+    Examples
+    --------
+    >>> from ranvier import keras
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> keras.models.model_from_json(model.to_json()).count_params()
+    3
+    """
+    where = "[model_from_json]"
+    try:
+        found = json.loads(json_string)
+        numbers = {
+            name: _C.as_tensor(np.asarray(values)).to(as_dtype(dtype))
+            for name, (dtype, values) in found["tensors"].items()
+        }
+        tree = nested.value_of("json_string", numbers, {"value": found["model"]})
+        with known_as(custom_objects):
+            return building.anew(tree)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        told = str(error).removeprefix("[load] ")
+        raise ValueError(f"{where} expected what to_json gives, got another: {told:.500}") from None
 
 
 def _other(path: str, kind: str, description: JSON) -> str:

@@ -393,8 +393,7 @@ class Layer(Module):
     @property
     def weights(self) -> list[Variable]:
         """All weights: those of its own that are learned first, then the others, then inside."""
-        own = sorted(self._own, key=lambda v: not v.wanted)
-        found = {id(v): v for v in own}
+        found = {id(v): v for v in self._in_order()}
         for _, layer in self.named_children():
             if isinstance(layer, Layer):
                 found.update((id(v), v) for v in layer.weights)
@@ -484,6 +483,30 @@ class Layer(Module):
                 "built; call it, or give it an input shape"
             )
         return sum(int(v.numel()) for v in self.weights)
+
+    # --- what files keep of it, for layers of one's own
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` takes; None where the layer is not built."""
+        return {"input_shape": self._build_shapes[0]} if self._build_shapes else None
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Makes the weights, as they were made of what `get_build_config` gave."""
+        if config:
+            self.build(config["input_shape"])
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Puts the layer's own weights into `store`; one's own may add arrays under other names."""
+        for i, variable in enumerate(self._in_order()):
+            store[str(i)] = variable
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Takes them back, as arrays."""
+        for i, variable in enumerate(self._in_order()):
+            variable.assign(store[str(i)])
+
+    def _in_order(self) -> list[Variable]:
+        return sorted(self._own, key=lambda v: not v.wanted)
 
     # --- what it says of itself
 

@@ -212,6 +212,12 @@ class Model(Trainer, Layer):
         with known_as(custom_objects):
             return building.anew(config) if "calls" in config else super().from_config(config)
 
+    def to_json(self, **kwargs: Any) -> str:
+        """The model without its weights, as text for `keras.models.model_from_json`."""
+        from ranvier.keras._files import whole
+
+        return whole.to_json(self, **kwargs)
+
     # --- printing and files
 
     def summary(

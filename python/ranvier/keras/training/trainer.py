@@ -90,6 +90,13 @@ class Trainer(Steps):
         self._loss_tracker = Mean("loss")
         self.stop_training = False
 
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What a `compile` of one's own was given, for files; objects may be in it as they are."""
+        return None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model as it was, of what `get_compile_config` gave."""
+
     @property
     def compiled(self) -> bool:
         """Whether `compile` was called."""
