@@ -39,15 +39,3 @@ def isa(request: pytest.FixtureRequest) -> str:
         pytest.skip(f"this machine has no {request.param}")
     _C.set_isa(request.param)
     return str(request.param)
-
-
-@pytest.fixture
-def own_names() -> Iterator[None]:
-    """What a test registers with Keras' door is forgotten."""
-    from ranvier.keras import saving
-
-    known = saving.get_custom_objects()
-    before = dict(known)
-    yield
-    known.clear()
-    known.update(before)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ranvier import keras
 
@@ -15,6 +16,16 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(48, 6)).astype(np.float32)
 Y = (X[:, :1] * 2 - X[:, 1:2]).astype(np.float32)
 LABELS = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """A file; what a test registers with Keras' door is forgotten behind it."""
+    known = keras.saving.get_custom_objects()
+    before = dict(known)
+    yield tmp_path / "model.keras"
+    known.clear()
+    known.update(before)
 
 
 def bits(value: Any) -> Any:

@@ -20,19 +20,14 @@ from keras_files_setup import (
     bits,
     branched,
     predicted,
-)
+)  # fmt: skip
 
 import ranvier as rv
 from ranvier import keras
 
 L = keras.layers
 
-pytestmark = pytest.mark.usefixtures("own_names")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "model.keras"
+pytest_plugins = ("keras_files_setup",)
 
 
 # --- every layer ----------------------------------------------------------------------------------

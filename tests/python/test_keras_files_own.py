@@ -17,7 +17,7 @@ from keras_files_setup import (
     bits,
     double,
     predicted,
-)
+)  # fmt: skip
 
 import ranvier as rv
 from ranvier import keras
@@ -25,12 +25,7 @@ from ranvier.io import tensors
 
 L = keras.layers
 
-pytestmark = pytest.mark.usefixtures("own_names")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "model.keras"
+pytest_plugins = ("keras_files_setup",)
 
 
 def test_own_layers_and_functions(path: Path) -> None:
