@@ -8,26 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras_files_setup as setup
 import numpy as np
 import pytest
-from keras_files_setup import (
-    LABELS,
-    LAYERS,
-    MERGED,
-    X,
-    Y,
-    assert_same,
-    bits,
-    branched,
-    predicted,
-)  # fmt: skip
 
 import ranvier as rv
 from ranvier import keras
 
 L = keras.layers
 
-pytest_plugins = ("keras_files_setup",)
+path = setup.path  # a fixture
+LABELS, LAYERS, MERGED, X, Y = setup.LABELS, setup.LAYERS, setup.MERGED, setup.X, setup.Y
+assert_same, bits, branched, predicted = (
+    setup.assert_same,
+    setup.bits,
+    setup.branched,
+    setup.predicted,
+)
 
 
 # --- every layer ----------------------------------------------------------------------------------

@@ -9,19 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras_files_setup as setup
 import numpy as np
 import pytest
-from keras_files_setup import (
-    LAYERS,
-    Net,
-    Scale,
-    X,
-    Y,
-    assert_same,
-    bits,
-    branched,
-    predicted,
-)  # fmt: skip
 
 import ranvier as rv
 from ranvier import keras
@@ -29,7 +19,14 @@ from ranvier.io import tensors
 
 L = keras.layers
 
-pytest_plugins = ("keras_files_setup",)
+path = setup.path  # a fixture
+LAYERS, Net, Scale, X, Y = setup.LAYERS, setup.Net, setup.Scale, setup.X, setup.Y
+assert_same, bits, branched, predicted = (
+    setup.assert_same,
+    setup.bits,
+    setup.branched,
+    setup.predicted,
+)
 
 
 # --- around it ------------------------------------------------------------------------------------

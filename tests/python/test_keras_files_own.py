@@ -6,18 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras_files_setup as setup
 import numpy as np
 import pytest
-from keras_files_setup import (
-    Net,
-    Scale,
-    X,
-    Y,
-    assert_same,
-    bits,
-    double,
-    predicted,
-)  # fmt: skip
 
 import ranvier as rv
 from ranvier import keras
@@ -25,7 +16,9 @@ from ranvier.io import tensors
 
 L = keras.layers
 
-pytest_plugins = ("keras_files_setup",)
+path = setup.path  # a fixture
+Net, Scale, X, Y = setup.Net, setup.Scale, setup.X, setup.Y
+assert_same, bits, double, predicted = setup.assert_same, setup.bits, setup.double, setup.predicted
 
 
 def test_own_layers_and_functions(path: Path) -> None:
