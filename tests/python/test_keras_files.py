@@ -11,6 +11,7 @@ from typing import Any
 import keras_files_setup as setup
 import numpy as np
 import pytest
+from keras_files_setup import assert_same, bits, branched, predicted
 
 import ranvier as rv
 from ranvier import keras
@@ -19,12 +20,6 @@ L = keras.layers
 
 path = setup.path  # a fixture
 LABELS, LAYERS, MERGED, X, Y = setup.LABELS, setup.LAYERS, setup.MERGED, setup.X, setup.Y
-assert_same, bits, branched, predicted = (
-    setup.assert_same,
-    setup.bits,
-    setup.branched,
-    setup.predicted,
-)
 
 
 # --- every layer ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import keras_files_setup as setup
 import numpy as np
 import pytest
+from keras_files_setup import assert_same, bits, branched, predicted
 
 import ranvier as rv
 from ranvier import keras
@@ -21,12 +22,6 @@ L = keras.layers
 
 path = setup.path  # a fixture
 LAYERS, Net, Scale, X, Y = setup.LAYERS, setup.Net, setup.Scale, setup.X, setup.Y
-assert_same, bits, branched, predicted = (
-    setup.assert_same,
-    setup.bits,
-    setup.branched,
-    setup.predicted,
-)
 
 
 # --- around it ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import keras_files_setup as setup
 import numpy as np
 import pytest
+from keras_files_setup import assert_same, bits, double, predicted
 
 import ranvier as rv
 from ranvier import keras
@@ -18,7 +19,6 @@ L = keras.layers
 
 path = setup.path  # a fixture
 Net, Scale, X, Y = setup.Net, setup.Scale, setup.X, setup.Y
-assert_same, bits, double, predicted = setup.assert_same, setup.bits, setup.double, setup.predicted
 
 
 def test_own_layers_and_functions(path: Path) -> None:
