@@ -47,6 +47,9 @@ def test_numbers(tmp_path: Path) -> None:
         assert writer.get_logdir() == str(tmp_path)
         for step, value in enumerate((1.5, rv.tensor([2.5]), np.float32(3.5), 4)):
             writer.add_scalar("loss", value, step, walltime=100.0 + step)
+        for step, dtype in enumerate((rv.bfloat16, rv.float16, rv.float64, rv.int8, rv.bool)):
+            writer.add_scalar("types", rv.ones((), dtype=dtype), step)
+            writer.add_histogram("types", rv.ones((3,), dtype=dtype), step)
         writer.add_scalar("new", 0.25, 7, new_style=True, double_precision=True)
         writer.add_scalars("pair", {"a": 1.0, "b/c": 2.0}, 3)
         writer.add_tensor("whole", rv.tensor([[1.0, 2.0]]), 1)
@@ -54,6 +57,8 @@ def test_numbers(tmp_path: Path) -> None:
     assert [(e.step, e.value, e.wall_time) for e in found.Scalars("loss")] == [
         (0, 1.5, 100.0), (1, 2.5, 101.0), (2, 3.5, 102.0), (3, 4.0, 103.0),
     ]  # fmt: skip
+    assert [e.value for e in found.Scalars("types")] == [1.0] * 5
+    assert [e.histogram_value.sum for e in found.Histograms("types")] == [3.0] * 5
     (new,) = found.Tensors("new")
     assert new.step == 7 and new.tensor_proto.double_val[:] == [0.25]
     assert [read(tmp_path / f"pair_{name}").Scalars("pair")[0].value for name in ("a", "b_c")] == [
@@ -172,7 +177,11 @@ def test_settings_of_a_run(tmp_path: Path) -> None:
     assert start.hparams["lr"].number_value == 0.1 and start.hparams["bias"].bool_value is True
     assert start.hparams["act"].string_value == "relu" and start.hparams["size"].number_value == 3
     whole = metadata.parse_experiment_plugin_data(content(metadata.EXPERIMENT_TAG))
-    assert [m.name.tag for m in whole.metric_infos] == ["acc"] and len(whole.hparam_infos) == 5
+    assert [m.name.tag for m in whole.metric_infos] == ["acc"]
+    kinds = {info.name: info.type for info in whole.hparam_infos}  # 1 text, 2 bool, 3 number
+    assert kinds == {"lr": 3, "act": 1, "bias": 2, "none": 1, "size": 3}
+    (act,) = (info for info in whole.hparam_infos if info.name == "act")
+    assert [v.string_value for v in act.domain_discrete.values] == ["relu", "tanh"]
     ended = metadata.parse_session_end_info_plugin_data(content(metadata.SESSION_END_INFO_TAG))
     assert ended.end_time_secs > 0
 

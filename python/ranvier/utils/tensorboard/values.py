@@ -25,13 +25,13 @@ def _protos() -> Any:
     return needed(WHO, "compat.proto.summary_pb2")
 
 
-def array(name: str, value: Any) -> Array:
+def array(name: str, given: Any) -> Array:
     """Numbers of any origin as an array; a TypeError for what is none."""
-    if isinstance(value, Tensor):
-        return np.asarray(array_of(value.detach()))
-    found = np.asarray(value)
+    if isinstance(given, Tensor):
+        return np.asarray(array_of(given.detach()))
+    found = np.asarray(given)
     if found.dtype.kind not in "buif":
-        raise TypeError(f"[{WHO}] {name}: expected numbers, got {type(value).__name__}")
+        raise TypeError(f"[{WHO}] {name}: expected numbers, got {type(given).__name__}")
     return found
 
 
@@ -41,7 +41,8 @@ def _of_rank(name: str, given: Array, rank: int) -> Array:
     return given
 
 
-def _value(tag: str, **content: Any) -> Any:
+def value(tag: str, **content: Any) -> Any:
+    """A message about a thing with a name."""
     if not isinstance(tag, str):
         raise TypeError(f"[{WHO}] tag: expected a string, got {tag!r:.60}")
     protos = _protos()
@@ -51,26 +52,25 @@ def _value(tag: str, **content: Any) -> Any:
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def scalar(tag: str, value: Any, new_style: bool = False, double_precision: bool = False) -> Any:
+def scalar(tag: str, number: Any, new_style: bool = False, double_precision: bool = False) -> Any:
     """One number."""
-    given = array("scalar_value", value)
+    given = array("scalar_value", number)
     if given.size != 1:
         raise ValueError(
             f"[{WHO}] scalar_value: expected one number, got shape {given.shape} for {tag!r}"
         )
-    number = float(given.reshape(()))
     if not new_style:
-        return _value(tag, simple_value=number)
-    kept = np.float64(number) if double_precision else np.float32(number)
+        return value(tag, simple_value=float(given.reshape(())))
+    kept = given.reshape(()).astype(np.float64 if double_precision else np.float32)
     content = needed(WHO, "util.tensor_util").make_tensor_proto(kept)
     metadata = needed(WHO, "plugins.scalar.metadata").create_summary_metadata("", "")
-    return _value(tag, tensor=content, metadata=metadata)
+    return value(tag, tensor=content, metadata=metadata)
 
 
-def tensor(tag: str, value: Any) -> Any:
+def tensor(tag: str, given: Any) -> Any:
     """All numbers of a tensor."""
-    content = needed(WHO, "util.tensor_util").make_tensor_proto(array("tensor", value))
-    return _value(tag, tensor=content)
+    content = needed(WHO, "util.tensor_util").make_tensor_proto(array("tensor", given))
+    return value(tag, tensor=content)
 
 
 @functools.cache
@@ -120,7 +120,7 @@ def histogram_raw(
         min=float(low), max=float(high), num=float(num), sum=float(total),
         sum_squares=float(squares), bucket_limit=limits.tolist(), bucket=counts.tolist(),
     )  # fmt: skip
-    return _value(tag, histo=made)
+    return value(tag, histo=made)
 
 
 def pr_curve(
@@ -156,7 +156,7 @@ def pr_curve_raw(
     rows = [array("pr_curve", part) for part in (tp, fp, tn, fn, precision, recall)]
     content = needed(WHO, "util.tensor_util").make_tensor_proto(np.stack(rows).astype(np.float32))
     about = needed(WHO, "plugins.pr_curve.metadata")
-    return _value(tag, tensor=content, metadata=about.create_summary_metadata(
+    return value(tag, tensor=content, metadata=about.create_summary_metadata(
         tag, "", num_thresholds
     ))  # fmt: skip
 
@@ -167,19 +167,7 @@ def text(tag: str, words: str) -> Any:
         raise TypeError(f"[{WHO}] text_string: expected a string, got {type(words).__name__}")
     content = needed(WHO, "util.tensor_util").make_tensor_proto([words.encode()], dtype=np.object_)
     about = needed(WHO, "plugins.text.metadata").create_summary_metadata("", "")
-    return _value(tag, tensor=content, metadata=about)
-
-
-def session_ended() -> Any:
-    """That a run with settings of its own has come to its end."""
-    import time
-
-    about = needed(WHO, "plugins.hparams.metadata")
-    data = needed(WHO, "plugins.hparams.plugin_data_pb2")
-    done = needed(WHO, "plugins.hparams.api_pb2").STATUS_SUCCESS
-    ended = data.SessionEndInfo(status=done, end_time_secs=time.time())
-    metadata = about.create_summary_metadata(data.HParamsPluginData(session_end_info=ended))
-    return _value(about.SESSION_END_INFO_TAG, metadata=metadata, tensor=about.NULL_TENSOR)
+    return value(tag, tensor=content, metadata=about)
 
 
 # --- pictures and sounds --------------------------------------------------------------------------
@@ -235,7 +223,7 @@ def image_of(tag: str, picture: Array) -> Any:
     made = _protos().Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=png(picture)
     )
-    return _value(tag, image=made)
+    return value(tag, image=made)
 
 
 def png(picture: Array) -> bytes:
@@ -269,7 +257,7 @@ def video(tag: str, given: Any, fps: float = 4) -> Any:
     content = _protos().Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=data.getvalue()
     )
-    return _value(tag, image=content)
+    return value(tag, image=content)
 
 
 def audio(tag: str, given: Any, sample_rate: int = 44100) -> Any:
@@ -289,7 +277,7 @@ def audio(tag: str, given: Any, sample_rate: int = 44100) -> Any:
         sample_rate=sample_rate, num_channels=1, length_frames=len(samples),
         encoded_audio_string=data.getvalue(), content_type="audio/wav",
     )  # fmt: skip
-    return _value(tag, audio=made)
+    return value(tag, audio=made)
 
 
 def figure(tag: str, figures: Any, close: bool = True) -> Any:

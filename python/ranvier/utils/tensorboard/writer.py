@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from ranvier.nn import Module
-from ranvier.utils.tensorboard import embedding, graph, values
-from ranvier.utils.tensorboard.events import EventFile, needed
+from ranvier.utils.tensorboard import embedding, graph, settings, values
+from ranvier.utils.tensorboard.events import EventFile
 
 
 class SummaryWriter:
@@ -371,19 +371,11 @@ class SummaryWriter:
                 raise TypeError(
                     f"[add_hparams] {what}: expected a dict, got {type(given).__name__}"
                 )
-        made = needed("add_hparams", "plugins.hparams.summary_v2")
-        domains = hparam_domain_discrete or {}
-        listed = [
-            made.HParam(name, made.Discrete([*domains[name]]) if name in domains else None)
-            for name in hparam_dict
-        ]
-        metrics = [made.Metric(name) for name in metric_dict]
-        settings = {name: _setting(name, value) for name, value in hparam_dict.items()}
         folder = os.path.join(self.log_dir, run_name or str(time.time()))
+        made = settings.messages(hparam_dict, metric_dict, hparam_domain_discrete or {}, folder)
         with SummaryWriter(folder) as writer:
-            writer._add(None, None, summary=made.hparams_config_pb(listed, metrics))
-            writer._add(None, None, summary=made.hparams_pb(settings, trial_id=folder))
-            writer._add(None, None, summary=values.session_ended())
+            for message in made:
+                writer._add(None, None, summary=message)
             for name, value in metric_dict.items():
                 writer.add_scalar(name, value, global_step)
 
@@ -451,11 +443,3 @@ class SummaryWriter:
 
 
 _histogram = values.histogram  # an argument of PyTorch's has the module's name
-
-
-def _setting(name: str, value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    return float(values.array(f"hparam_dict: {name}", value).reshape(()))
