@@ -36,6 +36,11 @@ def array_of(tensor: Tensor) -> NDArray[Any]:
     return (wide >> 16).astype(np.uint16)
 
 
+def as_array(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor as an array; those of bfloat16, which NumPy lacks, as float32."""
+    return (tensor.float() if tensor.dtype is _C.bfloat16 else tensor).numpy()
+
+
 def tensor_of(array: NDArray[Any], dtype: str) -> Tensor:
     """The tensor of a dtype whose elements `array_of` gave; shares memory where NumPy has it."""
     if dtype != "bfloat16":

@@ -9,6 +9,7 @@ import numpy as np
 from ranvier import _C
 from ranvier._C import Tensor
 from ranvier._C import dtype as DType
+from ranvier._conversion import as_array as as_array
 from ranvier._conversion import as_tensor
 from ranvier._dtypes import as_dtype
 from ranvier.keras import _names
@@ -102,11 +103,6 @@ def to_tensor(value: Any, dtype: DType | None = None) -> Tensor:
             return tensor
         dtype = to_dtype(None)
     return tensor if tensor.dtype is dtype else _C.ops.cast(tensor, dtype)
-
-
-def as_array(tensor: Tensor) -> Any:
-    """The numbers of a tensor as an array; those of bfloat16, which NumPy lacks, as float32."""
-    return (tensor.float() if tensor.dtype is _C.bfloat16 else tensor).numpy()
 
 
 def _from_numbers(value: Any) -> Tensor:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier._C import Tensor
+from ranvier._conversion import as_array, as_tensor
 from ranvier._grad import no_grad
 from ranvier.keras.callbacks.callback import EVENTS, Line, heard
 from ranvier.training.callbacks.protocol import is_of_keras
@@ -85,21 +87,22 @@ class View:
         return getattr(self.trained, name)
 
     def get_weights(self) -> list[Any]:
-        """Copies of all parameters and buffers, as NumPy arrays."""
+        """Copies of all parameters and buffers, as NumPy arrays; bfloat16 as float32."""
         if hasattr(self.trained, "get_weights"):
             return list(self.trained.get_weights())
-        return [np.array(tensor.detach().numpy()) for tensor in self.trained.state_dict().values()]
+        return [np.array(as_array(tensor.detach())) for tensor in self._tensors()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Puts such copies back."""
         if hasattr(self.trained, "set_weights"):
             self.trained.set_weights(weights)
             return
-        from ranvier._conversion import as_tensor
-
         with no_grad():
-            for tensor, value in zip(self.trained.state_dict().values(), weights, strict=True):
+            for tensor, value in zip(self._tensors(), weights, strict=True):
                 tensor.copy_(as_tensor(value))
+
+    def _tensors(self) -> list[Tensor]:
+        return [value for value in self.trained.state_dict().values() if isinstance(value, Tensor)]
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
         """Writes the state dict."""

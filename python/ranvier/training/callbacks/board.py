@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._C import Tensor
+from ranvier._conversion import as_array
 from ranvier.nn import Module
 from ranvier.training.callbacks.files import check_folder
 from ranvier.training.errors import warn
@@ -202,7 +203,7 @@ def picture_of(values: Tensor) -> Any:
     A vector is a line, a matrix lies on its longer side, kernels of a convolution are a picture
     each: of their first channel, unless there are three.
     """
-    array = values.numpy().astype(np.float64)
+    array = as_array(values).astype(np.float64)
     low, high = array.min(initial=np.inf), array.max(initial=-np.inf)
     if array.ndim not in (1, 2, 4) or not np.isfinite([low, high]).all():
         return None

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._C import Tensor
-from ranvier._conversion import array_of
+from ranvier._conversion import as_array
 from ranvier.training.errors import describe_bad
 from ranvier.utils.tensorboard.events import needed
 
@@ -28,7 +28,7 @@ def _protos() -> Any:
 def array(name: str, given: Any) -> Array:
     """Numbers of any origin as an array; a TypeError for what is none."""
     if isinstance(given, Tensor):
-        return np.asarray(array_of(given.detach()))
+        return np.asarray(as_array(given.detach()))
     found = np.asarray(given)
     if found.dtype.kind not in "buif":
         raise TypeError(f"[{WHO}] {name}: expected numbers, got {type(given).__name__}")
