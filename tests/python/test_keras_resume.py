@@ -393,3 +393,22 @@ def test_states_that_are_damaged(tmp_path: Path) -> None:
         tensors.write(path, named, metadata)
         with pytest.raises(ValueError, match=r"\[fit\] checkpoint: .*expected"):
             run("endless batches", checkpoint=rv.Checkpoint(path, every=4))
+
+
+def test_nothing_of_a_stream_is_lost() -> None:
+    """Who looks at the first batch takes it from nobody."""
+
+    class Stream:
+        def __init__(self) -> None:
+            self.given = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            while self.given < 6:
+                self.given += 1
+                yield X[self.given : self.given + 4], Y[self.given : self.given + 4]
+
+    stream, seen = Stream(), []
+    model = dense()
+    counter = C.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    model.fit(stream, verbose=0, callbacks=[counter])
+    assert stream.given == 6 and seen == list(range(6))

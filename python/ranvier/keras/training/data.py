@@ -181,11 +181,12 @@ class GivenBatches:
     def peek(self) -> Batch:
         """The first batch, which comes again when the epoch begins.
 
-        What can be gone through again is: random numbers are then where they were.
+        What has a length can be gone through again: random numbers are then where they were. What
+        has none may be a stream, of which the first batch is kept.
         """
         if self._seen is None:
             try:
-                if iter(self.source) is self.source:
+                if _length(self.source) is None:
                     self._running = iter(self.source)
                     self._first.append(next(self._running))
                     item = self._first[0]
@@ -225,6 +226,8 @@ class GivenBatches:
     def skip(self, count: int) -> None:
         """Leaves behind what was given before; without a limit, epochs begin anew by themselves."""
         self.total = self.begun = count
+        if self._limit is None and count:
+            self._running, self._first = None, []
         for _ in range(count if self._limit is not None else 0):
             list(self._next())
 
