@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import optim
+from ranvier import _C, optim
 from ranvier._C import Tensor, ops
 from ranvier._grad import no_grad
 from ranvier.sklearn.network import Network
@@ -108,12 +108,8 @@ class MLPTask(Task):
         self.chosen, self.alpha, self.measured = loss, float(alpha), validate
         self.penalties = Penalties(network.model, clip_norm=clip_norm)
         self.trained = [p for p in network.model.parameters() if p.requires_grad]
-        # (inputs, outputs), as they lie in memory
-        self.weights = [weight.detach().T for weight in network.weights()]
         self.parameters = network.weights()
-        self.share: float | Tensor | None = None  # of the weights in their gradients
-        # L-BFGS asks for loss and gradients several times a step: all of them by backward alone.
-        self.by_backward = isinstance(optimizer, optim.LBFGS)
+        self.flat = [weight.detach().T.reshape(-1) for weight in self.parameters]
 
     def likeness(self) -> tuple[Any, ...]:
         settings = self.alpha, self.penalties.clip_norm, self.measured is None
@@ -158,14 +154,17 @@ class MLPTask(Task):
         return loss + difference
 
     def squares(self, count: Any) -> Tensor:
-        """alpha / 2 times the sum of squared weights, over what the rows count."""
+        """alpha / 2 times the sum of squared weights, over what the rows count.
+
+        Its gradients are where those of the rows are then added, which takes no memory and no pass
+        over them of its own.
+        """
         share = self.alpha / count
-        weights = self.weights
-        if self.by_backward:
-            weights = [parameter.T for parameter in self.parameters]
-        else:
-            self.share = share  # for `limit_gradients`
-        found = [ops.dot(part, part) for part in (weight.reshape(-1) for weight in weights)]
+        learns = _C.is_grad_enabled()
+        with no_grad():
+            found = [ops.dot(part, part) for part in self.flat]
+            for parameter in self.parameters if learns else ():
+                parameter.backward(parameter.detach() * share)
         squares: Tensor = found[0]
         for other in found[1:]:
             squares = squares + other
@@ -173,16 +172,6 @@ class MLPTask(Task):
         return penalty
 
     def limit_gradients(self) -> None:
-        share, self.share = self.share, None  # a step that keeps a tensor cannot be replayed
-        if share is not None:
-            with no_grad():
-                for parameter in self.parameters:
-                    grad = parameter.grad
-                    assert grad is not None
-                    if isinstance(share, Tensor):
-                        grad.add_(parameter.detach() * share)
-                    else:
-                        grad.add_(parameter.detach(), alpha=share)
         self.penalties.limit(self.trained, self.optimizer)
 
     def whole_loss(self) -> float:
