@@ -45,11 +45,11 @@ def save(
     obj : Module, estimator, Tensor, or dict, list or tuple
         A model: its layers with their arguments, modes and weights, preprocessing at its front, and
         what `rv.io.about` knows of it; of a class of your own its weights and what it predicts, as
-        a list of operations. Or an estimator of `ranvier.sklearn`: its parameters and what it has
-        learned. Or dicts, lists and tuples, in each other as they like, of tensors, numbers (whole
-        ones of any size, inf and nan), text, bytes, True, False and None. Keys of dicts are text,
-        numbers, None or tuples of them. Tensors may have any layout; NumPy's arrays come back as
-        tensors, its numbers as Python's.
+        a list of operations; one of the Keras door as `model.save` writes it. Or an estimator of
+        `ranvier.sklearn`: its parameters and what it has learned. Or dicts, lists and tuples, in
+        each other as they like, of tensors, numbers (whole ones of any size, inf and nan), text,
+        bytes, True, False and None. Keys of dicts are text, numbers, None or tuples of them.
+        Tensors may have any layout; NumPy's arrays come back as tensors, its numbers as Python's.
     path : str, path-like, or binary file
         Where to write, under any name. The folder must exist. A file that is open is written from
         where it stands.
