@@ -342,12 +342,12 @@ def test_arguments_of_the_callback(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT], ids=lambda by: by.name)
 def test_a_few_kills(tmp_path: Path, by: signal.Signals) -> None:
-    kills(tmp_path, epochs=30, count=3, longest=0.15, by=by, script=CHILD)
+    kills(tmp_path, epochs=45, count=2, longest=0.15, by=by, script=CHILD)
 
 
 @pytest.mark.slow
 def test_fifty_kills(tmp_path: Path) -> None:
-    kills(tmp_path, epochs=400, count=50, longest=0.4, by=signal.SIGKILL, script=CHILD)
+    kills(tmp_path, epochs=600, count=50, longest=0.4, by=signal.SIGKILL, script=CHILD)
 
 
 def test_the_callback_in_rv_fit(tmp_path: Path) -> None:
