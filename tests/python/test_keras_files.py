@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -133,7 +134,7 @@ def test_without_python_of_the_model(path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), str(path.with_name("data.npz"))],
-        env={"PYTHONPATH": str(Path(rv.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(rv.__file__).parent.parent)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     wanted = [part.tobytes().hex() for part in model.predict(data, verbose=0)]
