@@ -135,6 +135,18 @@ def test_partial_fit_is_an_epoch() -> None:
     assert parts.loss_curve_ == again.loss_curve_
 
 
+def test_parts_of_any_size_one_after_the_other() -> None:
+    """Rows lie where those of before lay, and are the caller's all the same."""
+    net, plain = MLPRegressor(**SMALL, shuffle=False), MLPRegressor(**SMALL, shuffle=False)
+    kept = X.copy()
+    for start, stop in ((0, 20), (20, 40), (40, 47), (40, 60), (60, 80)):
+        net.partial_fit(X[start:stop], NUMBER[start:stop])
+        plain.__dict__.pop("_staged", None)
+        plain.partial_fit(X[start:stop].copy(), NUMBER[start:stop].copy())
+    assert net.loss_curve_ == plain.loss_curve_ and np.array_equal(X, kept)
+    assert np.array_equal(net.coefs_[0], plain.coefs_[0])
+
+
 def test_partial_fit_refuses() -> None:
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         MLPClassifier().partial_fit(X, BINARY)

@@ -196,7 +196,7 @@ def numbers_of(estimator: Any, X: Any, method: str) -> Any:
         )
     _expect_rows(who, array.shape)
     array = array if array.dtype in _FLOATS else array.astype(np.float64)
-    inputs.check_finite(who, "X", _C.from_numpy(np.ascontiguousarray(array)), _dtype_of(array))
+    _expect_finite(who, _C.from_numpy(np.ascontiguousarray(array)))
     return array
 
 
@@ -294,8 +294,11 @@ def _own_targets(estimator: Any, y: Any, count: int, method: str, numeric: bool)
     return y
 
 
-def _dtype_of(array: npt.NDArray[Any]) -> Any:
-    return _C.float32 if array.dtype == np.float32 else _C.float64
+def _expect_finite(who: str, rows: Tensor) -> None:
+    try:
+        inputs.check_finite(who, "X", rows, rows.dtype)
+    except ValueError as error:
+        raise ValueError(f"{error} (Input X contains NaN or infinity)") from None
 
 
 # --- for estimators with rules of their own -------------------------------------------------------
@@ -323,10 +326,7 @@ def matrix(estimator: Any, where: str, X: Any, remember: bool = False) -> Tensor
         )
     if rows.dtype is not _C.float32:
         rows = _C.ops.cast(rows, _C.float64)
-    try:
-        inputs.check_finite(who, "X", rows, rows.dtype)
-    except ValueError as error:
-        raise ValueError(f"{error} (X contains NaN or infinity)") from None
+    _expect_finite(who, rows)
     if remember:
         estimator.n_features_in_ = int(rows.shape[1])
     elif rows.shape[1] != estimator.n_features_in_:

@@ -17,10 +17,11 @@ from ranvier._C import Tensor
 from ranvier.sklearn import building, course, parameters
 from ranvier.sklearn.base import Estimator, not_fitted, random_state
 from ranvier.sklearn.checks import fits, is_plain, rows, rows_and_targets, sample_weights
+from ranvier.sklearn.choices import check_loss, is_loss, loss_of, numpy_dtype
 from ranvier.sklearn.methods import known_class
 from ranvier.sklearn.network import ACTIVATIONS, SKLEARN, Form, Network
 from ranvier.sklearn.orders import DrawnRows, split
-from ranvier.sklearn.task import MLPTask, Reported, total
+from ranvier.sklearn.task import MLPTask, Reported
 from ranvier.training import callbacks as events
 from ranvier.training import losses, optimizers, schedules
 from ranvier.training.errors import NonFiniteError
@@ -33,6 +34,7 @@ from ranvier.training.row_weights import normalised
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_STAGED = 1 << 20  # bytes of rows that an estimator keeps room for
 _FLAT = 2.2e-9  # how little a loss changes where L-BFGS has come to its end, as in SciPy
 
 
@@ -148,7 +150,7 @@ class MLP(Estimator):
             ),
             "loss": parameters.or_else(
                 parameters.names(*self._losses),
-                lambda v: _is_loss(v),
+                lambda v: is_loss(v),
                 "a loss of ranvier by name or as an object",
             ),
         }
@@ -191,7 +193,7 @@ class MLP(Estimator):
         if isinstance(self.optimizer, str):
             optimizers.by_name(type(self).__name__, self.optimizer)
         if not (isinstance(self.loss, str) and self.loss in self._losses):
-            _check_loss(self, losses.resolve("fit", self.loss), y)
+            check_loss(self, losses.resolve("fit", self.loss), y)
 
     def _form(self, units: tuple[int, ...], dtype: Any) -> Form:
         """What the parameters say of the network."""
@@ -205,7 +207,7 @@ class MLP(Estimator):
                     f"[{type(self).__name__}] {name}: expected one for each of the {hidden} hidden "
                     f"layers, got {len(given)}"
                 )
-        chosen = np.dtype(dtype if self.dtype is None else _numpy_dtype(self.dtype))
+        chosen = np.dtype(dtype if self.dtype is None else numpy_dtype(self.dtype))
         return Form(units, activations, dropout, self.norm, self.out_activation_, chosen)
 
     def _begin(self, form: Form, state: np.random.RandomState, validated: bool) -> None:
@@ -272,7 +274,7 @@ class MLP(Estimator):
         if self.accumulate > 1:
             refuse_batch_norm(network.model)
         chosen = self._loss()
-        data = self._rows_of(network, X, y)
+        data = self._rows_of(network, *(self._staged_rows(X, y) if incremental else (X, y)))
         stochastic = self._is_stochastic()
         measured = None
         if others is not None:
@@ -313,6 +315,18 @@ class MLP(Estimator):
         if isinstance(X, np.ndarray):
             X = np.ascontiguousarray(X)
         return network.rows(X, "fit"), _targets(network, y)
+
+    def _staged_rows(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Rows of `partial_fit`, where those of before lay: the same programs then go on."""
+        if not isinstance(X, np.ndarray) or X.nbytes + y.nbytes > _STAGED:
+            return X, y
+        held = self.__dict__.get("_staged")
+        given = X, y
+        if held is None or any(_layout(a) != _layout(b) for a, b in zip(held, given, strict=True)):
+            held = self._staged = np.array(X), np.array(y)
+        for into, values in zip(held, given, strict=True):
+            into[...] = values
+        return held
 
     def _aside(
         self, data: tuple[Rows, Rows], y: Any, weight: Any, state: np.random.RandomState
@@ -355,7 +369,7 @@ class MLP(Estimator):
         if chosen is not None:
             z, target = network.sums(X), _targets(network, y).all()
             each = None if weight is None else _C.from_numpy(np.asarray(weight, network.form.dtype))
-            found = {"loss": _loss_of(chosen, z, target, each), **found}
+            found = {"loss": loss_of(chosen, z, target, each), **found}
         return found
 
     def _batch_size(self, count: int) -> int:
@@ -525,6 +539,10 @@ _NOT_FINITE = (
 )
 
 
+def _layout(array: npt.NDArray[Any]) -> Any:
+    return array.shape, array.dtype
+
+
 def _trained(run: Run) -> bool:
     """Runs to the end; False where the user interrupted it."""
     try:
@@ -549,49 +567,6 @@ def _weight(weight: Any, network: Network, chosen: Reported | losses.Loss) -> Te
     if isinstance(chosen, Reported):
         return _C.from_numpy(np.asarray(weight, network.form.dtype))
     return normalised("fit", np.asarray(weight, np.float64), network.dtype)
-
-
-def _loss_of(chosen: Reported | losses.Loss, z: Tensor, y: Tensor, weight: Tensor | None) -> float:
-    """The mean loss of rows, of the sums of the last layer."""
-    if isinstance(chosen, Reported):
-        learned, told = chosen.parts(z, y)
-        count = len(z) if weight is None else weight.sum().item()
-        return float(total(learned if told is None else told, weight).item()) / float(count)
-    if weight is None:
-        return float(chosen("fit", z, y).item())
-    return float(chosen.weighted("fit", z, y, weight).item())
-
-
-def _is_loss(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            losses.resolve("fit", value)
-        except ValueError:
-            return False
-        return True
-    return callable(value)
-
-
-def _check_loss(estimator: Any, chosen: losses.Loss, y: Any) -> None:
-    """A ValueError where a loss takes other targets than these."""
-    who = f"[{type(estimator).__name__}] loss"
-    if chosen.kind == "labels" and y.ndim == 2:
-        raise ValueError(
-            f"{who}: expected one of single outputs, such as 'bce_with_logits' for two classes, "
-            f"got {chosen.name}, which takes the numbers of classes"
-        )
-    if chosen.kind not in ("labels", "free") and y.ndim == 1:
-        raise ValueError(
-            f"{who}: expected one of classes, such as 'cross_entropy', for more than two of them, "
-            f"got {chosen.name}"
-        )
-
-
-def _numpy_dtype(given: Any) -> Any:
-    name = getattr(given, "name", given)
-    if name not in ("float32", "float64") and given not in (np.float32, np.float64):
-        raise ValueError(f"[fit] dtype: expected 'float32', 'float64' or None, got {given!r:.60}")
-    return np.dtype(name)
 
 
 def _outside() -> int:
