@@ -208,6 +208,9 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "Setting learning rate to 0.000002" in text
     assert text.rstrip().endswith("Learning rate too small. Stopping.")
+    net = MLPRegressor(**own, solver="lbfgs").fit(X, NUMBER)
+    text = capsys.readouterr().out
+    assert text == f"Iteration {net.n_iter_}, loss = {net.loss_:.8f}\n"
 
 
 def test_warnings() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -144,3 +146,30 @@ def test_norms_take_part_in_copies_and_best_weights() -> None:
     assert np.array_equal(net.predict_proba(HELD), twin.predict_proba(HELD))
     with pytest.raises(ValueError, match="accumulate"):
         MLPClassifier(norm="batch", accumulate=2).fit(X, CLASSES)
+
+
+@pytest.mark.slow
+def test_a_table_of_words_takes_little_memory() -> None:
+    """Weights, two moments and gradients of 50,000 x 100 float32 are 80 MB."""
+    pytest.importorskip("scipy.sparse")
+    code = """
+import resource, warnings
+import numpy as np, scipy.sparse
+from ranvier.sklearn import MLPClassifier
+state = np.random.RandomState(0)
+rows, stored, columns = 5574, 27, 50_000
+indices = np.sort(state.randint(0, columns, (rows, stored)), axis=1).ravel()
+values = state.uniform(size=indices.size).astype(np.float32)
+X = scipy.sparse.csr_matrix((values, indices, np.arange(rows + 1) * stored), (rows, columns))
+y = state.randint(0, 2, rows)
+MLPClassifier((2,), max_iter=1, tol=9).fit(X[:300, :50], y[:300])
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = most()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    net = MLPClassifier((100,), max_iter=2, random_state=0).fit(X, y)
+assert net.coefs_[0].dtype == np.float32
+print(most() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 150

@@ -417,6 +417,8 @@ class MLP(Estimator):
         state = next(iter(task.optimizer.state.values()), {})
         self.n_iter_ = int(state.get("n_iter", 0))
         self.loss_ = float(task.whole_loss())
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
         over = {
             "ITERATIONS": self.n_iter_ >= self.max_iter,
             "EVALUATIONS": int(state.get("func_evals", 0)) >= self.max_fun,
