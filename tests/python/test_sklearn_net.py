@@ -382,6 +382,8 @@ def test_bad_input() -> None:
             net.fit(rows, labels)
     with pytest.raises(ValueError, match="zero"):
         net.fit(X, Y, sample_weight=np.zeros(120))
+    with pytest.raises(ValueError, match="sample_weight: expected finite numbers of 0 or more"):
+        net.fit(X, Y, sample_weight=-np.ones(120))
     with pytest.raises(ValueError, match="only one class"):
         net.fit(X, Y, sample_weight=Y.astype(float))
     with pytest.raises(ValueError, match="batch_size"):

@@ -22,7 +22,7 @@ from ranvier.nn import Module
 from ranvier.sklearn import building
 from ranvier.sklearn.base import Estimator, not_fitted, random_state
 from ranvier.sklearn.checks import column, note_columns, rows, rows_and_targets, sample_weights
-from ranvier.training import inputs
+from ranvier.training import inputs, row_weights
 from ranvier.training.errors import near_misses
 from ranvier.training.evaluation import predict
 from ranvier.training.fitting import fit
@@ -204,7 +204,7 @@ class Net(Estimator):
         first = not (hasattr(self, "module_") and (incremental or self.warm_start))
         made = copy.copy(self) if first else self  # nothing is half fitted after an error
         data, y = made._data(X, y, method, first)
-        weight = sample_weights(weight, y.shape[0])
+        weight = _not_negative(who, sample_weights(weight, y.shape[0]))
         outputs = made._learn_targets(who, y, first, weight)
         weight = made._weights(who, y, weight)
         if first:
@@ -418,7 +418,9 @@ class Net(Estimator):
             copy.copy(self), np.zeros((X.shape[0], 1)), given[1], "fit", numeric=self._numeric,
             reset=True,
         )  # fmt: skip
-        weight = sample_weights(given[2], X.shape[0]) if len(given) == 3 else None
+        weight = None
+        if len(given) == 3:
+            weight = _not_negative(who, sample_weights(given[2], X.shape[0]))
         self._encoded_or_say(who, y)
         return X, y, weight
 
@@ -463,6 +465,14 @@ class Net(Estimator):
             return
         if not (isinstance(self.module_, Module) and isinstance(self.history_, History)):
             raise ValueError("a module and the course of its training, got something else")
+
+
+def _not_negative(who: str, weight: Any) -> Any:
+    """What rows count, as the training loop takes it; a ValueError for less than 0."""
+    if weight is None:
+        return None
+    row_weights.of_samples(who, "sample_weight", weight, len(weight))
+    return weight
 
 
 def _part(of: Any, which: Any) -> Any:
