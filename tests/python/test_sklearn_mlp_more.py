@@ -125,6 +125,25 @@ def test_validation_data() -> None:
     assert numbers.validation_scores_[-1] == pytest.approx(numbers.score(HELD, HELD[:, 0]))
 
 
+def test_validation_data_that_come_later() -> None:
+    y = np.where(HELD[:, 0] > 0, 1, 0)
+    net = quiet(MLPClassifier((5,), random_state=0, max_iter=4, warm_start=True), X, BINARY)
+    assert net.validation_scores_ is None
+    quiet(net, X, BINARY, validation_data=(HELD, y))
+    assert len(net.validation_scores_) == len(net.validation_loss_curve_) == 4
+    net.set_params(early_stopping=True)
+    quiet(net, X, BINARY, validation_data=(HELD, y))
+    net.set_params(early_stopping=False)
+    quiet(net, X, BINARY)
+    assert len(net.loss_curve_) == 16 and len(net.validation_scores_) == 8
+    net.set_params(warm_start=False)
+    assert not hasattr(quiet(net, X, BINARY), "validation_loss_curve_")
+    whole = quiet(MLPClassifier((5,), solver="lbfgs"), X, BINARY, validation_data=(HELD, y))
+    assert whole.validation_scores_ == [whole.score(HELD, y)]
+    whole.set_params(solver="adam").partial_fit(X, BINARY)
+    assert len(whole.loss_curve_) == 1
+
+
 def test_callbacks_listen_and_stop() -> None:
     seen: list[float] = []
 

@@ -118,3 +118,21 @@ def begin(estimator: Any, validated: bool) -> None:
     estimator.best_loss_ = None if estimator.early_stopping else np.inf
     estimator.validation_scores_ = [] if validated else None
     estimator.best_validation_score_ = -np.inf if validated else None
+
+
+def go_on(estimator: Any, scored: bool, measured: bool) -> None:
+    """Makes room for what a fit adds to a course that began under other parameters.
+
+    Parameters
+    ----------
+    scored, measured : bool
+        Whether each epoch has a score of other rows, and also their loss.
+    """
+    if not hasattr(estimator, "loss_curve_"):  # it began with L-BFGS
+        begin(estimator, scored)
+    if scored and estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
+    if not estimator.early_stopping and estimator.best_loss_ is None:
+        estimator.best_loss_ = np.inf
+    if measured and not hasattr(estimator, "validation_loss_curve_"):
+        estimator.validation_loss_curve_ = []

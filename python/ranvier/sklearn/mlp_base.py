@@ -223,6 +223,8 @@ class MLP(Estimator):
             course.begin(self, validated or self.early_stopping)
         if validated:
             self.validation_loss_curve_: list[float] = []
+        elif hasattr(self, "validation_loss_curve_"):
+            del self.validation_loss_curve_
 
     def _show(self, network: Network) -> None:
         self._network = network
@@ -304,6 +306,7 @@ class MLP(Estimator):
         kept = self.__dict__.get("_kept")
         task.kept = kept[1] if kept is not None and kept[0] is network else None
         if stochastic:
+            course.go_on(self, task.validates, others is not None)
             self._run(task, network, count, listeners, incremental)
             self._kept = network, task.kept
         else:
@@ -413,7 +416,12 @@ class MLP(Estimator):
 
     def _run_lbfgs(self, task: MLPTask) -> None:
         """One step of L-BFGS, of as many iterations as it needs."""
-        _trained(Run(task))
+        run = Run(task)
+        _trained(run)
+        if task.validates:
+            measured = run.history.history
+            self.validation_scores_ = measured.get("val_score", [])
+            self.validation_loss_curve_ = measured.get("val_loss", [])
         state = next(iter(task.optimizer.state.values()), {})
         self.n_iter_ = int(state.get("n_iter", 0))
         self.loss_ = float(task.whole_loss())
