@@ -183,11 +183,10 @@ def test_an_estimator(folder: Path) -> None:
     rows = expected["rows"].numpy()
     assert_same(rv.tensor(net.predict_proba(rows)), expected["first"], "first")
     net.partial_fit(rows, net.classes_[expected["numbers"].numpy()])
-    then = net.predict_proba(rows)
-    if rv.cpu_info()["isa"] != "base":
-        assert_same(rv.tensor(then), expected["then"], "then")
-    else:  # Adam makes steps of roundings, where a gradient is nearly 0
-        np.testing.assert_allclose(then, expected["then"].numpy(), atol=5e-3)
+    # How steps are rounded may change; Adam makes steps of roundings, where a gradient is nearly 0.
+    np.testing.assert_allclose(net.predict_proba(rows), expected["then"].numpy(), atol=5e-3)
+    moved = np.abs(expected["then"].numpy() - expected["first"].numpy()).max()
+    assert moved > 0.02
 
 
 def test_every_dtype(folder: Path) -> None:
