@@ -25,7 +25,7 @@ constexpr int64_t kRowColumns = 4096;      // of C that a step over rows of B ke
 constexpr int64_t kTaskPanels = 2;         // of B, at least, in a task of a large product
 constexpr int64_t kTaskTiles = 4;          // for which a panel is packed, at least
 constexpr int64_t kFewTasks = 8;           // fewer are not shared out evenly
-constexpr int64_t kTaskWork = 1 << 18;     // float32 multiply-adds worth a task
+constexpr int64_t kTaskWork = 1 << 18;     // multiply-adds worth a task of their own
 constexpr int64_t kPairWork = 1 << 18;     // from here on there are two: some 3 us become 2 us
 constexpr int64_t kRowTaskWork = 1 << 16;  // of one row, which waits for memory
 constexpr int64_t kShortColumn = 8;
@@ -148,8 +148,7 @@ Gemm<T> sums_of_columns(const Gemm<T>& g) {
 // number of cores. Only the figures depend on it, not the result.
 template <class T>
 int64_t task_count(const Gemm<T>& g, int64_t work = kTaskWork) {
-  const auto width = std::max<int64_t>(sizeof(T) / sizeof(float), 1);  // of float64 half as many
-  const int64_t all = g.m * g.n * g.k * width, tasks = all / grain(work);
+  const int64_t all = g.m * g.n * g.k, tasks = all / grain(work);
   if (tasks < 2) return all < grain(kPairWork) ? 1 : 2;
   return tasks + tasks % 2;
 }
